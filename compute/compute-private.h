@@ -1,0 +1,325 @@
+/* compute-private.h: how a graph looks inside, what an op is, and what the two backends hand to it.
+ *
+ * An op is one file, compute/ops/<op>.c, with its shape rule, gradient rule, CPU kernel, cost and row of the op table;
+ * its shader lies beside it as compute/ops/<op>.comp. The public builders (fm_softmax ()) stand in the same file.
+ * To add one: both files, one name in compute/ops/meson.build, a test. Nothing else switches over ops. */
+#pragma once
+
+#include "compute/compute.h"
+
+G_BEGIN_DECLS
+
+typedef struct _FmNode FmNode;
+typedef struct _FmOp   FmOp;
+
+/* --- Tensors and nodes --------------------------------------------------------------------------------------------*/
+
+typedef enum
+{
+  FM_TENSOR_NODE,     /* output of a node; lives in the arena */
+  FM_TENSOR_INPUT,    /* written by the host; outside the shared arena, so that it keeps its value between runs */
+  FM_TENSOR_VARIABLE, /* in an FmVariables */
+} FmTensorKind;
+
+struct _FmTensor
+{
+  FmGraph     *graph;
+  FmTensorKind kind;
+  FmType       type;
+  FmShape      shape;
+  gint64       stride[FM_MAX_RANK]; /* elements; 0 on repeated axes */
+  gint64       offset;              /* elements from the start of @base */
+  FmTensor    *base;    /* whose memory this is: itself unless a view (no ref) */
+  FmNode      *node;    /* maker, NULL for inputs and variables; a view's node is its view op */
+  guint        output;  /* index among the node's outputs */
+  const char  *name;    /* full path of a variable, name of an input, else NULL */
+  guint        id;      /* index in the graph's list of tensors */
+
+  /* Variables */
+  FmInit       init;
+  gboolean     trainable;
+  gboolean     moment;  /* optimizer state */
+  gboolean     frozen;
+  gboolean     row_sparse;
+  gdouble      rate, decay;
+};
+
+#define FM_NODE_MAX_OUT 3
+
+typedef struct /* an op's numbers; each op says in its file what they mean */
+{
+  gint64  i[12];
+  gdouble f[4];
+} FmAttr;
+
+struct _FmNode
+{
+  FmGraph    *graph;
+  const FmOp *op;
+  guint       id; /* index in graph order, which is a topological order */
+  guint       n_in;
+  FmTensor  **in; /* an optional input may be NULL */
+  guint       n_out;
+  FmTensor   *out[FM_NODE_MAX_OUT];
+  FmAttr      attr;
+  const char *scope; /* where it was built */
+};
+
+struct _FmGraph
+{
+  GPtrArray  *nodes;     /* FmNode */
+  GPtrArray  *tensors;   /* FmTensor */
+  GHashTable *inputs;    /* name -> FmTensor */
+  GHashTable *variables; /* path -> FmTensor */
+  GPtrArray  *variable_list; /* in order of creation */
+  GPtrArray  *output_names, *outputs;
+  GPtrArray  *scopes;    /* char *, full paths; last = current */
+  GPtrArray  *hooks;
+  guint       hook_depth[4]; /* by FmHookKind: how many hooks are being run */
+  guint       application;
+  FmTensor   *poison;
+  GError     *error;
+  GStringChunk *strings;
+};
+
+/* --- The op table -------------------------------------------------------------------------------------------------*/
+
+typedef enum
+{
+  FM_OP_VIEW    = 1 << 0, /* out[0] shares in[0]'s memory; no kernel */
+  FM_OP_EFFECT  = 1 << 1, /* writes a variable; always built */
+  FM_OP_STRIDED = 1 << 2, /* kernels accept any strides on every input; without it, inputs are made contiguous */
+  FM_OP_ROWS    = 1 << 3, /* kernels accept any strides but the last axis, which has stride 1 */
+  FM_OP_INPLACE = 1 << 4, /* out[0] may be the memory of in[0] when shapes agree and in[0] dies here */
+} FmOpFlags;
+
+typedef enum { FM_BACKEND_CPU, FM_BACKEND_VULKAN } FmBackend;
+
+/* What the CPU kernel of a node gets. Pointers include the tensor's offset. */
+typedef struct
+{
+  void       **in;  /* NULL for an absent optional input */
+  void       **out;
+  void        *workspace; /* op->workspace() bytes, 64-byte aligned, contents undefined */
+  guint        threads;   /* for num_threads(); never for how work is split: that follows from shapes alone */
+} FmCpuArgs;
+
+typedef struct _FmVulkanRecorder FmVulkanRecorder;
+
+struct _FmOp
+{
+  const char *name; /* "layer-norm" */
+  guint       n_in_min, n_in_max;
+  guint       n_out;
+  guint       flags;
+
+  /* Sets type and shape of every out[] (strides of contiguous outputs are filled in afterwards; a view sets its own
+   * strides and offset). On wrong input calls fm_graph_fail() and returns FALSE. */
+  gboolean (*infer) (FmNode *node);
+
+  /* Given dy[k] for each output (NULL = zero), sets dx[i] for inputs that need one (leave NULL = zero). Builds graph.
+   * NULL: no gradient; @no_gradient says why, and fm_grad() names the op. */
+  void (*gradient) (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx);
+  const char *no_gradient;
+
+  void     (*cpu)       (const FmNode *node, const FmCpuArgs *args);
+  /* Records dispatches. NULL: this op is missing on Vulkan, an error that names it. */
+  gboolean (*vulkan)    (const FmNode *node, FmVulkanRecorder *recorder, GError **error);
+  gsize    (*workspace) (const FmNode *node, FmBackend backend, guint threads); /* bytes; NULL = 0 */
+  void     (*cost)      (const FmNode *node, FmCost *cost); /* NULL: 1 flop per output element, bytes of all operands */
+};
+
+/* Every file in ops/ ends with FM_OPS (file_name, &row1, &row2, ...): its rows, found through the generated table. */
+#define FM_OPS(file, ...) \
+  extern const FmOp * const fm_ops_##file[]; \
+  const FmOp * const fm_ops_##file[] = { __VA_ARGS__, NULL }
+
+/** fm_ops_list: all op rows, NULL-terminated (generated from compute/ops/meson.build). */
+const FmOp * const *fm_ops_list (void);
+
+/**
+ * fm_node_new:
+ * @attr: (nullable)
+ *
+ * The one way to make a node: checks for poison (returns it), makes inputs contiguous as the flags ask, infers shapes.
+ * Returns: the node, or NULL when the graph has failed; use fm_op1() where only the first output matters
+ */
+FmNode   *fm_node_new (FmGraph *g, const FmOp *op, FmTensor * const *in, guint n_in, const FmAttr *attr);
+/** fm_op1: fm_node_new() and its first output, or the poison tensor. The inputs are the last arguments. */
+FmTensor *fm_op1 (FmGraph *g, const FmOp *op, const FmAttr *attr, guint n_in, ...);
+
+static inline gboolean
+fm_graph_failed (FmGraph *g)
+{
+  return g->error != NULL;
+}
+
+/* Strides of a contiguous tensor; offset 0. */
+void     fm_tensor_set_contiguous (FmTensor *t);
+gboolean fm_tensor_is_contiguous  (const FmTensor *t);
+gint64   fm_shape_count           (const FmShape *s);
+gboolean fm_shape_equal           (const FmShape *a, const FmShape *b);
+char    *fm_shape_to_string       (const FmShape *s); /* "[64,49,64]" */
+/* The axis as 0..rank-1, or -1 after recording a failure for @what. */
+gint     fm_axis                  (FmTensor *x, gint axis, const char *what);
+/* Broadcast of two shapes, or FALSE. */
+gboolean fm_shape_broadcast       (const FmShape *a, const FmShape *b, FmShape *out);
+/* Sums @x down to @shape: the gradient of a broadcast. */
+FmTensor *fm_sum_to               (FmGraph *g, FmTensor *x, FmShape shape);
+/* A variable at an absolute path; used by fm_param(), fm_state() and the optimizer. */
+FmTensor *fm_variable             (FmGraph *g, const char *path, FmType type, FmShape shape, FmInit init);
+
+/* --- CPU kernels --------------------------------------------------------------------------------------------------
+ *
+ * FM_KERNEL (return, name, (parameters), (arguments)) { body } compiles the body for three processor levels and calls
+ * the best one the machine has (FORMARIUM_CPU_LEVEL=1|3|4 forces a lower one, for tests). The body and every helper it
+ * calls must be inlined: mark helpers FM_INLINE. No OpenMP inside a kernel: an outer function splits the work by shape
+ * and calls the kernel per block. */
+
+#define FM_INLINE static inline __attribute__ ((always_inline))
+
+extern int fm_cpu_level; /* 1, 3 or 4 */
+
+#if defined(__x86_64__) && !defined(FM_ONE_LEVEL)
+#define FM_KERNEL(ret, name, params, args) \
+  FM_INLINE ret name##_body params; \
+  __attribute__ ((target ("arch=x86-64-v4,prefer-vector-width=512"))) static ret name##_v4 params \
+  { return name##_body args; } \
+  __attribute__ ((target ("arch=x86-64-v3"))) static ret name##_v3 params { return name##_body args; } \
+  static ret name##_v1 params { return name##_body args; } \
+  static ret name params \
+  { \
+    if (fm_cpu_level >= 4) \
+      return name##_v4 args; \
+    if (fm_cpu_level >= 3) \
+      return name##_v3 args; \
+    return name##_v1 args; \
+  } \
+  FM_INLINE ret name##_body params
+#else
+#define FM_KERNEL(ret, name, params, args) static ret name params
+#endif
+
+/* Rows of [n_rows] are dealt to threads in blocks of this many elements or so; from the shape alone. */
+#define FM_CPU_BLOCK 16384
+
+/* --- Vulkan shaders -----------------------------------------------------------------------------------------------
+ *
+ * A shader compute/ops/NAME.comp binds its tensors as storage buffers 0, 1, ... in the order given to
+ * fm_vulkan_dispatch(), reads its sizes as push constants (128 bytes at most) and its variant as specialisation
+ * constants from id 3 on (0, 1, 2 are the workgroup size, chosen by the recorder: local_size_x_id = 0 ...).
+ * Each binding covers the whole base tensor: pass tensor->offset and strides as push constants. */
+
+typedef struct
+{
+  const char     *shader; /* file name without .comp */
+  FmTensor       *bind[8]; /* views bind their base; FM_VULKAN_WORKSPACE for the node's workspace */
+  guint           n_bind;
+  const void     *push;
+  gsize           push_bytes; /* multiple of 4, <= 128 */
+  guint32         spec[8];    /* constant ids 3.. */
+  guint           n_spec;
+  guint32         local_x;    /* threads in a workgroup: 0 = 128; at most 256 */
+  guint64         groups;     /* workgroups; spread over x and y: see common.glsl's group_index() */
+} FmVulkanDispatch;
+
+extern FmTensor fm_vulkan_workspace_marker;
+#define FM_VULKAN_WORKSPACE (&fm_vulkan_workspace_marker)
+
+/* Each dispatch sees the results of those before it (the recorder puts the barriers). */
+gboolean fm_vulkan_dispatch (FmVulkanRecorder *recorder, const FmVulkanDispatch *dispatch, GError **error);
+
+/* --- Plan, shared by the backends ---------------------------------------------------------------------------------*/
+
+typedef struct
+{
+  FmGraph   *graph;
+  GPtrArray *nodes;      /* FmNode, those that are needed, in order, views left out */
+  GPtrArray *inputs;     /* FmTensor */
+  GPtrArray *variables;  /* FmTensor, those that are used */
+  guint64   *offset;     /* by tensor id of a base: byte offset in the arena; G_MAXUINT64 = not in it */
+  guint64   *workspace;  /* by index in @nodes: byte offset of the workspace */
+  FmPlan     bytes;
+  FmCost     cost;
+} FmMemoryPlan;
+
+FmMemoryPlan *fm_memory_plan_new  (FmGraph *g, FmBackend backend, guint threads, guint64 alignment, GError **error);
+void          fm_memory_plan_free (FmMemoryPlan *plan);
+gsize         fm_tensor_bytes     (const FmTensor *t); /* of a base tensor's memory */
+/* Initial values of a variable, from (seed, path) alone; host memory. */
+void          fm_variable_initialise (const FmTensor *variable, guint64 seed, gpointer data);
+
+/* --- Backends -----------------------------------------------------------------------------------------------------*/
+
+typedef struct _FmBackendClass FmBackendClass;
+
+struct _FmDevice
+{
+  const FmBackendClass *class;
+  FmBackend     backend;
+  gint          refs; /* atomic */
+  FmDeviceInfo *info;
+  guint         threads;
+};
+
+struct _FmVariables
+{
+  gint        refs;
+  FmDevice   *device; /* owned ref */
+  guint64     seed;
+  GHashTable *table; /* path -> FmVariable */
+};
+
+typedef struct
+{
+  char   *path;
+  FmType  type;
+  FmShape shape;
+  gsize   bytes;
+  gboolean moment;
+  gpointer memory; /* the backend's: a pointer (CPU), a buffer record (Vulkan) */
+} FmVariable;
+
+struct _FmProgram
+{
+  FmDevice     *device; /* owned ref */
+  FmVariables  *variables; /* owned ref */
+  FmGraph      *graph; /* no ref */
+  FmMemoryPlan *plan;
+  gboolean      profiling;
+  gboolean      written; /* for backends: inputs changed since the last run */
+  GArray       *profile; /* double seconds, guint64 calls by node: FmNodeTime */
+  gpointer      backend; /* the backend's own record */
+};
+
+typedef struct { gdouble seconds; guint64 calls; } FmNodeTime;
+
+struct _FmBackendClass
+{
+  const char *name;
+  void      (*list)  (GPtrArray *infos); /* appends FmDeviceInfo */
+  FmDevice *(*open)  (const char *id, guint threads, GError **error);
+  void      (*close) (FmDevice *device);
+
+  /* Memory of variables. */
+  gpointer  (*memory_new)   (FmDevice *device, gsize bytes, GError **error);
+  void      (*memory_free)  (FmDevice *device, gpointer memory);
+  gboolean  (*memory_write) (FmDevice *device, gpointer memory, gconstpointer data, gsize bytes, GError **error);
+  gboolean  (*memory_read)  (FmDevice *device, gpointer memory, gpointer data, gsize bytes, GError **error);
+
+  /* Programs: @p has device, variables (all present), graph and plan. */
+  gboolean  (*program_init)  (FmProgram *p, GError **error);
+  void      (*program_clear) (FmProgram *p);
+  gboolean  (*program_write) (FmProgram *p, FmTensor *input, gconstpointer data, gsize bytes, GError **error);
+  gboolean  (*program_run)   (FmProgram *p, GError **error);
+  gboolean  (*program_read)  (FmProgram *p, FmTensor *output, gpointer data, gsize bytes, GError **error);
+};
+
+extern const FmBackendClass fm_cpu_backend;
+#if FM_HAVE_VULKAN
+extern const FmBackendClass fm_vulkan_backend;
+#endif
+
+FmVariable *fm_variables_lookup (FmVariables *v, const char *path); /* (nullable) */
+
+G_END_DECLS

@@ -1,0 +1,410 @@
+/* compute.h: tensors, graphs, gradients, programs. The public header of compute/, installed for plugin authors.
+ *
+ * A graph is built once per shape with the functions below, compiled for a device (fm_program_new) and run many times.
+ * Tensors belong to their graph and are never freed one by one. Errors stick: after the first failure every builder
+ * returns the same poison tensor and the graph keeps the first reason, so equations need no `if` between them.
+ *
+ * Letters in shapes: B batch, N length, D width, H heads, d head width, F feed-forward width, V vocabulary, E experts.
+ * Shapes are written slowest axis first; a negative axis counts from the end (-1 = last). */
+#pragma once
+
+#include "base/base.h"
+
+G_BEGIN_DECLS
+
+#define FM_COMPUTE_ERROR (fm_compute_error_quark ())
+FM_API GQuark fm_compute_error_quark (void);
+typedef enum
+{
+  FM_COMPUTE_ERROR_GRAPH,       /* a builder's shapes or arguments cannot be */
+  FM_COMPUTE_ERROR_UNSUPPORTED, /* this device has no such op or type: names both */
+  FM_COMPUTE_ERROR_MEMORY,      /* planned bytes exceed what is there: states both */
+  FM_COMPUTE_ERROR_DEVICE,      /* no such device, or it was lost */
+  FM_COMPUTE_ERROR_FILE,        /* a checkpoint that is not one, or does not fit */
+} FmComputeError;
+
+typedef enum { FM_F32, FM_I32 } FmType;
+
+#define FM_MAX_RANK 6
+
+typedef struct
+{
+  guint  rank;
+  gint64 dims[FM_MAX_RANK]; /* elements, slowest first */
+} FmShape;
+
+/* FM_SHAPE (b, n, d) is an FmShape by value. */
+#define FM_SHAPE(...) \
+  ((FmShape){ .rank = sizeof ((gint64[]){ __VA_ARGS__ }) / sizeof (gint64), .dims = { __VA_ARGS__ } })
+
+typedef struct _FmGraph     FmGraph;
+typedef struct _FmTensor    FmTensor;
+typedef struct _FmDevice    FmDevice;
+typedef struct _FmVariables FmVariables;
+typedef struct _FmProgram   FmProgram;
+
+/* --- Graph --------------------------------------------------------------------------------------------------------*/
+
+FM_API FmGraph      *fm_graph_new       (void);
+FM_API void          fm_graph_free      (FmGraph *g);
+FM_API const GError *fm_graph_get_error (FmGraph *g); /* (nullable): the first failure */
+
+/**
+ * fm_graph_fail:
+ * @what: the parameter or op to blame
+ *
+ * Records the first failure ("WHAT FORMAT...", prefixed by the scope) and returns the poison tensor.
+ */
+FM_API FmTensor *fm_graph_fail (FmGraph *g, const char *what, const char *format, ...) G_GNUC_PRINTF (3, 4);
+
+/* Scopes name what is built inside: a parameter "q.weight" in scope "layers.3.mixer" is "layers.3.mixer.q.weight". */
+FM_API void        fm_graph_push_scope (FmGraph *g, const char *format, ...) G_GNUC_PRINTF (2, 3);
+FM_API void        fm_graph_pop_scope  (FmGraph *g);
+FM_API const char *fm_graph_get_scope  (FmGraph *g); /* "" at the top */
+
+/* The application number distinguishes random draws of several passes over one model; 0 at first. */
+FM_API void  fm_graph_set_application (FmGraph *g, guint application);
+
+/* --- Tensors ------------------------------------------------------------------------------------------------------*/
+
+FM_API FmType  fm_tensor_get_type  (const FmTensor *t);
+FM_API FmShape fm_tensor_get_shape (const FmTensor *t);
+FM_API guint   fm_tensor_get_rank  (const FmTensor *t);
+FM_API gint64  fm_tensor_get_dim   (const FmTensor *t, gint axis); /* 1 on poison or a bad axis */
+FM_API gint64  fm_tensor_get_count (const FmTensor *t);            /* elements */
+
+/** fm_input: a tensor the host writes before a run; the same name gives the same tensor. */
+FM_API FmTensor *fm_graph_input    (FmGraph *g, const char *name, FmType type, FmShape shape);
+/** fm_graph_output: names a tensor that the host reads after a run. Only what an output or an effect needs is built. */
+FM_API void      fm_graph_output   (FmGraph *g, const char *name, FmTensor *t);
+/** fm_constant: every element is @value. */
+FM_API FmTensor *fm_constant       (FmGraph *g, FmType type, FmShape shape, gdouble value);
+/** fm_iota: i32 [n]: 0, 1, ..., n-1. */
+FM_API FmTensor *fm_iota           (FmGraph *g, gint64 n);
+
+/* --- Parameters and state -----------------------------------------------------------------------------------------
+ * Variables live outside the graph, in an FmVariables, under their full path. Initial values come from
+ * (seed, path) alone. */
+
+typedef enum { FM_INIT_ZEROS, FM_INIT_CONSTANT, FM_INIT_NORMAL, FM_INIT_UNIFORM } FmInitKind;
+typedef struct
+{
+  FmInitKind kind;
+  gdouble    scale; /* CONSTANT: the value; NORMAL: standard deviation; UNIFORM: half width */
+} FmInit;
+#define fm_init_zeros()      ((FmInit){ FM_INIT_ZEROS, 0.0 })
+#define fm_init_constant(v)  ((FmInit){ FM_INIT_CONSTANT, (v) })
+#define fm_init_normal(std)  ((FmInit){ FM_INIT_NORMAL, (std) })
+#define fm_init_uniform(a)   ((FmInit){ FM_INIT_UNIFORM, (a) })
+
+/**
+ * fm_param:
+ * @name: within the scope; a leading "/" makes it one for the whole model
+ *
+ * A trainable f32 variable. The same path in the same graph gives the same tensor (other shape: failure).
+ * Weight decay applies to rank >= 2 unless marked otherwise.
+ */
+FM_API FmTensor *fm_param (FmGraph *g, const char *name, FmShape shape, FmInit init);
+
+typedef enum
+{
+  FM_MARK_FROZEN,     /* 1: no gradient is built */
+  FM_MARK_RATE,       /* factor on the learning rate */
+  FM_MARK_DECAY,      /* factor on the weight decay */
+  FM_MARK_ROW_SPARSE, /* 1: gradients touch few rows of axis 0 */
+} FmMark;
+FM_API void fm_param_mark (FmTensor *param, FmMark mark, gdouble value);
+
+/** fm_state: a variable that is not trained (running statistics, caches); f32 or i32; survives between runs. */
+FM_API FmTensor *fm_state  (FmGraph *g, const char *name, FmType type, FmShape shape, FmInit init);
+/** fm_assign: an effect: @state holds @value after the run (and for whatever is built after this call). */
+FM_API void      fm_assign (FmGraph *g, FmTensor *state, FmTensor *value);
+
+/** fm_graph_param_paths: (transfer container): full paths of the trainable parameters in order of creation. */
+FM_API GPtrArray *fm_graph_param_paths (FmGraph *g);
+FM_API FmTensor  *fm_graph_find_variable (FmGraph *g, const char *path); /* (nullable) */
+
+/* --- Movement of data (views cost nothing) ------------------------------------------------------------------------*/
+
+FM_API FmTensor *fm_reshape    (FmGraph *g, FmTensor *x, FmShape shape); /* one dim may be -1; a view where strides allow */
+FM_API FmTensor *fm_permute    (FmGraph *g, FmTensor *x, const gint *axes); /* view; axes: rank entries */
+FM_API FmTensor *fm_transpose  (FmGraph *g, FmTensor *x, gint axis_a, gint axis_b); /* view */
+FM_API FmTensor *fm_slice      (FmGraph *g, FmTensor *x, gint axis, gint64 start, gint64 length); /* view */
+FM_API FmTensor *fm_expand     (FmGraph *g, FmTensor *x, FmShape shape); /* view: axes of size 1 repeat, leading axes added */
+FM_API FmTensor *fm_contiguous (FmGraph *g, FmTensor *x); /* a copy unless it is already */
+FM_API FmTensor *fm_concat     (FmGraph *g, FmTensor * const *x, guint n, gint axis);
+FM_API FmTensor *fm_pad        (FmGraph *g, FmTensor *x, gint axis, gint64 before, gint64 after); /* with zeros */
+FM_API FmTensor *fm_split_heads (FmGraph *g, FmTensor *x, gint64 heads); /* [B,N,D] -> [B,H,N,d], view */
+FM_API FmTensor *fm_merge_heads (FmGraph *g, FmTensor *x);               /* [B,H,N,d] -> [B,N,D] */
+FM_API FmTensor *fm_cast       (FmGraph *g, FmTensor *x, FmType type);   /* to i32: towards zero */
+
+/* Rows by index. @index i32 of any shape S; out-of-range indices give zeros (gather) or are dropped (scatter). */
+FM_API FmTensor *fm_gather_rows  (FmGraph *g, FmTensor *table, FmTensor *index); /* [R,W...],S -> S,[W...]; embedding */
+FM_API FmTensor *fm_scatter_add_rows (FmGraph *g, FmTensor *x, FmTensor *index, gint64 rows); /* S,[W...],S -> [rows,W...] */
+FM_API FmTensor *fm_one_hot      (FmGraph *g, FmTensor *index, gint64 classes); /* S -> S,[classes] f32 */
+
+/* --- Elementwise, with broadcasting in the manner of NumPy --------------------------------------------------------*/
+
+FM_API FmTensor *fm_add (FmGraph *g, FmTensor *a, FmTensor *b);
+FM_API FmTensor *fm_sub (FmGraph *g, FmTensor *a, FmTensor *b);
+FM_API FmTensor *fm_mul (FmGraph *g, FmTensor *a, FmTensor *b);
+FM_API FmTensor *fm_div (FmGraph *g, FmTensor *a, FmTensor *b);
+FM_API FmTensor *fm_minimum (FmGraph *g, FmTensor *a, FmTensor *b);
+FM_API FmTensor *fm_maximum (FmGraph *g, FmTensor *a, FmTensor *b);
+/* Comparisons give f32 0 or 1 and have no gradient (zero). Both operands of one type. */
+FM_API FmTensor *fm_less       (FmGraph *g, FmTensor *a, FmTensor *b);
+FM_API FmTensor *fm_less_equal (FmGraph *g, FmTensor *a, FmTensor *b);
+FM_API FmTensor *fm_equal      (FmGraph *g, FmTensor *a, FmTensor *b);
+/** fm_where: @a where @mask (f32) is not zero, @b elsewhere; a NaN on the side not taken does no harm. */
+FM_API FmTensor *fm_where (FmGraph *g, FmTensor *mask, FmTensor *a, FmTensor *b);
+
+FM_API FmTensor *fm_add_scalar (FmGraph *g, FmTensor *x, gdouble value);
+FM_API FmTensor *fm_mul_scalar (FmGraph *g, FmTensor *x, gdouble value);
+FM_API FmTensor *fm_neg     (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_abs     (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_exp     (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_log     (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_sqrt    (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_rsqrt   (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_square  (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_tanh    (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_sigmoid (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_relu    (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_gelu    (FmGraph *g, FmTensor *x); /* erf form */
+FM_API FmTensor *fm_silu    (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_elu     (FmGraph *g, FmTensor *x); /* alpha = 1 */
+FM_API FmTensor *fm_stop_gradient (FmGraph *g, FmTensor *x);
+
+/* --- Reductions and scans -----------------------------------------------------------------------------------------*/
+
+FM_API FmTensor *fm_sum    (FmGraph *g, FmTensor *x, gint axis); /* axis removed, as everywhere below */
+FM_API FmTensor *fm_sum_keep (FmGraph *g, FmTensor *x, gint axis); /* axis kept with size 1 */
+FM_API FmTensor *fm_mean   (FmGraph *g, FmTensor *x, gint axis);
+FM_API FmTensor *fm_max    (FmGraph *g, FmTensor *x, gint axis);
+FM_API FmTensor *fm_argmax (FmGraph *g, FmTensor *x, gint axis); /* i32; the first of equals */
+FM_API FmTensor *fm_sum_all (FmGraph *g, FmTensor *x);           /* [1] */
+FM_API FmTensor *fm_cumsum (FmGraph *g, FmTensor *x, gint axis, gboolean exclusive);
+/** fm_top_k: largest first along the last axis, the lower index first among equals. @index (out): i32. */
+FM_API FmTensor *fm_top_k  (FmGraph *g, FmTensor *x, gint64 k, FmTensor **index);
+
+/* --- Products -----------------------------------------------------------------------------------------------------*/
+
+enum { FM_TRANS_A = 1, FM_TRANS_B = 2 };
+/** fm_matmul: [..,n,k] x [..,k,m] -> [..,n,m], leading axes broadcast; flags swap the last two axes of an operand. */
+FM_API FmTensor *fm_matmul (FmGraph *g, FmTensor *a, FmTensor *b, guint flags);
+/** fm_affine: x [..,n] times weight [m,n] transposed, plus bias [m] if not NULL: [..,m]. One fused op. */
+FM_API FmTensor *fm_affine (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias);
+
+/* --- Softmax, norms, losses ---------------------------------------------------------------------------------------*/
+
+/** fm_softmax: over the last axis of @x times @scale. A row of only -inf gives zeros, not NaN. */
+FM_API FmTensor *fm_softmax (FmGraph *g, FmTensor *x, gdouble scale);
+/** fm_layer_norm: over the last axis; @gain and @bias [D] or NULL. */
+FM_API FmTensor *fm_layer_norm (FmGraph *g, FmTensor *x, FmTensor *gain, FmTensor *bias, gdouble eps);
+FM_API FmTensor *fm_rms_norm   (FmGraph *g, FmTensor *x, FmTensor *gain, gdouble eps);
+/** fm_cross_entropy: logits [..,C], target i32 [..] -> nats [..]; a target outside [0,C) gives 0 and no gradient. */
+FM_API FmTensor *fm_cross_entropy (FmGraph *g, FmTensor *logits, FmTensor *target);
+
+/* --- Attention core -----------------------------------------------------------------------------------------------*/
+
+/* Which keys a query may see; combined by "and". Zero-initialise for "all". */
+typedef struct
+{
+  gboolean  causal;       /* key j <= query i + offset, offset = Nk - Nq */
+  gint64    window;       /* > 0: |i - j| <= window (with causal: 0 <= i - j <= window) */
+  gint64    block;        /* > 0: only inside blocks of this many positions */
+  FmTensor *key_lengths;  /* i32 [B], or NULL: keys at and after it are padding (no ref) */
+} FmAttentionMask;
+
+/**
+ * fm_attention_core:
+ * @q: [B,H,Nq,d]; any strides with unit stride in d
+ * @k: [B,Hk,Nk,d], @v: [B,Hk,Nk,dv]: H is a multiple of Hk (grouped keys and values)
+ * @scale: on the scores, before the exponential
+ *
+ * softmax (scale q k^T + mask) v by tiles with an online softmax: O(N) memory, forward and backward; masked tiles are
+ * skipped. A query that sees nothing gives zeros. Plugins call fm_attention() instead, where hooks act.
+ * Source: Dao et al. 2022, arXiv:2205.14135, algorithm 1; Milakov and Gimelshein 2018, arXiv:1805.02867.
+ * Returns: [B,H,Nq,dv]
+ */
+FM_API FmTensor *fm_attention_core (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, gdouble scale,
+                                    const FmAttentionMask *mask);
+/** fm_attention_map: the weights themselves, [B,H,Nq,Nk]: O(N^2) memory, for open probes and tests. */
+FM_API FmTensor *fm_attention_map  (FmGraph *g, FmTensor *q, FmTensor *k, gdouble scale, const FmAttentionMask *mask);
+/** fm_attention_mask_tensor: f32 [1 or B,1,Nq,Nk]: 1 where the key is visible. */
+FM_API FmTensor *fm_attention_mask_tensor (FmGraph *g, gint64 n_query, gint64 n_key, const FmAttentionMask *mask);
+
+/* --- Pictures -----------------------------------------------------------------------------------------------------*/
+
+/** fm_patches: x [B,Y,X,C] -> [B,(Y/p)(X/p),p*p*C]: non-overlapping p x p patches; Y and X multiples of p. */
+FM_API FmTensor *fm_patches  (FmGraph *g, FmTensor *x, gint64 patch);
+/** fm_avg_pool: x [B,Y,X,C], odd window k, stride 1, same size; cells outside are not counted (card metaformer). */
+FM_API FmTensor *fm_avg_pool (FmGraph *g, FmTensor *x, gint64 rows_window, gint64 columns_window);
+
+/* --- Randomness ---------------------------------------------------------------------------------------------------
+ * Bits depend on (seed input, step input, scope path, name, application), on nothing else; equal on every backend. */
+
+FM_API FmTensor *fm_random_uniform (FmGraph *g, const char *name, FmShape shape); /* [0,1), multiples of 2^-24 */
+FM_API FmTensor *fm_dropout        (FmGraph *g, const char *name, FmTensor *x, gdouble rate);
+
+/* --- Layers: where hooks act --------------------------------------------------------------------------------------*/
+
+/** fm_linear: parameters NAME.weight [width,n] (normal, 1/sqrt(n)) and NAME.bias [width] (zeros); x [..,n] -> [..,width]. */
+FM_API FmTensor *fm_linear         (FmGraph *g, FmTensor *x, gint64 width, const char *name);
+FM_API FmTensor *fm_linear_no_bias (FmGraph *g, FmTensor *x, gint64 width, const char *name);
+/** fm_attention: the softmax core of a mixer, called NAME for hooks; arguments as fm_attention_core(). */
+FM_API FmTensor *fm_attention (FmGraph *g, const char *name, FmTensor *q, FmTensor *k, FmTensor *v, gdouble scale,
+                               const FmAttentionMask *mask);
+/** fm_norm: layer norm with parameters NAME.gain (ones) and NAME.bias (zeros). */
+FM_API FmTensor *fm_norm (FmGraph *g, FmTensor *x, const char *name);
+/** fm_at: names an activation so that an `at` hook may replace it; returns @x when nobody does. */
+FM_API FmTensor *fm_at   (FmGraph *g, FmTensor *x, const char *name);
+
+typedef enum { FM_HOOK_LINEAR, FM_HOOK_ATTENTION, FM_HOOK_PARAM, FM_HOOK_AT } FmHookKind;
+
+typedef struct
+{
+  FmHookKind  kind;
+  const char *path;  /* scope path and name, "layers.0.mixer.q" */
+  FmTensor   *x;     /* LINEAR: input; AT, PARAM: the tensor itself */
+  gint64      width; /* LINEAR */
+  FmTensor   *q, *k, *v; /* ATTENTION */
+  gdouble     scale;
+  const FmAttentionMask *mask;
+} FmHookCall;
+
+/**
+ * FmHookFunc:
+ * @call: what is about to be built
+ *
+ * Returns: (nullable): a replacement, or NULL to leave it. Inside, fm_linear() and the like call the next hook.
+ */
+typedef FmTensor *(*FmHookFunc) (FmGraph *g, const FmHookCall *call, gpointer user_data);
+FM_API void fm_graph_add_hook (FmGraph *g, FmHookKind kind, FmHookFunc func, gpointer user_data);
+
+/* --- Gradients and the training step ------------------------------------------------------------------------------*/
+
+/**
+ * fm_grad:
+ * @loss: [1]
+ * @wrt: tensors to differentiate by
+ * @gradients: (out caller-allocates): @n tensors; zeros where @loss does not depend on one
+ *
+ * Reverse mode, as graph: what comes back can be planned, costed and differentiated again. An op that has no gradient
+ * fails the graph by its name.
+ */
+FM_API void fm_grad (FmGraph *g, FmTensor *loss, FmTensor * const *wrt, guint n, FmTensor **gradients);
+
+typedef struct
+{
+  gdouble beta1, beta2, eps; /* 0.9, 0.999, 1e-8 */
+  gdouble decay;             /* decoupled; times the parameter's decay mark */
+  gdouble clip;              /* global norm; 0 = none */
+} FmAdamW;
+
+/**
+ * fm_train_step:
+ *
+ * Adds to @g: gradients of @loss by every unfrozen parameter, their global norm, clipping, AdamW. Reads the inputs
+ * "@rate" f32 [1] and "@step" i32 [1] (from 1); names the outputs "@loss" [1], "@norm" [1] and "@norms" [parameters]
+ * (per-parameter sums of squares in the order of fm_graph_param_paths() less the frozen). A norm that is not finite
+ * leaves every variable as it was. Source: Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2.
+ */
+FM_API void fm_train_step (FmGraph *g, FmTensor *loss, const FmAdamW *options);
+
+/* --- Devices ------------------------------------------------------------------------------------------------------*/
+
+typedef struct
+{
+  char    *id;      /* "cpu", "vulkan:0" */
+  char    *title;   /* processor or GPU, driver */
+  char    *driver;  /* "OpenBLAS 0.3.21 Haswell openmp", "llvmpipe 22.3.6 Vulkan 1.3.230" */
+  gboolean software; /* a GPU interface running on the processor */
+  guint64  memory_bytes; /* what a plan may use */
+} FmDeviceInfo;
+FM_API void fm_device_info_free (FmDeviceInfo *info);
+
+/** fm_devices_list: (transfer full) (element-type FmDeviceInfo): all devices here, "cpu" first. Never fails. */
+FM_API GPtrArray *fm_devices_list (void);
+
+/** fm_device_open: @id "cpu", "vulkan" (the first) or "vulkan:N"; @threads for the CPU, 0 = all. */
+FM_API FmDevice           *fm_device_open     (const char *id, guint threads, GError **error);
+FM_API FmDevice           *fm_device_ref      (FmDevice *device);
+FM_API void                fm_device_unref    (FmDevice *device);
+FM_API const FmDeviceInfo *fm_device_get_info (FmDevice *device);
+
+/* --- Variables ----------------------------------------------------------------------------------------------------*/
+
+FM_API FmVariables *fm_variables_new   (FmDevice *device, guint64 seed);
+FM_API FmVariables *fm_variables_ref   (FmVariables *v);
+FM_API void         fm_variables_unref (FmVariables *v);
+/** fm_variables_paths: (transfer container): all paths, sorted; moments are PATH@m and PATH@v. */
+FM_API GPtrArray   *fm_variables_paths (FmVariables *v);
+FM_API gboolean     fm_variables_read  (FmVariables *v, const char *path, gpointer data, gsize bytes, GError **error);
+FM_API gboolean     fm_variables_write (FmVariables *v, const char *path, gconstpointer data, gsize bytes, GError **error);
+FM_API gboolean     fm_variables_get_shape (FmVariables *v, const char *path, FmType *type, FmShape *shape);
+/** fm_variables_save: a safetensors file, written beside and renamed; @moments also writes PATH@m and PATH@v. */
+FM_API gboolean     fm_variables_save  (FmVariables *v, const char *filename, gboolean moments, GError **error);
+/** fm_variables_load: fills (and creates) variables from a safetensors file; refuses overlaps, holes, wrong shapes. */
+FM_API gboolean     fm_variables_load  (FmVariables *v, const char *filename, GError **error);
+
+/* --- Programs -----------------------------------------------------------------------------------------------------*/
+
+typedef struct
+{
+  guint64 parameter_bytes;  /* trainable and frozen */
+  guint64 optimizer_bytes;  /* moments */
+  guint64 state_bytes;      /* other variables */
+  guint64 activation_bytes; /* arena less workspace, at its peak */
+  guint64 workspace_bytes;
+  guint64 arena_bytes;      /* the one arena of this program: inputs, activations, gradients, workspace, outputs */
+  guint64 peak_bytes;       /* variables + arena */
+} FmPlan;
+
+typedef struct
+{
+  gdouble flops; /* multiply and add count one each */
+  gdouble bytes; /* read and written at least */
+} FmCost;
+
+/**
+ * fm_graph_plan: the memory and cost @g would have on a backend, without a device: nothing is allocated.
+ * @device_id: "cpu" or "vulkan"
+ */
+FM_API gboolean fm_graph_plan (FmGraph *g, const char *device_id, FmPlan *plan, FmCost *cost, GError **error);
+
+/**
+ * fm_program_new:
+ * @g: consumed by nothing: the program keeps what it needs, but @g must outlive it
+ * @variables: shared by all programs of a model; missing variables are created and initialised
+ *
+ * Programs of one device share one scratch arena, sized for the largest: outputs of a run are valid until another
+ * program of the same device runs.
+ */
+FM_API FmProgram    *fm_program_new  (FmGraph *g, FmDevice *device, FmVariables *variables, GError **error);
+FM_API void          fm_program_free (FmProgram *p);
+/** fm_program_write: fills an input for the next run; inputs keep their values between runs. */
+FM_API gboolean      fm_program_write (FmProgram *p, const char *input, gconstpointer data, gsize bytes, GError **error);
+FM_API gboolean      fm_program_has_input (FmProgram *p, const char *input);
+FM_API gboolean      fm_program_run  (FmProgram *p, GError **error);
+FM_API gboolean      fm_program_read (FmProgram *p, const char *output, gpointer data, gsize bytes, GError **error);
+FM_API const FmPlan *fm_program_get_plan (FmProgram *p);
+FM_API const FmCost *fm_program_get_cost (FmProgram *p);
+
+/* Time per op, summed by op name, of the runs since profiling was switched on. */
+typedef struct
+{
+  const char *op;
+  guint64     calls;
+  gdouble     seconds;
+  FmCost      cost; /* summed */
+} FmProfileRow;
+FM_API void    fm_program_set_profiling (FmProgram *p, gboolean on);
+FM_API GArray *fm_program_get_profile   (FmProgram *p); /* (transfer full) (element-type FmProfileRow), dearest first */
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmGraph, fm_graph_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmDevice, fm_device_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmVariables, fm_variables_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmProgram, fm_program_free)
+
+G_END_DECLS
