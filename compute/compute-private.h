@@ -49,7 +49,7 @@ struct _FmTensor
 typedef struct /* an op's numbers; each op says in its file what they mean */
 {
   gint64  i[12];
-  gdouble f[4];
+  gdouble f[8];
 } FmAttr;
 
 struct _FmNode
@@ -168,6 +168,15 @@ gboolean fm_shape_broadcast       (const FmShape *a, const FmShape *b, FmShape *
 FmTensor *fm_sum_to               (FmGraph *g, FmTensor *x, FmShape shape);
 /* A variable at an absolute path; used by fm_param(), fm_state() and the optimizer. */
 FmTensor *fm_variable             (FmGraph *g, const char *path, FmType type, FmShape shape, FmInit init);
+
+/* Builders that only the optimizer uses; ops sum-squares and adamw. */
+/* f32 [n]: the sum of squares of each tensor. */
+FmTensor *fm_sum_squares (FmGraph *g, FmTensor * const *x, guint n);
+/* An effect on @param and its moments (all variables). @norm f32 [1]: global norm, not finite = nothing is written;
+ * the gradient is scaled by min (1, clip / norm) when clip > 0. @rate f32 [1], @step i32 [1] from 1. */
+void      fm_adamw       (FmGraph *g, FmTensor *param, FmTensor *moment1, FmTensor *moment2, FmTensor *gradient,
+                          FmTensor *norm, FmTensor *rate, FmTensor *step, const FmAdamW *options,
+                          gdouble rate_factor, gdouble decay_factor);
 
 /* --- CPU kernels --------------------------------------------------------------------------------------------------
  *
