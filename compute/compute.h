@@ -244,7 +244,7 @@ FM_API FmTensor *fm_avg_pool (FmGraph *g, FmTensor *x, gint64 rows_window, gint6
 /* --- Randomness ---------------------------------------------------------------------------------------------------
  * Bits depend on (seed input, step input, scope path, name, application), on nothing else; equal on every backend. */
 
-FM_API FmTensor *fm_random_uniform (FmGraph *g, const char *name, FmShape shape); /* [0,1), multiples of 2^-24 */
+FM_API FmTensor *fm_uniform (FmGraph *g, const char *name, FmShape shape); /* [0,1), multiples of 2^-24 */
 FM_API FmTensor *fm_dropout        (FmGraph *g, const char *name, FmTensor *x, gdouble rate);
 
 /* --- Layers: where hooks act --------------------------------------------------------------------------------------*/

@@ -1,0 +1,156 @@
+/* math.h: elementary functions that vectorise. Straight-line code without tables or calls, so that a loop over them
+ * becomes vector instructions at every processor level. The polynomials are minimax fits made for these forms.
+ *
+ * They hold under -O3 -fno-math-errno -fno-trapping-math; -ffast-math would fold the rounding constant away. */
+#pragma once
+
+#include "compute/compute-private.h"
+
+#include <math.h>
+#include <string.h>
+
+FM_INLINE guint32
+fm_bits_of (float x)
+{
+  guint32 u;
+
+  memcpy (&u, &x, sizeof u);
+  return u;
+}
+
+FM_INLINE float
+fm_float_of (guint32 u)
+{
+  float x;
+
+  memcpy (&x, &u, sizeof x);
+  return x;
+}
+
+/* Relative error at most this for every finite result that is not subnormal. */
+#define FM_EXPF_MAX_ERR 1.5e-7
+
+/**
+ * fm_expf:
+ *
+ * e^x. 0 gives 1, -inf 0, +inf inf, NaN NaN; results below 2^-126 are subnormal, then 0.
+ * x = n ln 2 + r, |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds x / ln 2 to the integer n and leaves it in the low bits.
+ * 2^n is applied as two factors, since n = 128 and n < -126 are no exponents of a normal number.
+ */
+FM_INLINE float
+fm_expf (float x)
+{
+  const float magic = 12582912.0f;
+  float t, n, r, p;
+  gint32 k, k1;
+
+  x = x > 89.0f ? 89.0f : x; /* these keep NaN, since every comparison with it is false */
+  x = x < -104.0f ? -104.0f : x;
+  t = x * 1.44269504f + magic;
+  n = t - magic;
+  r = x - n * 0.693359375f;
+  r = r + n * 2.12194440e-4f;
+  p = 0.00138131441f;
+  p = p * r + 0.00836941882f;
+  p = p * r + 0.0416684568f;
+  p = p * r + 0.166665148f;
+  p = p * r + 0.499999931f;
+  p = p * (r * r) + r;
+  p = p + 1.0f;
+  k = (gint32) (fm_bits_of (t) - 0x4B400000u);
+  k1 = k >> 1;
+  return p * fm_float_of ((guint32) (k1 + 127) << 23) * fm_float_of ((guint32) (k - k1 + 127) << 23);
+}
+
+#define FM_LOGF_MAX_ERR 1.5e-7 /* relative; absolute where |log x| < 1 */
+
+/** fm_logf: natural logarithm. 0 gives -inf, negative NaN, +inf inf; subnormal arguments are exact. */
+FM_INLINE float
+fm_logf (float x)
+{
+  gboolean tiny = x < 1.17549435e-38f;
+  float y = tiny ? x * 8388608.0f : x;
+  guint32 u = fm_bits_of (y);
+  gint32 e = (gint32) (u - 0x3F3504F3u) >> 23; /* so that the mantissa lies in [sqrt 1/2, sqrt 2) */
+  float f = fm_float_of (u - ((guint32) e << 23)) - 1.0f;
+  float n = (float) (tiny ? e - 23 : e);
+  float p, r;
+
+  p = 0.0692104463f;
+  p = p * f - 0.117806975f;
+  p = p * f + 0.118651312f;
+  p = p * f - 0.123855523f;
+  p = p * f + 0.142200218f;
+  p = p * f - 0.166692164f;
+  p = p * f + 0.200021461f;
+  p = p * f - 0.249999864f;
+  p = p * f + 0.333333119f;
+  p = p * f * f * f;
+  p = p - n * 2.12194440e-4f;
+  p = p - 0.5f * f * f;
+  r = f + p;
+  r = r + n * 0.693359375f;
+  r = x == INFINITY ? INFINITY : r;
+  r = x == 0.0f ? -INFINITY : r;
+  return x >= 0.0f ? r : NAN;
+}
+
+#define FM_TANHF_MAX_ERR 2e-7 /* relative */
+
+/** fm_tanhf: a polynomial near 0, where 1 - 2 / (e^2x + 1) would cancel. */
+FM_INLINE float
+fm_tanhf (float x)
+{
+  float a = fabsf (x), u = x * x;
+  float p, near, far;
+
+  p = -0.00571750489f;
+  p = p * u + 0.020651052f;
+  p = p * u - 0.0537436634f;
+  p = p * u + 0.133314937f;
+  p = p * u - 0.33333284f;
+  near = x + x * u * p;
+  far = copysignf (1.0f - 2.0f / (fm_expf (2.0f * a) + 1.0f), x);
+  return a < 0.625f ? near : (x != x ? x : far);
+}
+
+#define FM_SIGMOIDF_MAX_ERR 3e-7 /* relative */
+
+/** fm_sigmoidf: 1 / (1 + e^-x); far below zero e^-x overflows to inf and the result is 0. */
+FM_INLINE float
+fm_sigmoidf (float x)
+{
+  return 1.0f / (1.0f + fm_expf (-x));
+}
+
+#define FM_NORMAL_MAX_ERR 1e-6 /* relative, in the lower tail down to x = -5; absolute elsewhere */
+
+/**
+ * fm_normalf:
+ * @density: (out): e^(-x^2/2) / sqrt (2 pi)
+ *
+ * The normal distribution function, 0.5 (1 + erf (x / sqrt 2)), and its density, from one exponential:
+ * for z = |x| / sqrt 2, 0.5 erfc (z) = e^(-z^2) t P(t) with t = 1 / (1 + 0.3 z). Nothing cancels in the lower tail,
+ * which is the reason not to go through erf.
+ */
+FM_INLINE float
+fm_normalf (float x, float *density)
+{
+  float a = fabsf (x);
+  float t = 1.0f / (1.0f + 0.212132034f * a);
+  float e = fm_expf (-0.5f * x * x);
+  float p;
+
+  p = -0.0647613661f;
+  p = p * t + 0.242781185f;
+  p = p * t - 0.256138172f;
+  p = p * t + 0.273859011f;
+  p = p * t - 0.0473246641f;
+  p = p * t + 0.107462729f;
+  p = p * t + 0.074169663f;
+  p = p * t + 0.0853576024f;
+  p = p * t + 0.0845940033f;
+  p = p * t * e;
+  *density = 0.398942280f * e;
+  return x < 0.0f ? p : 1.0f - p;
+}
