@@ -155,6 +155,8 @@ typedef struct
   gboolean (*verify)    (GError **error); /* checksums of the local files */
   gboolean (*fetch)     (GCancellable *cancellable, GFileProgressCallback progress, gpointer user_data,
                          GError **error);
+  gboolean (*add)       (const char *folder, GError **error); /* verifies a person's folder, then copies it to the cache */
+  char    *(*locate)    (void); /* (transfer full) (nullable): the folder that load would read */
 } FmTaskClass;
 
 /** fm_task_classes: (transfer none): every task class, ended by NULL, sorted by id. */
