@@ -269,6 +269,7 @@ struct _FmDevice
   gint          refs; /* atomic */
   FmDeviceInfo *info;
   guint         threads;
+  guint64       alignment; /* bytes, of offsets in the arena */
 };
 
 struct _FmVariables
@@ -330,5 +331,8 @@ extern const FmBackendClass fm_vulkan_backend;
 #endif
 
 FmVariable *fm_variables_lookup (FmVariables *v, const char *path); /* (nullable) */
+gboolean    fm_variables_add    (FmVariables *v, const char *path, FmType type, const FmShape *shape, gboolean moment,
+                                 gconstpointer data, GError **error);
+void        fm_node_cost        (const FmNode *node, FmCost *cost); /* the op's own, or the default */
 
 G_END_DECLS

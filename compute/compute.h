@@ -357,8 +357,9 @@ typedef struct
   guint64 state_bytes;      /* other variables */
   guint64 activation_bytes; /* arena less workspace, at its peak */
   guint64 workspace_bytes;
-  guint64 arena_bytes;      /* the one arena of this program: inputs, activations, gradients, workspace, outputs */
-  guint64 peak_bytes;       /* variables + arena */
+  guint64 arena_bytes;      /* the one arena of this program: activations, gradients, workspace, outputs */
+  guint64 input_bytes;      /* beside the arena, so that inputs keep their values between runs */
+  guint64 peak_bytes;       /* variables + inputs + arena */
 } FmPlan;
 
 typedef struct

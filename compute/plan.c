@@ -1,0 +1,296 @@
+/* plan.c: which nodes a program needs, and where each intermediate lies in its one arena.
+ *
+ * Liveness is by base tensor: a view keeps its base alive. Offsets are chosen greedily, largest tensor first, at the
+ * lowest place that is free over its whole life (Pisarchyk and Lee 2020, arXiv:2001.03288, "greedy by size"). */
+#include "config.h"
+
+#include "compute/compute-private.h"
+
+typedef struct
+{
+  guint64 bytes, offset;
+  guint   first, last; /* indices in plan->nodes, inclusive */
+  guint   id;          /* tensor id of the base, or G_MAXUINT for a workspace */
+  guint   node;        /* of the workspace */
+} Block;
+
+static gint
+larger_first (gconstpointer a, gconstpointer b)
+{
+  const Block *x = a, *y = b;
+
+  if (x->bytes != y->bytes)
+    return x->bytes > y->bytes ? -1 : 1;
+  if (x->first != y->first)
+    return x->first < y->first ? -1 : 1;
+  return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static gint
+lower_first (gconstpointer a, gconstpointer b)
+{
+  const Block *x = *(const Block * const *) a, *y = *(const Block * const *) b;
+
+  return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static guint64
+place (GArray *blocks)
+{
+  guint64 arena = 0;
+  g_autoptr (GPtrArray) placed = g_ptr_array_new ();
+  g_autoptr (GPtrArray) others = g_ptr_array_new ();
+
+  g_array_sort (blocks, larger_first);
+  for (guint i = 0; i < blocks->len; i++)
+    {
+      Block *b = &g_array_index (blocks, Block, i);
+      guint64 at = 0;
+
+      g_ptr_array_set_size (others, 0);
+      for (guint j = 0; j < placed->len; j++)
+        {
+          Block *o = g_ptr_array_index (placed, j);
+
+          if (o->first <= b->last && b->first <= o->last)
+            g_ptr_array_add (others, o);
+        }
+      g_ptr_array_sort (others, lower_first);
+      for (guint j = 0; j < others->len; j++)
+        {
+          Block *o = g_ptr_array_index (others, j);
+
+          if (at + b->bytes <= o->offset)
+            break;
+          at = MAX (at, o->offset + o->bytes);
+        }
+      b->offset = at;
+      arena = MAX (arena, at + b->bytes);
+      g_ptr_array_add (placed, b);
+    }
+  return arena;
+}
+
+static void
+mark_needed (FmTensor *t, gboolean *needed)
+{
+  /* Graph order is topological, so one backward sweep in the caller does the rest. */
+  if (t->node)
+    needed[t->node->id] = TRUE;
+}
+
+/* The whole of in[0]'s memory, contiguous and about to die: its place may hold the result. */
+static gboolean
+may_reuse (FmNode *node, guint index, const guint *last, const gboolean *pinned)
+{
+  FmTensor *x = node->in[0], *y = node->out[0];
+
+  if (!(node->op->flags & FM_OP_INPLACE) || x == NULL || x->base->kind != FM_TENSOR_NODE)
+    return FALSE;
+  if (x->offset != 0 || !fm_tensor_is_contiguous (x) || !fm_shape_equal (&x->shape, &y->shape)
+      || fm_tensor_bytes (x->base) != fm_tensor_bytes (y))
+    return FALSE;
+  if (last[x->base->id] != index || pinned[x->base->id])
+    return FALSE;
+  for (guint i = 1; i < node->n_in; i++)
+    if (node->in[i] && node->in[i]->base == x->base)
+      return FALSE;
+  return TRUE;
+}
+
+void
+fm_node_cost (const FmNode *node, FmCost *cost)
+{
+  *cost = (FmCost){ 0, 0 };
+  if (node->op->cost)
+    {
+      node->op->cost (node, cost);
+      return;
+    }
+  for (guint i = 0; i < node->n_in; i++)
+    cost->bytes += node->in[i] ? 4.0 * (gdouble) fm_shape_count (&node->in[i]->shape) : 0.0;
+  for (guint i = 0; i < node->n_out; i++)
+    {
+      cost->bytes += 4.0 * (gdouble) fm_shape_count (&node->out[i]->shape);
+      cost->flops += (gdouble) fm_shape_count (&node->out[i]->shape);
+    }
+}
+
+FmMemoryPlan *
+fm_memory_plan_new (FmGraph *g, FmBackend backend, guint threads, guint64 alignment, GError **error)
+{
+  FmMemoryPlan *plan;
+  guint n_tensors = g->tensors->len;
+  g_autofree gboolean *needed = g_new0 (gboolean, MAX (g->nodes->len, 1));
+  g_autofree gboolean *used = g_new0 (gboolean, n_tensors);
+  g_autofree gboolean *pinned = g_new0 (gboolean, n_tensors); /* outputs: live to the end */
+  g_autofree guint *last = g_new0 (guint, n_tensors);
+  g_autofree gint *alias = g_new (gint, n_tensors); /* base whose place this base takes, or -1 */
+  g_autoptr (GArray) blocks = g_array_new (FALSE, TRUE, sizeof (Block));
+  g_autofree gint *block_of = g_new (gint, n_tensors);
+
+  if (g->error)
+    {
+      g_propagate_error (error, g_error_copy (g->error));
+      return NULL;
+    }
+
+  for (guint i = 0; i < g->outputs->len; i++)
+    {
+      FmTensor *t = g_ptr_array_index (g->outputs, i);
+
+      mark_needed (t, needed);
+      mark_needed (t->base, needed);
+      pinned[t->base->id] = TRUE;
+    }
+  for (gint k = (gint) g->nodes->len - 1; k >= 0; k--)
+    {
+      FmNode *node = g_ptr_array_index (g->nodes, k);
+
+      if (node->op->flags & FM_OP_EFFECT)
+        needed[k] = TRUE;
+      for (guint i = 0; needed[k] && i < node->n_in; i++)
+        if (node->in[i])
+          {
+            mark_needed (node->in[i], needed);
+            mark_needed (node->in[i]->base, needed);
+          }
+    }
+
+  plan = g_new0 (FmMemoryPlan, 1);
+  plan->graph = g;
+  plan->nodes = g_ptr_array_new ();
+  plan->inputs = g_ptr_array_new ();
+  plan->variables = g_ptr_array_new ();
+  plan->offset = g_new (guint64, n_tensors);
+  for (guint i = 0; i < n_tensors; i++)
+    {
+      plan->offset[i] = G_MAXUINT64;
+      alias[i] = block_of[i] = -1;
+    }
+  for (guint k = 0; k < g->nodes->len; k++)
+    {
+      FmNode *node = g_ptr_array_index (g->nodes, k);
+
+      if (!needed[k] || node->op->flags & FM_OP_VIEW)
+        continue;
+      for (guint i = 0; i < node->n_in; i++)
+        if (node->in[i])
+          {
+            used[node->in[i]->base->id] = TRUE;
+            last[node->in[i]->base->id] = plan->nodes->len;
+          }
+      for (guint i = 0; i < node->n_out; i++)
+        last[node->out[i]->id] = plan->nodes->len;
+      g_ptr_array_add (plan->nodes, node);
+    }
+  plan->workspace = g_new0 (guint64, MAX (plan->nodes->len, 1));
+
+  /* Blocks: one per base in the arena (or per chain of in-place results), one per workspace. */
+  for (guint k = 0; k < plan->nodes->len; k++)
+    {
+      FmNode *node = g_ptr_array_index (plan->nodes, k);
+      gsize workspace = node->op->workspace ? node->op->workspace (node, backend, threads) : 0;
+      FmCost cost = { 0, 0 };
+
+      for (guint i = 0; i < node->n_out; i++)
+        {
+          FmTensor *t = node->out[i];
+          guint end = pinned[t->id] ? plan->nodes->len : last[t->id];
+
+          if (i == 0 && may_reuse (node, k, last, pinned))
+            {
+              guint root = node->in[0]->base->id;
+
+              block_of[t->id] = block_of[root];
+              alias[t->id] = (gint) root;
+              g_array_index (blocks, Block, block_of[root]).last = end;
+              continue;
+            }
+          Block b = { .bytes = (fm_tensor_bytes (t) + alignment - 1) / alignment * alignment,
+                      .first = k, .last = end, .id = t->id };
+          block_of[t->id] = (gint) blocks->len;
+          g_array_append_val (blocks, b);
+        }
+      if (workspace)
+        {
+          Block b = { .bytes = (workspace + alignment - 1) / alignment * alignment,
+                      .first = k, .last = k, .id = G_MAXUINT, .node = k };
+
+          g_array_append_val (blocks, b);
+          plan->bytes.workspace_bytes = MAX (plan->bytes.workspace_bytes, b.bytes);
+        }
+
+      fm_node_cost (node, &cost);
+      plan->cost.flops += cost.flops;
+      plan->cost.bytes += cost.bytes;
+    }
+
+  plan->bytes.arena_bytes = place (blocks);
+  for (guint i = 0; i < blocks->len; i++)
+    {
+      Block *b = &g_array_index (blocks, Block, i);
+
+      if (b->id == G_MAXUINT)
+        plan->workspace[b->node] = b->offset;
+      else
+        plan->offset[b->id] = b->offset;
+    }
+  for (guint i = 0; i < n_tensors; i++) /* in order of creation, so a chain's root is set before its followers */
+    if (alias[i] >= 0)
+      plan->offset[i] = plan->offset[alias[i]];
+
+  for (guint i = 0; i < n_tensors; i++)
+    {
+      FmTensor *t = g_ptr_array_index (g->tensors, i);
+
+      if (!used[i] || t->kind == FM_TENSOR_NODE)
+        continue;
+      if (t->kind == FM_TENSOR_INPUT)
+        {
+          g_ptr_array_add (plan->inputs, t);
+          plan->bytes.input_bytes += (fm_tensor_bytes (t) + alignment - 1) / alignment * alignment;
+          continue;
+        }
+      g_ptr_array_add (plan->variables, t);
+      if (t->moment)
+        plan->bytes.optimizer_bytes += fm_tensor_bytes (t);
+      else if (t->trainable)
+        plan->bytes.parameter_bytes += fm_tensor_bytes (t);
+      else
+        plan->bytes.state_bytes += fm_tensor_bytes (t);
+    }
+  plan->bytes.activation_bytes = plan->bytes.arena_bytes - MIN (plan->bytes.arena_bytes, plan->bytes.workspace_bytes);
+  plan->bytes.peak_bytes = plan->bytes.parameter_bytes + plan->bytes.optimizer_bytes + plan->bytes.state_bytes
+                           + plan->bytes.input_bytes + plan->bytes.arena_bytes;
+  return plan;
+}
+
+void
+fm_memory_plan_free (FmMemoryPlan *plan)
+{
+  if (plan == NULL)
+    return;
+  g_ptr_array_unref (plan->nodes);
+  g_ptr_array_unref (plan->inputs);
+  g_ptr_array_unref (plan->variables);
+  g_free (plan->offset);
+  g_free (plan->workspace);
+  g_free (plan);
+}
+
+gboolean
+fm_graph_plan (FmGraph *g, const char *device_id, FmPlan *plan, FmCost *cost, GError **error)
+{
+  FmBackend backend = g_str_has_prefix (device_id, "vulkan") ? FM_BACKEND_VULKAN : FM_BACKEND_CPU;
+  FmMemoryPlan *p = fm_memory_plan_new (g, backend, g_get_num_processors (), backend == FM_BACKEND_CPU ? 64 : 256, error);
+
+  if (p == NULL)
+    return FALSE;
+  if (plan)
+    *plan = p->bytes;
+  if (cost)
+    *cost = p->cost;
+  fm_memory_plan_free (p);
+  return TRUE;
+}
