@@ -74,6 +74,7 @@ struct _FmGraph
   GPtrArray  *variable_list; /* in order of creation */
   GPtrArray  *output_names, *outputs;
   GPtrArray  *scopes;    /* char *, full paths; last = current */
+  const char *root;      /* scope of the model being built: where "/name" lies */
   GPtrArray  *hooks;
   guint       hook_depth[4]; /* by FmHookKind: how many hooks are being run */
   guint       application;
@@ -166,6 +167,8 @@ gint     fm_axis                  (FmTensor *x, gint axis, const char *what);
 gboolean fm_shape_broadcast       (const FmShape *a, const FmShape *b, FmShape *out);
 /* Sums @x down to @shape: the gradient of a broadcast. */
 FmTensor *fm_sum_to               (FmGraph *g, FmTensor *x, FmShape shape);
+/* (transfer full): @name in the current scope, or below the root with a leading "/". */
+char     *fm_full_path            (FmGraph *g, const char *name);
 /* A variable at an absolute path; used by fm_param(), fm_state() and the optimizer. */
 FmTensor *fm_variable             (FmGraph *g, const char *path, FmType type, FmShape shape, FmInit init);
 

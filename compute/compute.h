@@ -62,6 +62,9 @@ FM_API void        fm_graph_push_scope (FmGraph *g, const char *format, ...) G_G
 FM_API void        fm_graph_pop_scope  (FmGraph *g);
 FM_API const char *fm_graph_get_scope  (FmGraph *g); /* "" at the top */
 
+/* From now on "/name" means NAME in the current scope: called once a model, by whoever applies it. */
+FM_API void        fm_graph_set_root   (FmGraph *g);
+
 /* The application number distinguishes random draws of several passes over one model; 0 at first. */
 FM_API void  fm_graph_set_application (FmGraph *g, guint application);
 

@@ -51,6 +51,7 @@ fm_graph_new (void)
   g->hooks = g_ptr_array_new_with_free_func (g_free);
   g->strings = g_string_chunk_new (1024);
   g_ptr_array_add (g->scopes, g_string_chunk_insert_const (g->strings, ""));
+  g->root = fm_graph_get_scope (g);
   g->poison = tensor_new (g, FM_TENSOR_INPUT, FM_F32, FM_SHAPE (1));
   return g;
 }
@@ -124,6 +125,12 @@ const char *
 fm_graph_get_scope (FmGraph *g)
 {
   return g_ptr_array_index (g->scopes, g->scopes->len - 1);
+}
+
+void
+fm_graph_set_root (FmGraph *g)
+{
+  g->root = fm_graph_get_scope (g);
 }
 
 void
@@ -363,10 +370,7 @@ fm_variable (FmGraph *g, const char *path, FmType type, FmShape shape, FmInit in
 FmTensor *
 fm_state (FmGraph *g, const char *name, FmType type, FmShape shape, FmInit init)
 {
-  const char *scope = fm_graph_get_scope (g);
-  g_autofree char *path = *name == '/' ? g_strdup (name + 1)
-                          : *scope     ? g_strconcat (scope, ".", name, NULL)
-                                       : g_strdup (name);
+  g_autofree char *path = fm_full_path (g, name);
 
   return fm_variable (g, path, type, shape, init);
 }

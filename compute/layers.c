@@ -24,13 +24,13 @@ fm_graph_add_hook (FmGraph *g, FmHookKind kind, FmHookFunc func, gpointer user_d
   g_ptr_array_add (g->hooks, hook);
 }
 
-static char *
-full_path (FmGraph *g, const char *name)
+char *
+fm_full_path (FmGraph *g, const char *name)
 {
   const char *scope = fm_graph_get_scope (g);
 
-  if (*name == '/')
-    return g_strdup (name + 1);
+  if (*name == '/') /* one for the whole model: below the model's own scope, not below the layer's */
+    return *g->root ? g_strconcat (g->root, ".", name + 1, NULL) : g_strdup (name + 1);
   return *scope ? g_strconcat (scope, ".", name, NULL) : g_strdup (name);
 }
 
@@ -44,7 +44,7 @@ run_hooks (FmGraph *g, const char *name, FmHookCall *call)
 
   if (g->hooks->len == 0 || fm_graph_failed (g))
     return NULL;
-  path = full_path (g, name);
+  path = fm_full_path (g, name);
   call->path = path;
   for (guint i = 0; i < g->hooks->len && t == NULL; i++)
     {
@@ -62,7 +62,7 @@ run_hooks (FmGraph *g, const char *name, FmHookCall *call)
 FmTensor *
 fm_param (FmGraph *g, const char *name, FmShape shape, FmInit init)
 {
-  g_autofree char *path = full_path (g, name);
+  g_autofree char *path = fm_full_path (g, name);
   FmTensor *t = fm_variable (g, path, FM_F32, shape, init), *other;
 
   if (fm_graph_failed (g))
