@@ -329,7 +329,7 @@ struct _FmBackendClass
 };
 
 extern const FmBackendClass fm_cpu_backend;
-#if FM_HAVE_VULKAN
+#if defined(FM_HAVE_VULKAN) && FM_HAVE_VULKAN
 extern const FmBackendClass fm_vulkan_backend;
 #endif
 
