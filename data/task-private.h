@@ -8,6 +8,8 @@ G_BEGIN_DECLS
 
 /* Every class, one a file; task.c lists them. */
 extern const FmTaskClass fm_fashion_mnist_class;
+extern const FmTaskClass fm_listops_class;
+extern const FmTaskClass fm_mqar_class;
 
 /* --- Describing (only inside FmTaskClass.describe) ------------------------------------------------------------------*/
 

@@ -27,6 +27,8 @@ struct _FmTask
 
 static const FmTaskClass * const classes[] = { /* sorted by id */
   &fm_fashion_mnist_class,
+  &fm_listops_class,
+  &fm_mqar_class,
   NULL
 };
 
