@@ -1,0 +1,384 @@
+/* program.c: a program is one command buffer, recorded once and submitted for each run.
+ *
+ * Inputs lie in a buffer of the program that the host writes; outputs are copied into another one at the end, so
+ * that reading is a memcpy and outputs stay valid when another program uses the arena. Everything between lives in
+ * the device's arena at the plan's offsets. When the arena becomes another buffer, recordings made for the old one are
+ * made again at the next run. Profiling has a recording of its own, with a timestamp after each node and a barrier
+ * before it, so that nodes do not overlap. */
+#include "compute/vulkan/vulkan-private.h"
+
+#include <string.h>
+
+
+static guint64
+round_up (guint64 n)
+{
+  return (n + FM_VULKAN_ALIGNMENT - 1) / FM_VULKAN_ALIGNMENT * FM_VULKAN_ALIGNMENT;
+}
+
+static FmVulkanDevice *
+device_of (FmProgram *p)
+{
+  return (FmVulkanDevice *) p->device;
+}
+
+gboolean
+fm_vulkan_program_place (FmProgram *p, const FmTensor *tensor, FmVulkanPlace *place, GError **error)
+{
+  FmVulkanProgram *vp = p->backend;
+  const FmTensor *base = tensor->base;
+
+  place->bytes = fm_tensor_bytes (base);
+  if (base->kind == FM_TENSOR_VARIABLE)
+    {
+      FmVariable *variable = fm_variables_lookup (p->variables, base->name);
+
+      g_assert (variable != NULL && variable->memory != NULL);
+      place->buffer = ((FmVulkanBuffer *) variable->memory)->buffer;
+      place->offset = 0;
+      return TRUE;
+    }
+  if (base->kind == FM_TENSOR_INPUT)
+    {
+      gsize at = GPOINTER_TO_SIZE (g_hash_table_lookup (vp->input_offset, base));
+
+      g_assert (at > 0);
+      place->buffer = vp->inputs->buffer;
+      place->offset = at - 1;
+      return TRUE;
+    }
+  if (p->plan->offset[base->id] == G_MAXUINT64)
+    {
+      g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH, "a tensor of op %s is not in the plan",
+                   base->node != NULL ? base->node->op->name : "(none)");
+      return FALSE;
+    }
+  place->buffer = device_of (p)->arena->buffer;
+  place->offset = p->plan->offset[base->id];
+  return TRUE;
+}
+
+/* --- Recording ----------------------------------------------------------------------------------------------------*/
+
+static void
+memory_barrier (VkCommandBuffer commands, VkPipelineStageFlags from, VkAccessFlags from_access,
+                VkPipelineStageFlags to, VkAccessFlags to_access)
+{
+  VkMemoryBarrier barrier = {
+    .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = from_access, .dstAccessMask = to_access
+  };
+
+  fm_vk.CmdPipelineBarrier (commands, from, to, 0, 1, &barrier, 0, NULL, 0, NULL);
+}
+
+static void
+recording_forget (FmVulkanDevice *d, FmVulkanRecording *recording)
+{
+  for (guint i = 0; i < recording->pools->len; i++)
+    {
+      FmVulkanPool *pool = &g_array_index (recording->pools, FmVulkanPool, i);
+
+      fm_vk.DestroyDescriptorPool (d->device, pool->pool, NULL);
+    }
+  g_array_set_size (recording->pools, 0);
+  recording->recorded = FALSE;
+}
+
+static gboolean
+copy_outputs (FmProgram *p, VkCommandBuffer commands, GError **error)
+{
+  FmVulkanProgram *vp = p->backend;
+
+  memory_barrier (commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
+                  VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_HOST_BIT,
+                  VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_HOST_READ_BIT);
+  for (guint i = 0; i < p->graph->outputs->len; i++)
+    {
+      FmTensor *t = g_ptr_array_index (p->graph->outputs, i);
+      gsize to = GPOINTER_TO_SIZE (g_hash_table_lookup (vp->output_offset, t)) - 1;
+      VkBufferCopy region = { .dstOffset = to, .size = (guint64) fm_shape_count (&t->shape) * 4 };
+      FmVulkanPlace place;
+
+      if (!fm_vulkan_program_place (p, t, &place, error))
+        return FALSE;
+      region.srcOffset = place.offset + (guint64) t->offset * 4;
+      fm_vk.CmdCopyBuffer (commands, place.buffer, vp->readback->buffer, 1, &region);
+    }
+  memory_barrier (commands, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT, VK_PIPELINE_STAGE_HOST_BIT,
+                  VK_ACCESS_HOST_READ_BIT);
+  return TRUE;
+}
+
+static gboolean
+record_nodes (FmProgram *p, FmVulkanRecorder *r, gboolean profiled, GError **error)
+{
+  FmVulkanProgram *vp = p->backend;
+
+  if (profiled)
+    {
+      fm_vk.CmdResetQueryPool (r->commands, vp->queries, 0, p->plan->nodes->len + 1);
+      fm_vk.CmdWriteTimestamp (r->commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, vp->queries, 0);
+    }
+  for (guint i = 0; i < p->plan->nodes->len; i++)
+    {
+      FmNode *node = g_ptr_array_index (p->plan->nodes, i);
+
+      r->node = node;
+      r->node_index = i;
+      if (!node->op->vulkan (node, r, error))
+        {
+          g_prefix_error (error, "%s%s", node->scope != NULL ? node->scope : "",
+                          node->scope != NULL && *node->scope != '\0' ? ": " : "");
+          return FALSE;
+        }
+      if (profiled)
+        {
+          fm_vulkan_recorder_barrier (r);
+          fm_vk.CmdWriteTimestamp (r->commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, vp->queries, i + 1);
+        }
+    }
+  return TRUE;
+}
+
+/* The arena must be there. */
+static gboolean
+record (FmProgram *p, FmVulkanRecording *recording, gboolean profiled, GError **error)
+{
+  FmVulkanDevice *d = device_of (p);
+  FmVulkanProgram *vp = p->backend;
+  VkCommandBufferAllocateInfo allocate = {
+    .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO, .commandPool = d->commands,
+    .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY, .commandBufferCount = 1
+  };
+  VkCommandBufferBeginInfo begin = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO };
+  g_autoptr(GArray) accesses = g_array_new (FALSE, FALSE, sizeof (FmVulkanAccess));
+  FmVulkanRecorder r = { .device = d, .program = p, .vulkan = vp, .accesses = accesses };
+
+  recording_forget (d, recording);
+  if (recording->commands == VK_NULL_HANDLE
+      && !fm_vulkan_check (d, fm_vk.AllocateCommandBuffers (d->device, &allocate, &recording->commands),
+                           "vkAllocateCommandBuffers", error))
+    return FALSE;
+  r.commands = recording->commands;
+  vp->recording = recording;
+  if (!fm_vulkan_check (d, fm_vk.BeginCommandBuffer (r.commands, &begin), "vkBeginCommandBuffer", error))
+    return FALSE;
+  /* What earlier submissions and copies wrote. */
+  memory_barrier (r.commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_ACCESS_MEMORY_WRITE_BIT,
+                  VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+                  VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_READ_BIT);
+  if (!record_nodes (p, &r, profiled, error) || !copy_outputs (p, r.commands, error))
+    {
+      fm_vk.ResetCommandBuffer (r.commands, 0);
+      return FALSE;
+    }
+  if (!fm_vulkan_check (d, fm_vk.EndCommandBuffer (r.commands), "vkEndCommandBuffer", error))
+    return FALSE;
+  recording->recorded = TRUE;
+  recording->generation = d->arena_generation;
+  recording->n_dispatches = r.n_dispatches;
+  recording->n_barriers = r.n_barriers;
+  return TRUE;
+}
+
+/* --- Making -------------------------------------------------------------------------------------------------------*/
+
+static gboolean
+check_ops (FmProgram *p, GError **error)
+{
+  for (guint i = 0; i < p->plan->nodes->len; i++)
+    {
+      FmNode *node = g_ptr_array_index (p->plan->nodes, i);
+
+      if (node->op->vulkan == NULL)
+        {
+          g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_UNSUPPORTED, "op %s is missing on Vulkan",
+                       node->op->name);
+          return FALSE;
+        }
+    }
+  return TRUE;
+}
+
+static gboolean
+make_buffers (FmProgram *p, GError **error)
+{
+  FmVulkanDevice *d = device_of (p);
+  FmVulkanProgram *vp = p->backend;
+  guint64 bytes = 0;
+
+  for (guint i = 0; i < p->plan->inputs->len; i++)
+    {
+      FmTensor *t = g_ptr_array_index (p->plan->inputs, i);
+
+      g_hash_table_insert (vp->input_offset, t, GSIZE_TO_POINTER (bytes + 1));
+      bytes += round_up (fm_tensor_bytes (t));
+    }
+  if (bytes > 0)
+    {
+      vp->inputs = fm_vulkan_buffer_new (d, bytes, FM_VULKAN_MEMORY_UPLOAD, "the program's inputs", error);
+      if (vp->inputs == NULL)
+        return FALSE;
+      memset (vp->inputs->mapped, 0, vp->inputs->bytes);
+    }
+  bytes = 0;
+  for (guint i = 0; i < p->graph->outputs->len; i++)
+    {
+      FmTensor *t = g_ptr_array_index (p->graph->outputs, i);
+
+      if (!fm_tensor_is_contiguous (t))
+        {
+          g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH, "output \"%s\" is a view with gaps",
+                       (const char *) g_ptr_array_index (p->graph->output_names, i));
+          return FALSE;
+        }
+      if (g_hash_table_contains (vp->output_offset, t))
+        continue;
+      g_hash_table_insert (vp->output_offset, t, GSIZE_TO_POINTER (bytes + 1));
+      bytes += round_up ((guint64) fm_shape_count (&t->shape) * 4);
+    }
+  if (bytes == 0)
+    return TRUE;
+  vp->readback = fm_vulkan_buffer_new (d, bytes, FM_VULKAN_MEMORY_READBACK, "the program's outputs", error);
+  return vp->readback != NULL;
+}
+
+gboolean
+fm_vulkan_program_init (FmProgram *p, GError **error)
+{
+  FmVulkanProgram *vp;
+
+  if (!check_ops (p, error))
+    return FALSE;
+  vp = p->backend = g_new0 (FmVulkanProgram, 1);
+  vp->input_offset = g_hash_table_new (NULL, NULL);
+  vp->output_offset = g_hash_table_new (NULL, NULL);
+  vp->plain.pools = g_array_new (FALSE, FALSE, sizeof (FmVulkanPool));
+  vp->profiled.pools = g_array_new (FALSE, FALSE, sizeof (FmVulkanPool));
+  if (!make_buffers (p, error) || !fm_vulkan_arena_ensure (device_of (p), p->plan->bytes.arena_bytes, error)
+      || !record (p, &vp->plain, FALSE, error))
+    {
+      fm_vulkan_program_clear (p);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static void
+recording_clear (FmVulkanDevice *d, FmVulkanRecording *recording)
+{
+  recording_forget (d, recording);
+  g_array_unref (recording->pools);
+  if (recording->commands != VK_NULL_HANDLE)
+    fm_vk.FreeCommandBuffers (d->device, d->commands, 1, &recording->commands);
+}
+
+void
+fm_vulkan_program_clear (FmProgram *p)
+{
+  FmVulkanProgram *vp = g_steal_pointer (&p->backend);
+  FmVulkanDevice *d = device_of (p);
+
+  if (vp == NULL)
+    return;
+  recording_clear (d, &vp->plain);
+  recording_clear (d, &vp->profiled);
+  if (vp->queries != VK_NULL_HANDLE)
+    fm_vk.DestroyQueryPool (d->device, vp->queries, NULL);
+  fm_vulkan_buffer_free (d, vp->inputs);
+  fm_vulkan_buffer_free (d, vp->readback);
+  g_hash_table_unref (vp->input_offset);
+  g_hash_table_unref (vp->output_offset);
+  g_free (vp);
+}
+
+/* --- Running ------------------------------------------------------------------------------------------------------*/
+
+gboolean
+fm_vulkan_program_write (FmProgram *p, FmTensor *input, gconstpointer data, gsize bytes, GError **error)
+{
+  FmVulkanProgram *vp = p->backend;
+  gsize at = GPOINTER_TO_SIZE (g_hash_table_lookup (vp->input_offset, input));
+
+  if (at == 0) /* nothing needs it */
+    return TRUE;
+  g_return_val_if_fail (bytes <= fm_tensor_bytes (input), FALSE);
+  memcpy (vp->inputs->mapped + (at - 1), data, bytes);
+  return TRUE;
+}
+
+gboolean
+fm_vulkan_program_read (FmProgram *p, FmTensor *output, gpointer data, gsize bytes, GError **error)
+{
+  FmVulkanProgram *vp = p->backend;
+  gsize at = GPOINTER_TO_SIZE (g_hash_table_lookup (vp->output_offset, output));
+
+  g_return_val_if_fail (at > 0 && bytes <= (gsize) fm_shape_count (&output->shape) * 4, FALSE);
+  if (device_of (p)->lost)
+    return fm_vulkan_check (device_of (p), VK_ERROR_DEVICE_LOST, "reading an output", error);
+  memcpy (data, vp->readback->mapped + (at - 1), bytes);
+  return TRUE;
+}
+
+static gboolean
+make_queries (FmProgram *p, GError **error)
+{
+  FmVulkanDevice *d = device_of (p);
+  FmVulkanProgram *vp = p->backend;
+  VkQueryPoolCreateInfo info = {
+    .sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, .queryType = VK_QUERY_TYPE_TIMESTAMP,
+    .queryCount = p->plan->nodes->len + 1
+  };
+
+  if (vp->queries != VK_NULL_HANDLE)
+    return TRUE;
+  if (d->physical.timestamp_bits == 0)
+    {
+      g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_UNSUPPORTED,
+                   "%s has no timestamps on the queue that computes, so ops cannot be timed there", d->base.info->id);
+      return FALSE;
+    }
+  return fm_vulkan_check (d, fm_vk.CreateQueryPool (d->device, &info, NULL, &vp->queries), "vkCreateQueryPool", error);
+}
+
+static gboolean
+collect_times (FmProgram *p, GError **error)
+{
+  FmVulkanDevice *d = device_of (p);
+  FmVulkanProgram *vp = p->backend;
+  guint n = p->plan->nodes->len;
+  g_autofree guint64 *ticks = g_new0 (guint64, n + 1);
+  guint64 mask = d->physical.timestamp_bits >= 64 ? G_MAXUINT64 : ((guint64) 1 << d->physical.timestamp_bits) - 1;
+
+  if (!fm_vulkan_check (d, fm_vk.GetQueryPoolResults (d->device, vp->queries, 0, n + 1, (n + 1) * sizeof *ticks, ticks,
+                                                      sizeof *ticks,
+                                                      VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
+                        "vkGetQueryPoolResults", error))
+    return FALSE;
+  for (guint i = 0; i < n; i++)
+    {
+      FmNodeTime *time = &g_array_index (p->profile, FmNodeTime, i);
+
+      time->seconds += (gdouble) ((ticks[i + 1] - ticks[i]) & mask) * d->physical.properties.limits.timestampPeriod
+                       * 1e-9;
+      time->calls++;
+    }
+  return TRUE;
+}
+
+gboolean
+fm_vulkan_program_run (FmProgram *p, GError **error)
+{
+  FmVulkanDevice *d = device_of (p);
+  FmVulkanProgram *vp = p->backend;
+  FmVulkanRecording *recording = p->profiling ? &vp->profiled : &vp->plain;
+
+  if (d->lost)
+    return fm_vulkan_check (d, VK_ERROR_DEVICE_LOST, "a run", error);
+  if (!fm_vulkan_arena_ensure (d, p->plan->bytes.arena_bytes, error) || (p->profiling && !make_queries (p, error)))
+    return FALSE;
+  if ((!recording->recorded || recording->generation != d->arena_generation)
+      && !record (p, recording, p->profiling, error))
+    return FALSE;
+  return fm_vulkan_submit (d, recording->commands, error) && (!p->profiling || collect_times (p, error));
+}
