@@ -286,9 +286,9 @@ place (const FmTaskSplit *split, guint64 row)
   switch (split->use)
     {
     case FM_SPLIT_TRAIN:
-      return fm_permute (SPLIT_KEY, n, row);
+      return fm_task_permute (SPLIT_KEY, n, row);
     case FM_SPLIT_DECIDE:
-      return fm_permute (SPLIT_KEY, n, N_TRAIN + row);
+      return fm_task_permute (SPLIT_KEY, n, N_TRAIN + row);
     case FM_SPLIT_REPORT:
     default:
       return n + row;

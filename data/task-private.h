@@ -46,7 +46,7 @@ const FmTaskSplit *fm_task_find_split (FmTask *task, const char *name, GError **
 gint64 fm_task_deal (const FmTaskSplit *split, guint64 seed, guint64 index, gint64 size, guint64 *rows);
 
 /**
- * fm_permute:
+ * fm_task_permute:
  * @key: which permutation
  * @n: how many things, > 0
  * @i: 0 <= i < n
@@ -55,7 +55,7 @@ gint64 fm_task_deal (const FmTaskSplit *split, guint64 seed, guint64 index, gint
  * Philox on the next power of four, walked until it falls inside (Black and Rogaway 2002, "Ciphers with arbitrary
  * finite domains", method 2).
  */
-guint64 fm_permute (guint64 key, guint64 n, guint64 i);
+guint64 fm_task_permute (guint64 key, guint64 n, guint64 i);
 
 /** fm_task_seed: a seed for the stream of @split: training streams depend on @seed, the others do not. */
 guint64 fm_task_seed (FmTask *task, const FmTaskSplit *split, guint64 seed);

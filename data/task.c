@@ -434,7 +434,7 @@ fm_shortcuts_add (GArray *shortcuts, const char *name, const char *help, gdouble
 /* --- Dealing ------------------------------------------------------------------------------------------------------*/
 
 guint64
-fm_permute (guint64 key, guint64 n, guint64 i)
+fm_task_permute (guint64 key, guint64 n, guint64 i)
 {
   guint half = 1; /* bits of each half */
   guint64 mask;
@@ -496,7 +496,7 @@ fm_task_deal (const FmTaskSplit *split, guint64 seed, guint64 index, gint64 size
           text = g_strdup_printf ("epoch/%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT, seed, epoch);
           key = fm_hash (text);
         }
-      rows[r] = fm_permute (key, split->count, place % split->count);
+      rows[r] = fm_task_permute (key, split->count, place % split->count);
     }
   return size;
 }
