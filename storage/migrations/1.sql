@@ -1,0 +1,330 @@
+-- Version 1. Names carry their units; times are microseconds since 1970 UTC (`datetime (x / 1000000, 'unixepoch')`).
+
+CREATE TABLE device (
+  id TEXT PRIMARY KEY,
+  label TEXT NOT NULL,
+  name TEXT,
+  driver TEXT,
+  threads INTEGER,
+  peak_gflop_per_s REAL,
+  peak_gbyte_per_s REAL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE architecture (
+  id TEXT PRIMARY KEY,
+  skeleton TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE architecture_role (
+  architecture TEXT NOT NULL REFERENCES architecture,
+  position INTEGER NOT NULL,
+  role TEXT NOT NULL,
+  layer INTEGER, -- NULL: every layer
+  plugin TEXT NOT NULL,
+  plugin_hash TEXT,
+  parameters TEXT NOT NULL,
+  PRIMARY KEY (architecture, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE task (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  parameters TEXT NOT NULL,
+  data_key TEXT,
+  chance_level REAL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE task_shortcut (
+  task TEXT NOT NULL REFERENCES task,
+  position INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  help TEXT,
+  accuracy REAL,
+  PRIMARY KEY (task, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE batch (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  key TEXT NOT NULL, -- hash of the plan
+  title TEXT NOT NULL,
+  file_name TEXT,
+  text TEXT NOT NULL, -- of the batch file
+  program_version TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('planned', 'running', 'paused', 'done', 'cancelled')),
+  created_unix_us INTEGER NOT NULL,
+  ended_unix_us INTEGER,
+  runner_pid INTEGER,
+  runner_start TEXT,
+  runner_machine TEXT,
+  heartbeat_unix_us INTEGER
+) STRICT;
+CREATE INDEX batch_by_key ON batch (key);
+
+CREATE TABLE stage (
+  id TEXT PRIMARY KEY, -- hash of the recipe
+  kind TEXT NOT NULL,
+  recipe TEXT NOT NULL, -- all that determines the result
+  state TEXT NOT NULL CHECK (state IN ('planned', 'running', 'done', 'failed', 'diverged', 'cancelled')),
+  reason TEXT,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  started_unix_us INTEGER,
+  ended_unix_us INTEGER,
+  runner_pid INTEGER,
+  runner_start TEXT,
+  runner_machine TEXT,
+  worker_pid INTEGER,
+  fallbacks INTEGER, -- ops that ran elsewhere than asked
+  diverged_step INTEGER,
+  diverged_tensor TEXT,
+  provenance TEXT CHECK (provenance IS NULL OR json_valid (provenance))
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE stage_input (
+  stage TEXT NOT NULL REFERENCES stage,
+  position INTEGER NOT NULL,
+  earlier_stage TEXT NOT NULL REFERENCES stage,
+  PRIMARY KEY (stage, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE run (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  batch INTEGER NOT NULL REFERENCES batch ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  variant TEXT NOT NULL,
+  architecture TEXT NOT NULL REFERENCES architecture,
+  task TEXT NOT NULL REFERENCES task,
+  device TEXT NOT NULL REFERENCES device,
+  seed INTEGER NOT NULL,
+  skip_reason TEXT,
+  UNIQUE (batch, position)
+) STRICT;
+
+CREATE TABLE run_stage (
+  run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  stage TEXT NOT NULL REFERENCES stage,
+  PRIMARY KEY (run, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX run_stage_by_stage ON run_stage (stage);
+
+CREATE TABLE metric (
+  stage TEXT NOT NULL REFERENCES stage ON DELETE CASCADE,
+  split TEXT NOT NULL,
+  target TEXT NOT NULL,
+  tag TEXT NOT NULL,
+  name TEXT NOT NULL,
+  value REAL, -- NULL: not a number
+  PRIMARY KEY (stage, split, target, tag, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE curve (
+  stage TEXT NOT NULL REFERENCES stage ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  tag TEXT NOT NULL,
+  step INTEGER NOT NULL,
+  value REAL,
+  PRIMARY KEY (stage, name, tag, step)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE outcome (
+  stage TEXT NOT NULL REFERENCES stage ON DELETE CASCADE,
+  split TEXT NOT NULL,
+  target TEXT NOT NULL,
+  units INTEGER NOT NULL, -- scoring units: examples, documents, images
+  triples_zstd BLOB NOT NULL, -- little-endian f32: correct, count, loss in nats
+  PRIMARY KEY (stage, split, target)
+) STRICT;
+
+CREATE TABLE latency_sample (
+  stage TEXT NOT NULL REFERENCES stage ON DELETE CASCADE,
+  kind TEXT NOT NULL, -- batch1, throughput
+  position INTEGER NOT NULL,
+  process INTEGER NOT NULL,
+  rows INTEGER NOT NULL, -- examples in the call
+  value_us REAL NOT NULL,
+  PRIMARY KEY (stage, kind, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE memory (
+  stage TEXT NOT NULL REFERENCES stage ON DELETE CASCADE,
+  kind TEXT NOT NULL, -- peak is the whole, the others its parts
+  planned_bytes INTEGER,
+  measured_bytes INTEGER,
+  PRIMARY KEY (stage, kind)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE op_profile (
+  stage TEXT NOT NULL REFERENCES stage ON DELETE CASCADE,
+  op TEXT NOT NULL,
+  calls INTEGER NOT NULL,
+  seconds REAL,
+  flops REAL,
+  bytes REAL,
+  PRIMARY KEY (stage, op)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE artifact (
+  stage TEXT NOT NULL REFERENCES stage ON DELETE CASCADE,
+  path TEXT NOT NULL, -- inside the artifacts' folder
+  kind TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  sha256 TEXT,
+  PRIMARY KEY (stage, path)
+) STRICT, WITHOUT ROWID;
+
+-- A run's state is read from its stages, so the two cannot contradict each other.
+CREATE VIEW run_state AS
+SELECT
+  r.id AS run,
+  CASE WHEN r.skip_reason IS NOT NULL THEN 'skipped' ELSE (
+    SELECT CASE
+      WHEN total (s.state = 'diverged') > 0 THEN 'diverged'
+      WHEN total (s.state = 'failed') > 0 THEN 'failed'
+      WHEN total (s.state = 'running') > 0 THEN 'running'
+      WHEN total (s.state = 'cancelled') > 0 THEN 'cancelled'
+      WHEN count (*) > 0 AND total (s.state = 'done') = count (*) THEN 'done'
+      ELSE 'planned'
+    END
+    FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = r.id
+  ) END AS state
+FROM run r;
+
+-- Nearest rank for the 95th percentile; mean of the two middle values for the median of an even number.
+CREATE VIEW latency_summary AS
+SELECT
+  stage,
+  kind,
+  count (*) AS samples,
+  avg (CASE WHEN place IN ((n + 1) / 2, (n + 2) / 2) THEN value_us END) AS median_us,
+  min (CASE WHEN place >= 0.95 * n THEN value_us END) AS p95_us,
+  min (value_us) AS minimum_us,
+  max (rows) AS rows
+FROM (
+  SELECT
+    stage, kind, rows, value_us,
+    row_number () OVER (PARTITION BY stage, kind ORDER BY value_us) AS place,
+    count (*) OVER (PARTITION BY stage, kind) AS n
+  FROM latency_sample
+)
+GROUP BY stage, kind;
+
+-- One row a run: what people read.
+CREATE VIEW results AS
+WITH chain AS (
+  SELECT
+    r.*,
+    (SELECT x.stage FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = r.id AND s.kind = 'train'
+      ORDER BY x.position DESC LIMIT 1) AS train_stage,
+    (SELECT x.stage FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = r.id AND s.kind = 'measure'
+      ORDER BY x.position DESC LIMIT 1) AS measure_stage
+  FROM run r
+)
+SELECT
+  b.title AS batch,
+  c.variant AS variant,
+  (SELECT group_concat (plugin, ',') FROM (SELECT plugin FROM architecture_role
+    WHERE architecture = c.architecture AND role = 'mixer' GROUP BY plugin ORDER BY min (position))) AS mixer,
+  (SELECT group_concat (plugin, ',') FROM (SELECT plugin FROM architecture_role
+    WHERE architecture = c.architecture AND role = 'feedforward' GROUP BY plugin ORDER BY min (position)))
+    AS feedforward,
+  t.name AS task,
+  d.label AS device,
+  c.seed AS seed,
+  (SELECT state FROM run_state WHERE run = c.id) AS state,
+  (SELECT m.value FROM run_stage x JOIN metric m ON m.stage = x.stage WHERE x.run = c.id AND m.split = 'test'
+    AND m.tag = '' AND m.name = 'accuracy' ORDER BY x.position DESC LIMIT 1) AS test_accuracy,
+  (SELECT m.value FROM run_stage x JOIN metric m ON m.stage = x.stage WHERE x.run = c.id AND m.split = 'validation'
+    AND m.tag = '' AND m.name = 'accuracy' ORDER BY x.position DESC LIMIT 1) AS validation_accuracy,
+  t.chance_level AS chance_level,
+  (SELECT max (accuracy) FROM task_shortcut WHERE task = c.task) AS best_shortcut_accuracy,
+  (SELECT m.value FROM run_stage x JOIN metric m ON m.stage = x.stage WHERE x.run = c.id AND m.split = 'test'
+    AND m.tag = '' AND m.name = 'loss' ORDER BY x.position DESC LIMIT 1) AS test_loss_nats,
+  (SELECT avg (value_us) FROM (SELECT value_us, rows, row_number () OVER (ORDER BY value_us) AS place,
+    count (*) OVER () AS n FROM latency_sample WHERE stage = c.measure_stage AND kind = 'batch1')
+    WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS latency_us_median,
+  (SELECT min (value_us) FROM (SELECT value_us, rows, row_number () OVER (ORDER BY value_us) AS place,
+    count (*) OVER () AS n FROM latency_sample WHERE stage = c.measure_stage AND kind = 'batch1')
+    WHERE place >= 0.95 * n) AS latency_us_p95,
+  (SELECT 1e6 * max (rows) / avg (value_us) FROM (SELECT value_us, rows, row_number () OVER (ORDER BY value_us) AS place,
+    count (*) OVER () AS n FROM latency_sample WHERE stage = c.measure_stage AND kind = 'throughput')
+    WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS throughput_per_s,
+  (SELECT value FROM metric WHERE stage = c.train_stage AND split = '' AND target = '' AND tag = ''
+    AND name = 'train_s') AS train_s,
+  (SELECT planned_bytes FROM memory WHERE stage = c.train_stage AND kind = 'peak') AS planned_peak_bytes,
+  (SELECT measured_bytes FROM memory WHERE stage = c.train_stage AND kind = 'peak') AS measured_peak_bytes,
+  (SELECT planned_bytes FROM memory WHERE stage = c.measure_stage AND kind = 'peak') AS inference_planned_peak_bytes,
+  (SELECT measured_bytes FROM memory WHERE stage = c.measure_stage AND kind = 'peak')
+    AS inference_measured_peak_bytes,
+  (SELECT CAST (m.value AS INTEGER) FROM run_stage x JOIN metric m ON m.stage = x.stage WHERE x.run = c.id
+    AND m.split = '' AND m.tag = '' AND m.name = 'parameters' ORDER BY x.position DESC LIMIT 1) AS parameters,
+  (SELECT m.value FROM run_stage x JOIN metric m ON m.stage = x.stage WHERE x.run = c.id AND m.split = ''
+    AND m.tag = '' AND m.name = 'flops' ORDER BY x.position DESC LIMIT 1) AS flops,
+  (SELECT s.diverged_step FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = c.id
+    AND s.state = 'diverged' ORDER BY x.position LIMIT 1) AS diverged_step,
+  (SELECT s.diverged_tensor FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = c.id
+    AND s.state = 'diverged' ORDER BY x.position LIMIT 1) AS diverged_tensor,
+  coalesce (c.skip_reason, (SELECT s.reason FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = c.id
+    AND s.state IN ('failed', 'diverged', 'cancelled') ORDER BY x.position LIMIT 1)) AS reason,
+  (SELECT sum (s.fallbacks) FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = c.id) AS fallbacks,
+  (SELECT group_concat (parameters, ', ') FROM (SELECT DISTINCT parameters FROM architecture_role
+    WHERE architecture = c.architecture AND role = 'mixer' ORDER BY position)) AS mixer_parameters,
+  (SELECT group_concat (parameters, ', ') FROM (SELECT DISTINCT parameters FROM architecture_role
+    WHERE architecture = c.architecture AND role = 'feedforward' ORDER BY position)) AS feedforward_parameters,
+  a.skeleton AS skeleton,
+  t.parameters AS task_parameters,
+  d.name AS device_name,
+  c.batch AS batch_id,
+  c.id AS run_id,
+  c.architecture AS architecture_id,
+  c.train_stage AS train_stage,
+  c.measure_stage AS measure_stage
+FROM chain c
+JOIN batch b ON b.id = c.batch
+JOIN architecture a ON a.id = c.architecture
+JOIN task t ON t.id = c.task
+JOIN device d ON d.id = c.device
+ORDER BY c.batch DESC, c.position;
+
+-- One row a variant: means over the seeds that ended well, and how many of them did not.
+CREATE VIEW variants AS
+SELECT
+  batch, variant, task, device,
+  count (*) AS runs,
+  sum (state = 'done') AS done,
+  sum (state IN ('failed', 'diverged')) AS failed,
+  avg (test_accuracy) FILTER (WHERE state = 'done') AS test_accuracy_mean,
+  min (test_accuracy) FILTER (WHERE state = 'done') AS test_accuracy_minimum,
+  max (test_accuracy) FILTER (WHERE state = 'done') AS test_accuracy_maximum,
+  avg (latency_us_median) FILTER (WHERE state = 'done') AS latency_us_mean_of_medians,
+  avg (train_s) FILTER (WHERE state = 'done') AS train_s_mean,
+  max (measured_peak_bytes) AS measured_peak_bytes_maximum,
+  max (parameters) AS parameters,
+  batch_id
+FROM results
+GROUP BY batch_id, variant, task, device
+ORDER BY batch_id DESC, min (run_id);
+
+CREATE VIEW batches AS
+SELECT
+  b.id AS batch_id,
+  b.title AS batch,
+  b.state AS state,
+  datetime (b.created_unix_us / 1000000, 'unixepoch') AS created_utc,
+  datetime (b.ended_unix_us / 1000000, 'unixepoch') AS ended_utc,
+  (SELECT count (*) FROM run WHERE batch = b.id) AS runs,
+  (SELECT count (*) FROM run r JOIN run_state q ON q.run = r.id WHERE r.batch = b.id AND q.state = 'done') AS done,
+  (SELECT count (*) FROM run r JOIN run_state q ON q.run = r.id WHERE r.batch = b.id
+    AND q.state IN ('failed', 'diverged')) AS failed,
+  b.program_version AS program_version,
+  b.file_name AS file_name
+FROM batch b
+ORDER BY b.id DESC;
+
+CREATE VIEW learning_curves AS
+SELECT b.title AS batch, r.variant AS variant, r.seed AS seed, c.name AS name, c.tag AS tag, c.step AS step,
+  c.value AS value, r.batch AS batch_id, r.id AS run_id
+FROM curve c
+JOIN run_stage x ON x.stage = c.stage
+JOIN run r ON r.id = x.run
+JOIN batch b ON b.id = r.batch
+ORDER BY r.id, c.name, c.tag, c.step;

@@ -1,0 +1,113 @@
+/* results.c: the view `results` as structs, and the table of its columns that every output reads. */
+#include "config.h"
+
+#include "storage/storage-private.h"
+
+#define TEXT(field) { #field, FM_RESULT_TEXT, G_STRUCT_OFFSET (FmResultRow, field) }
+#define INT(field) { #field, FM_RESULT_INT, G_STRUCT_OFFSET (FmResultRow, field) }
+#define DOUBLE(field) { #field, FM_RESULT_DOUBLE, G_STRUCT_OFFSET (FmResultRow, field) }
+
+/* In the view's order; a test compares the names. */
+static const FmResultField fields[] = {
+  TEXT (batch),
+  TEXT (variant),
+  TEXT (mixer),
+  TEXT (feedforward),
+  TEXT (task),
+  TEXT (device),
+  INT (seed),
+  TEXT (state),
+  DOUBLE (test_accuracy),
+  DOUBLE (validation_accuracy),
+  DOUBLE (chance_level),
+  DOUBLE (best_shortcut_accuracy),
+  DOUBLE (test_loss_nats),
+  DOUBLE (latency_us_median),
+  DOUBLE (latency_us_p95),
+  DOUBLE (throughput_per_s),
+  DOUBLE (train_s),
+  INT (planned_peak_bytes),
+  INT (measured_peak_bytes),
+  INT (inference_planned_peak_bytes),
+  INT (inference_measured_peak_bytes),
+  INT (parameters),
+  DOUBLE (flops),
+  INT (diverged_step),
+  TEXT (diverged_tensor),
+  TEXT (reason),
+  INT (fallbacks),
+  TEXT (mixer_parameters),
+  TEXT (feedforward_parameters),
+  TEXT (skeleton),
+  TEXT (task_parameters),
+  TEXT (device_name),
+  INT (batch_id),
+  INT (run_id),
+  TEXT (architecture_id),
+  TEXT (train_stage),
+  TEXT (measure_stage),
+  { NULL, FM_RESULT_TEXT, 0 },
+};
+
+const FmResultField *
+fm_result_fields (void)
+{
+  return fields;
+}
+
+void
+fm_result_row_free (FmResultRow *row)
+{
+  if (row == NULL)
+    return;
+  for (const FmResultField *field = fields; field->name; field++)
+    if (field->type == FM_RESULT_TEXT)
+      g_free (G_STRUCT_MEMBER (char *, row, field->offset));
+  g_free (row);
+}
+
+GPtrArray *
+fm_store_load_results (FmStore *store, gint64 batch, GError **error)
+{
+  g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_result_row_free);
+  g_autoptr (GString) sql = g_string_new ("SELECT ");
+  g_autoptr (sqlite3_stmt) stmt = NULL;
+  gboolean row;
+
+  for (const FmResultField *field = fields; field->name; field++)
+    g_string_append_printf (sql, "%s%s", field == fields ? "" : ", ", field->name);
+  g_string_append (sql, batch ? " FROM results WHERE batch_id = ?" : " FROM results");
+  stmt = fm_store_prepare (store, sql->str, error);
+  if (stmt == NULL)
+    return NULL;
+  if (batch)
+    fm_statement_bind (stmt, "i", batch);
+  while (fm_statement_next (store, stmt, &row, error))
+    {
+      FmResultRow *result;
+
+      if (!row)
+        return g_steal_pointer (&list);
+      result = g_new0 (FmResultRow, 1);
+      for (const FmResultField *field = fields; field->name; field++)
+        {
+          int column = field - fields;
+
+          switch (field->type)
+            {
+            case FM_RESULT_TEXT:
+              G_STRUCT_MEMBER (char *, result, field->offset) = fm_column_text (stmt, column);
+              break;
+            case FM_RESULT_INT:
+              G_STRUCT_MEMBER (gint64, result, field->offset) = fm_column_int (stmt, column);
+              break;
+            case FM_RESULT_DOUBLE:
+            default:
+              G_STRUCT_MEMBER (gdouble, result, field->offset) = fm_column_double (stmt, column);
+              break;
+            }
+        }
+      g_ptr_array_add (list, result);
+    }
+  return NULL;
+}

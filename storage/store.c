@@ -1,0 +1,270 @@
+/* store.c: opening, checking and closing the file; paths of artifacts. */
+#include "config.h"
+
+#include "storage/storage-private.h"
+
+#include <glib/gstdio.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TIMEOUT_MS 10000
+
+char *
+fm_store_default_path (void)
+{
+  const char *path = g_getenv ("FORMARIUM_STORE");
+
+  if (path != NULL && *path != '\0')
+    return g_strdup (path);
+  return g_build_filename (g_get_user_data_dir (), "formarium", "formarium.db", NULL);
+}
+
+void
+fm_store_close (FmStore *store)
+{
+  if (store == NULL)
+    return;
+  fm_store_rollback (store);
+  if (store->db != NULL)
+    {
+      int rc = sqlite3_close (store->db);
+
+      g_warn_if_fail (rc == SQLITE_OK);
+    }
+  g_free (store->path);
+  g_free (store->artifacts);
+  g_free (store);
+}
+
+const char *
+fm_store_get_path (FmStore *store)
+{
+  return store->path;
+}
+
+void
+fm_store_set_timeout (FmStore *store, guint timeout_ms)
+{
+  sqlite3_busy_timeout (store->db, timeout_ms);
+}
+
+/* --- Open ---------------------------------------------------------------------------------------------------------*/
+
+static gboolean
+read_int (FmStore *store, const char *sql, gint64 *value, GError **error)
+{
+  g_autoptr (sqlite3_stmt) stmt = fm_store_prepare (store, sql, error);
+  gboolean row;
+
+  if (stmt == NULL || !fm_statement_next (store, stmt, &row, error))
+    return FALSE;
+  *value = row ? sqlite3_column_int64 (stmt, 0) : 0;
+  return TRUE;
+}
+
+/* Whose file is it, and which version? Reading the schema also finds a file that was cut short. */
+static gboolean
+inspect (FmStore *store, gint64 *version, gboolean *empty, GError **error)
+{
+  gint64 tables, application;
+
+  if (!read_int (store, "SELECT count(*) FROM sqlite_schema", &tables, error) ||
+      !read_int (store, "PRAGMA application_id", &application, error) ||
+      !read_int (store, "PRAGMA user_version", version, error))
+    return FALSE;
+  *empty = tables == 0 && *version == 0;
+  if (!*empty && application != FM_STORE_APPLICATION_ID)
+    {
+      g_set_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_NOT_STORE,
+                   "%s is a database of another program; name another file for the store.", store->path);
+      return FALSE;
+    }
+  if (*version > FM_STORE_VERSION)
+    {
+      g_set_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_NEWER,
+                   "The store %s has schema version %" G_GINT64_FORMAT
+                   ", this program knows versions up to %d; use a newer program or another store.",
+                   store->path, *version, FM_STORE_VERSION);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/* By the effective user, as open() decides. */
+static gboolean
+may (const char *path, int mode)
+{
+  return faccessat (AT_FDCWD, path, mode, AT_EACCESS) == 0;
+}
+
+static gboolean
+open_db (FmStore *store, const char *name, int flags, GError **error)
+{
+  int rc;
+
+  g_clear_pointer (&store->db, sqlite3_close);
+  rc = sqlite3_open_v2 (name, &store->db, flags | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOMUTEX, NULL);
+  if (rc != SQLITE_OK)
+    return fm_store_set_error (store, rc, error);
+  sqlite3_busy_timeout (store->db, TIMEOUT_MS);
+  return TRUE;
+}
+
+static gboolean
+open_for_writing (FmStore *store, GError **error)
+{
+  g_autofree char *folder = g_path_get_dirname (store->path);
+  gboolean empty;
+  gint64 version;
+
+  if (g_mkdir_with_parents (folder, 0700) != 0)
+    {
+      g_set_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_READ_ONLY,
+                   "The folder %s for the store cannot be made (%s); name another place with --store FILE.", folder,
+                   g_strerror (errno));
+      return FALSE;
+    }
+  /* The write-ahead log lies beside the file, so the folder must be writable as well. */
+  if (!may (folder, W_OK | X_OK) ||
+      (g_file_test (store->path, G_FILE_TEST_EXISTS) && !may (store->path, R_OK | W_OK)))
+    return fm_store_set_error (store, SQLITE_READONLY, error);
+
+  if (!open_db (store, store->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error) ||
+      !inspect (store, &version, &empty, error))
+    return FALSE;
+  if (sqlite3_db_readonly (store->db, "main") == 1)
+    return fm_store_set_error (store, SQLITE_READONLY, error);
+  return fm_store_do (store, error, "PRAGMA journal_mode = WAL", "") &&
+         fm_store_do (store, error, "PRAGMA synchronous = FULL", "") &&
+         fm_store_do (store, error, "PRAGMA foreign_keys = ON", "") &&
+         fm_store_migrate (store, fm_store_steps, FM_STORE_VERSION, error);
+}
+
+static gboolean
+open_for_reading (FmStore *store, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  gboolean empty;
+  gint64 version;
+
+  if (!g_file_test (store->path, G_FILE_TEST_EXISTS))
+    {
+      g_set_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT,
+                   "There is no store %s yet; `formarium run FILE.batch` makes it.", store->path);
+      return FALSE;
+    }
+  if (!may (store->path, R_OK))
+    return fm_store_set_error (store, SQLITE_PERM, error);
+  if (!open_db (store, store->path, SQLITE_OPEN_READONLY, error))
+    return FALSE;
+  if (!inspect (store, &version, &empty, &local))
+    {
+      g_autofree char *log = g_strconcat (store->path, "-wal", NULL);
+      g_autofree char *uri = NULL, *whole = NULL;
+      GStatBuf info;
+
+      /* A store in a folder that cannot be written (a read-only disk): SQLite can make no log there. Without a log
+       * left behind nobody is writing, and the file can be read as it lies. */
+      if (!g_error_matches (local, FM_STORAGE_ERROR, FM_STORAGE_ERROR_READ_ONLY) ||
+          (g_stat (log, &info) == 0 && info.st_size > 0) ||
+          (uri = g_filename_to_uri (store->path, NULL, NULL)) == NULL)
+        {
+          g_propagate_error (error, g_steal_pointer (&local));
+          return FALSE;
+        }
+      whole = g_strconcat (uri, "?immutable=1", NULL);
+      if (!open_db (store, whole, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, error) ||
+          !inspect (store, &version, &empty, error))
+        return FALSE;
+    }
+  if (empty)
+    {
+      g_set_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT,
+                   "The store %s is empty; `formarium run FILE.batch` fills it.", store->path);
+      return FALSE;
+    }
+  if (version < FM_STORE_VERSION)
+    {
+      /* Readers know the newest schema alone: bring the file there once, as the runner would. */
+      g_autoptr (FmStore) writer = fm_store_open (store->path, FM_STORE_WRITE, error);
+
+      if (writer == NULL)
+        return FALSE;
+    }
+  return TRUE;
+}
+
+FmStore *
+fm_store_open (const char *path, FmStoreMode mode, GError **error)
+{
+  g_autoptr (FmStore) store = g_new0 (FmStore, 1);
+  g_autofree char *given = path ? g_strdup (path) : fm_store_default_path ();
+  g_autofree char *stem = NULL;
+
+  store->mode = mode;
+  store->path = g_canonicalize_filename (given, NULL);
+  stem = g_strdup (store->path);
+  if (g_str_has_suffix (stem, ".db"))
+    stem[strlen (stem) - 3] = '\0';
+  store->artifacts = g_strconcat (stem, ".artifacts", NULL);
+
+  if (g_file_test (store->path, G_FILE_TEST_IS_DIR))
+    {
+      g_set_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_NOT_STORE,
+                   "%s is a folder; name the store's file, %s/formarium.db for one.", store->path, store->path);
+      return NULL;
+    }
+  if (!(mode == FM_STORE_WRITE ? open_for_writing (store, error) : open_for_reading (store, error)))
+    return NULL;
+  return g_steal_pointer (&store);
+}
+
+gboolean
+fm_store_check (FmStore *store, GError **error)
+{
+  g_autoptr (sqlite3_stmt) integrity = fm_store_prepare (store, "PRAGMA integrity_check(1)", error);
+  g_autoptr (sqlite3_stmt) keys = NULL;
+  gboolean row;
+
+  if (integrity == NULL || !fm_statement_next (store, integrity, &row, error))
+    return FALSE;
+  if (row && g_strcmp0 ((const char *) sqlite3_column_text (integrity, 0), "ok") != 0)
+    {
+      g_set_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_NOT_STORE, "The store %s is damaged: %s.", store->path,
+                   (const char *) sqlite3_column_text (integrity, 0));
+      return FALSE;
+    }
+  keys = fm_store_prepare (store, "PRAGMA foreign_key_check", error);
+  if (keys == NULL || !fm_statement_next (store, keys, &row, error))
+    return FALSE;
+  if (row)
+    {
+      g_set_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_NOT_STORE,
+                   "The store %s is damaged: a row of table %s names one of %s that is not there.", store->path,
+                   (const char *) sqlite3_column_text (keys, 0), (const char *) sqlite3_column_text (keys, 2));
+      return FALSE;
+    }
+  return TRUE;
+}
+
+guint64
+fm_store_get_change (FmStore *store)
+{
+  gint64 others = 0;
+
+  /* data_version moves with commits of other connections only, total_changes with our own only. */
+  if (!read_int (store, "PRAGMA data_version", &others, NULL))
+    return 0;
+  return ((guint64) others << 32) + (guint64) sqlite3_total_changes64 (store->db);
+}
+
+char *
+fm_store_artifact_path (FmStore *store, const char *stage, const char *name)
+{
+  g_return_val_if_fail (stage != NULL && *stage != '\0' && strchr (stage, '/') == NULL, NULL);
+  g_return_val_if_fail (name == NULL || strchr (name, '/') == NULL, NULL);
+
+  return g_build_filename (store->artifacts, stage, name, NULL);
+}
