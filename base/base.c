@@ -127,7 +127,11 @@ value_to_string (const FmParam *p, gconstpointer values)
   switch (p->type)
     {
     case FM_PARAM_TYPE_DOUBLE:
-      return g_strdup (g_ascii_formatd (buffer, sizeof buffer, "%.15g", G_STRUCT_MEMBER (gdouble, values, p->offset)));
+      /* Short where that reads back to the same bits ("0.1"), else all 17 digits: two values never share a text. */
+      g_ascii_formatd (buffer, sizeof buffer, "%.15g", G_STRUCT_MEMBER (gdouble, values, p->offset));
+      if (g_ascii_strtod (buffer, NULL) != G_STRUCT_MEMBER (gdouble, values, p->offset))
+        g_ascii_dtostr (buffer, sizeof buffer, G_STRUCT_MEMBER (gdouble, values, p->offset));
+      return g_strdup (buffer);
     case FM_PARAM_TYPE_CHOICE:
       return g_strdup (p->choices[G_STRUCT_MEMBER (gint64, values, p->offset)]);
     case FM_PARAM_TYPE_BOOL:
