@@ -25,6 +25,10 @@ FM_API void            fm_architecture_unref (FmArchitecture *a);
 FM_API gboolean fm_architecture_set (FmArchitecture *a, FmRole role, gint layer, const char *plugin_id,
                                      const char * const *params, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/** fm_architecture_set_causal: tokens see themselves and earlier ones only; FALSE at first. */
+FM_API void     fm_architecture_set_causal (FmArchitecture *a, gboolean causal);
+FM_API gboolean fm_architecture_get_causal (FmArchitecture *a);
+
 FM_API gint64          fm_architecture_get_layers (FmArchitecture *a);
 FM_API gint64          fm_architecture_get_width  (FmArchitecture *a);
 FM_API gint64          fm_architecture_get_hidden (FmArchitecture *a);

@@ -1,0 +1,183 @@
+/* graph.c: the graphs of a model: training step and evaluation, with the inputs a task fills. */
+#include "config.h"
+
+#include "app/architecture/architecture-private.h"
+
+#include <string.h>
+
+static void
+log_free (gpointer data)
+{
+  FmModelLog *log = data;
+
+  g_free (log->output);
+  g_free (log->name);
+  g_free (log);
+}
+
+static void
+probe_free (gpointer data)
+{
+  FmModelProbe *probe = data;
+
+  g_free (probe->output);
+  g_free (probe->name);
+  g_free (probe->axes);
+  g_free (probe);
+}
+
+void
+fm_model_graph_free (FmModelGraph *mg)
+{
+  if (mg == NULL)
+    return;
+  fm_graph_free (mg->graph);
+  g_ptr_array_unref (mg->logs);
+  g_ptr_array_unref (mg->probes);
+  g_free (mg);
+}
+
+static FmValues *
+input_values (FmGraph *g, const FmTaskInfo *info, gint64 batch)
+{
+  FmValues *values = fm_values_new ();
+
+  for (guint i = 0; i < info->n_inputs; i++)
+    {
+      const FmTaskInput *in = &info->inputs[i];
+      FmTensor *t = in->kind == FM_INPUT_TOKENS
+                        ? fm_graph_input (g, in->name, FM_I32, FM_SHAPE (batch, in->length))
+                        : fm_graph_input (g, in->name, FM_F32, FM_SHAPE (batch, in->length, in->channels));
+
+      fm_values_set (values, in->name, t);
+    }
+  return values;
+}
+
+static FmValues *
+target_values (FmGraph *g, const FmTaskInfo *info, gint64 batch)
+{
+  FmValues *values = fm_values_new ();
+
+  for (guint i = 0; i < info->n_targets; i++)
+    {
+      const FmTaskTarget *row = &info->targets[i];
+      g_autofree char *name = g_strconcat ("target:", row->name, NULL);
+
+      fm_values_set (values, row->name,
+                     row->kind == FM_TARGET_CLASS
+                         ? fm_graph_input (g, name, FM_I32, FM_SHAPE (batch))
+                         : fm_graph_input (g, name, FM_I32, FM_SHAPE (batch, info->inputs[0].length)));
+    }
+  return values;
+}
+
+/* What the host trains through: one application of the stage's first model. */
+static FmTensor *
+default_objective (FmGraph *g, const FmObjective *o)
+{
+  const FmValues *outputs = fm_apply (g, o->models[0], o->inputs, &(FmPass){ .mode = FM_MODE_TRAIN });
+
+  return fm_task_loss (g, o->models[0], outputs, o->targets);
+}
+
+FmModelGraph *
+fm_model_graph_new (FmModel *model, FmMode mode, gint64 batch, const FmAdamW *optimizer, gboolean probes,
+                    GError **error)
+{
+  const FmTaskInfo *info = fm_task_get_info (model->task);
+  g_autoptr (FmModelGraph) mg = g_new0 (FmModelGraph, 1);
+  FmGraph *g = fm_graph_new ();
+  FmValues *inputs, *targets = NULL;
+
+  mg->graph = g;
+  mg->batch = batch;
+  mg->ragged = info->ragged;
+  mg->logs = g_ptr_array_new_with_free_func (log_free);
+  mg->probes = g_ptr_array_new_with_free_func (probe_free);
+  if (batch < 1 || batch > G_MAXINT32)
+    {
+      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "batch=%" G_GINT64_FORMAT ": must lie between 1 and %d", batch,
+                   G_MAXINT32);
+      return NULL;
+    }
+
+  model->logs = mg->logs;
+  model->found_probes = mg->probes;
+  fm_model_begin_graph (model, g, probes,
+                        info->ragged ? fm_graph_input (g, "lengths", FM_I32, FM_SHAPE (batch)) : NULL);
+  inputs = input_values (g, info, batch);
+  if (mode == FM_MODE_TRAIN)
+    {
+      FmModel *models[] = { model };
+      FmObjective o = { .size = sizeof o, .models = models, .n_models = 1, .inputs = inputs };
+      FmTensor *loss;
+
+      o.targets = targets = target_values (g, info, batch);
+      loss = default_objective (g, &o);
+      if (model->loss_terms)
+        loss = fm_add (g, loss, model->loss_terms);
+      fm_train_step (g, loss, optimizer);
+    }
+  else
+    {
+      const FmValues *outputs = fm_apply (g, model, inputs, &(FmPass){ .mode = mode });
+
+      for (guint i = 0; i < info->n_targets; i++)
+        {
+          g_autofree char *name = g_strconcat ("logits:", info->targets[i].name, NULL);
+
+          fm_graph_output (g, name, fm_values_get (outputs, info->targets[i].name));
+        }
+    }
+  fm_values_free (inputs);
+  fm_values_free (targets);
+  model->logs = model->found_probes = NULL;
+  if (fm_graph_get_error (g))
+    {
+      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "%s", fm_graph_get_error (g)->message);
+      return NULL;
+    }
+  return g_steal_pointer (&mg);
+}
+
+static gboolean
+write_array (FmProgram *program, const char *name, const FmArray *array, GError **error)
+{
+  gsize count;
+
+  if (!fm_program_has_input (program, name))
+    return TRUE;
+  if (!fm_size_product (array->dims, array->rank, &count))
+    g_return_val_if_reached (FALSE);
+  return fm_program_write (program, name, array->data, count * 4, error);
+}
+
+gboolean
+fm_model_write_batch (FmModelGraph *mg, FmProgram *program, const FmBatch *batch, GError **error)
+{
+  for (guint i = 0; i < batch->n_inputs; i++)
+    if (!write_array (program, batch->inputs[i].name, &batch->inputs[i], error))
+      return FALSE;
+  for (guint i = 0; i < batch->n_targets; i++)
+    {
+      g_autofree char *name = g_strconcat ("target:", batch->targets[i].name, NULL);
+
+      if (!write_array (program, name, &batch->targets[i], error))
+        return FALSE;
+    }
+  if (mg->ragged && fm_program_has_input (program, "lengths"))
+    return fm_program_write (program, "lengths", batch->lengths, (gsize) batch->size * sizeof (gint32), error);
+  return TRUE;
+}
+
+guint64
+fm_model_parameters (FmModelGraph *mg)
+{
+  g_autoptr (GPtrArray) paths = fm_graph_param_paths (mg->graph);
+  guint64 n = 0;
+
+  for (guint i = 0; i < paths->len; i++)
+    n += (guint64) fm_tensor_get_count (fm_graph_find_variable (mg->graph, g_ptr_array_index (paths, i)));
+  return n;
+}
