@@ -111,7 +111,7 @@ add_log (const FmBuild *b, const char *name, FmTensor *t)
 }
 
 void
-fm_log (const FmBuild *b, const char *name, FmTensor *t)
+fm_record (const FmBuild *b, const char *name, FmTensor *t)
 {
   add_log (b, name, t);
 }
