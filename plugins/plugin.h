@@ -78,7 +78,7 @@ FM_API FmTensor *fm_shared (const FmBuild *b, const char *name);
 /** fm_loss_term: adds @weight times the single number @t to the loss; logged under its name, unweighted. */
 FM_API void fm_loss_term (const FmBuild *b, const char *name, FmTensor *t, gdouble weight);
 /** fm_record: a small f32 tensor (at most 64 numbers) logged during training under its name, element by element. */
-FM_API void fm_log       (const FmBuild *b, const char *name, FmTensor *t);
+FM_API void fm_record    (const FmBuild *b, const char *name, FmTensor *t);
 
 /** fm_probe_is_open: does somebody want to see probe @index of this plugin's table? Closed probes cost nothing. */
 FM_API gboolean fm_probe_is_open (const FmBuild *b, guint index);
