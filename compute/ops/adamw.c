@@ -1,0 +1,117 @@
+/* adamw.c: one step of AdamW on one variable and its moments.
+ *
+ * Node: in parameter, moment1, moment2 (variables, written), gradient, norm [1], rate [1], step i32 [1]; no output; an
+ * effect. attr.f: 0 beta1, 1 beta2, 2 eps, 3 decay, 4 clip, 5 factor on the rate.
+ * Source: Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2. */
+#include "compute/compute-private.h"
+
+#include <math.h>
+
+static gboolean
+infer (FmNode *node)
+{
+  for (guint k = 0; k < 4; k++)
+    if (node->in[k]->type != FM_F32 || !fm_shape_equal (&node->in[k]->shape, &node->in[0]->shape) ||
+        (k < 3 && node->in[k]->kind != FM_TENSOR_VARIABLE))
+      {
+        fm_graph_fail (node->graph, "adamw", "needs three f32 variables and a gradient of one shape");
+        return FALSE;
+      }
+  return TRUE;
+}
+
+typedef struct
+{
+  float scale;           /* of the gradient: clipping */
+  float beta1, beta2, eps;
+  float rate1;           /* rate / (1 - beta1^t) */
+  float correct2;        /* 1 / (1 - beta2^t) */
+  float keep;            /* 1 - rate decay */
+} Step;
+
+FM_KERNEL (void, step_block, (gint64 n, Step s, float *p, float *m, float *v, const float *gradient),
+           (n, s, p, m, v, gradient))
+{
+#pragma omp simd
+  for (gint64 i = 0; i < n; i++)
+    {
+      float g = gradient[i] * s.scale;
+      float first = m[i] + (1.0f - s.beta1) * (g - m[i]);
+      float second = v[i] + (1.0f - s.beta2) * (g * g - v[i]);
+
+      m[i] = first;
+      v[i] = second;
+      p[i] = p[i] * s.keep - s.rate1 * first / (sqrtf (second * s.correct2) + s.eps);
+    }
+}
+
+static void
+cpu (const FmNode *node, const FmCpuArgs *args)
+{
+  const gdouble *f = node->attr.f;
+  gint64 n = fm_shape_count (&node->in[0]->shape);
+  float norm = *(const float *) args->in[4];
+  gdouble rate = *(const float *) args->in[5] * f[5];
+  gint32 t = *(const gint32 *) args->in[6];
+  Step s = { .scale = 1.0f, .beta1 = f[0], .beta2 = f[1], .eps = f[2] };
+
+  if (!isfinite (norm))
+    return;
+  if (f[4] > 0 && norm > f[4])
+    s.scale = f[4] / norm;
+  s.rate1 = rate / (1.0 - pow (f[0], t));
+  s.correct2 = 1.0 / (1.0 - pow (f[1], t));
+  s.keep = 1.0 - rate * f[3];
+#pragma omp parallel for schedule(static) num_threads(args->threads) if (n >= 2 * FM_CPU_BLOCK)
+  for (gint64 i = 0; i < n; i += FM_CPU_BLOCK)
+    step_block (MIN (FM_CPU_BLOCK, n - i), s, (float *) args->in[0] + i, (float *) args->in[1] + i,
+                (float *) args->in[2] + i, (const float *) args->in[3] + i);
+}
+
+static gboolean
+vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
+{
+  const gdouble *f = node->attr.f;
+  struct
+  {
+    guint32 count, gradient, norm, rate, step;
+    float   beta1, beta2, eps, decay, clip, factor, log_beta1, log_beta2;
+  } push = {
+    (guint32) fm_shape_count (&node->in[0]->shape), (guint32) node->in[3]->offset, (guint32) node->in[4]->offset,
+    (guint32) node->in[5]->offset, (guint32) node->in[6]->offset, f[0], f[1], f[2], f[3], f[4], f[5], log (f[0]),
+    log (f[1])
+  };
+  FmVulkanDispatch dispatch = { .shader = "adamw", .n_bind = 7, .push = &push, .push_bytes = sizeof push,
+                                .groups = (push.count + 127) / 128 };
+
+  for (guint k = 0; k < 7; k++)
+    dispatch.bind[k] = node->in[k];
+  return fm_vulkan_dispatch (recorder, &dispatch, error);
+}
+
+static void
+cost (const FmNode *node, FmCost *cost_)
+{
+  gdouble n = fm_shape_count (&node->in[0]->shape);
+
+  cost_->flops = 14 * n;
+  cost_->bytes = 28 * n;
+}
+
+static const FmOp row = {
+  .name = "adamw", .n_in_min = 7, .n_in_max = 7, .n_out = 0, .flags = FM_OP_EFFECT, .infer = infer,
+  .no_gradient = "it writes variables and has no result to differentiate", .cpu = cpu, .vulkan = vulkan, .cost = cost,
+};
+
+FM_OPS (adamw, &row);
+
+void
+fm_adamw (FmGraph *g, FmTensor *param, FmTensor *moment1, FmTensor *moment2, FmTensor *gradient, FmTensor *norm,
+          FmTensor *rate, FmTensor *step, const FmAdamW *options, gdouble rate_factor, gdouble decay_factor)
+{
+  FmTensor *in[] = { param, moment1, moment2, gradient, norm, rate, step };
+  FmAttr attr = { .f = { options->beta1, options->beta2, options->eps, options->decay * decay_factor, options->clip,
+                         rate_factor } };
+
+  fm_node_new (g, &row, in, G_N_ELEMENTS (in), &attr);
+}

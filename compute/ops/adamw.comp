@@ -1,0 +1,40 @@
+#version 450
+// adamw.comp: one invocation for each element; see adamw.c.
+#include "common.glsl"
+#include "math.glsl"
+layout (push_constant) uniform Push
+{
+  uint count, gradient, norm, rate, step;
+  float beta1, beta2, eps, decay, clip, factor, log_beta1, log_beta2;
+} push;
+layout (binding = 0) buffer P { float p[]; };
+layout (binding = 1) buffer M { float m[]; };
+layout (binding = 2) buffer V { float v[]; };
+layout (binding = 3) readonly buffer Gradient { float gradient[]; };
+layout (binding = 4) readonly buffer Norm { float norm[]; };
+layout (binding = 5) readonly buffer Rate { float rate[]; };
+layout (binding = 6) readonly buffer Step { int step_[]; };
+
+// 1 - e^z: by its series near 0, where the difference would cancel (beta2^t at the first steps).
+float one_minus_exp (float z)
+{
+  if (z < -0.25)
+    return 1.0 - fm_exp (z);
+  return -z * (1.0 + z / 2.0 * (1.0 + z / 3.0 * (1.0 + z / 4.0 * (1.0 + z / 5.0 * (1.0 + z / 6.0 * (1.0 + z / 7.0))))));
+}
+
+void main ()
+{
+  uint i = element_index ();
+  float n = norm[push.norm], t = float (step_[push.step]), r = rate[push.rate] * push.factor, scale = 1.0, g;
+
+  if (i >= push.count || (floatBitsToUint (n) & 0x7F800000u) == 0x7F800000u)
+    return;
+  if (push.clip > 0.0 && n > push.clip)
+    scale = push.clip / n;
+  g = gradient[push.gradient + i] * scale;
+  m[i] += (1.0 - push.beta1) * (g - m[i]);
+  v[i] += (1.0 - push.beta2) * (g * g - v[i]);
+  p[i] = p[i] * (1.0 - r * push.decay) - r / one_minus_exp (t * push.log_beta1) * m[i] /
+         (sqrt (v[i] / one_minus_exp (t * push.log_beta2)) + push.eps);
+}

@@ -1,0 +1,363 @@
+/* norm.c: layer norm and RMS norm over the last axis, with optional gain and bias, and their backward op.
+ *
+ * Nodes: layer-norm: in x, gain, bias; out y, the reciprocal deviation of each row, its mean; attr.f[0] = eps.
+ * rms-norm: the same without mean and bias. The backward ops: in x, gain, dy, deviation (and mean); out dx, dgain (and
+ * dbias), zeros where there is no gain (bias). attr.i[0]: whether the mean is taken off; i[1]: whether there is a bias. */
+#include "compute/ops/math.h"
+#include "compute/ops/rows.h"
+
+static const FmOp layer_row, rms_row, layer_backward_row, rms_backward_row;
+
+static gboolean
+infer (FmNode *node)
+{
+  const FmTensor *x = node->in[0];
+  FmShape width = FM_SHAPE (fm_rows_width (x));
+
+  if (x->type != FM_F32)
+    {
+      fm_graph_fail (node->graph, node->op->name, "needs f32, not i32; cast the operand");
+      return FALSE;
+    }
+  for (guint k = 1; k < node->n_in; k++)
+    if (node->in[k] && !fm_shape_equal (&node->in[k]->shape, &width))
+      {
+        g_autofree char *got = fm_shape_to_string (&node->in[k]->shape), *want = fm_shape_to_string (&width);
+
+        fm_graph_fail (node->graph, node->op->name, "needs a %s of shape %s, not %s", k == 1 ? "gain" : "bias", want, got);
+        return FALSE;
+      }
+  node->out[0]->type = FM_F32;
+  node->out[0]->shape = x->shape;
+  for (guint k = 1; k < node->n_out; k++)
+    {
+      node->out[k]->type = FM_F32;
+      node->out[k]->shape = fm_rows_shape (x);
+    }
+  return TRUE;
+}
+
+static gboolean
+backward_infer (FmNode *node)
+{
+  node->out[0]->type = FM_F32;
+  node->out[0]->shape = node->in[0]->shape;
+  for (guint k = 1; k < node->n_out; k++)
+    {
+      node->out[k]->type = FM_F32;
+      node->out[k]->shape = FM_SHAPE (fm_rows_width (node->in[0]));
+    }
+  return TRUE;
+}
+
+/* --- CPU ----------------------------------------------------------------------------------------------------------*/
+
+/* The variance is taken about the mean in a second pass: the difference of mean squares loses everything at large
+ * offsets, and the row is in cache anyway. */
+FM_KERNEL (void, norm_rows, (gboolean center, gint64 rows, gint64 n, float eps, const float *x, const float *gain,
+                             const float *bias, float *y, float *deviation, float *mean_out),
+           (center, rows, n, eps, x, gain, bias, y, deviation, mean_out))
+{
+  float share = 1.0f / n;
+
+  for (gint64 r = 0; r < rows; r++, x += n, y += n)
+    {
+      float mean = 0.0f, square = 0.0f, d;
+
+      if (center)
+        {
+#pragma omp simd reduction(+ : mean)
+          for (gint64 i = 0; i < n; i++)
+            mean += x[i];
+          mean *= share;
+          mean_out[r] = mean;
+        }
+#pragma omp simd reduction(+ : square)
+      for (gint64 i = 0; i < n; i++)
+        square += (x[i] - mean) * (x[i] - mean);
+      d = 1.0f / sqrtf (square * share + eps);
+      deviation[r] = d;
+      if (gain && bias)
+        {
+#pragma omp simd
+          for (gint64 i = 0; i < n; i++)
+            y[i] = (x[i] - mean) * d * gain[i] + bias[i];
+        }
+      else if (gain)
+        {
+#pragma omp simd
+          for (gint64 i = 0; i < n; i++)
+            y[i] = (x[i] - mean) * d * gain[i];
+        }
+      else
+        for (gint64 i = 0; i < n; i++)
+          y[i] = (x[i] - mean) * d + (bias ? bias[i] : 0.0f);
+    }
+}
+
+/* With h = (x - mean) d and u = dy gain: dx = d (u - mean (u) - h mean (u h)); dgain sums dy h, dbias sums dy. */
+FM_KERNEL (void, backward_rows, (gboolean center, gint64 rows, gint64 n, const float *x, const float *gain,
+                                 const float *dy, const float *deviation, const float *mean_in, float *dx,
+                                 float *dgain, float *dbias),
+           (center, rows, n, x, gain, dy, deviation, mean_in, dx, dgain, dbias))
+{
+  float share = 1.0f / n;
+
+  for (gint64 r = 0; r < rows; r++, x += n, dy += n, dx += n)
+    {
+      float mean = center ? mean_in[r] : 0.0f, d = deviation[r], sum = 0.0f, dot = 0.0f;
+
+      if (gain)
+        {
+#pragma omp simd reduction(+ : sum, dot)
+          for (gint64 i = 0; i < n; i++)
+            {
+              float u = dy[i] * gain[i];
+
+              sum += u;
+              dot += u * (x[i] - mean);
+            }
+        }
+      else
+        {
+#pragma omp simd reduction(+ : sum, dot)
+          for (gint64 i = 0; i < n; i++)
+            {
+              sum += dy[i];
+              dot += dy[i] * (x[i] - mean);
+            }
+        }
+      sum = center ? sum * share : 0.0f;
+      dot *= d * d * share;
+      if (gain && dbias)
+        {
+#pragma omp simd
+          for (gint64 i = 0; i < n; i++)
+            {
+              float v = dy[i], c = x[i] - mean;
+
+              dgain[i] += v * c * d;
+              dbias[i] += v;
+              dx[i] = d * (v * gain[i] - sum - c * dot);
+            }
+        }
+      else
+        for (gint64 i = 0; i < n; i++)
+          {
+            float v = dy[i], c = x[i] - mean;
+
+            if (gain)
+              dgain[i] += v * c * d;
+            if (dbias)
+              dbias[i] += v;
+            dx[i] = d * ((gain ? v * gain[i] : v) - sum - c * dot);
+          }
+    }
+}
+
+static void
+cpu (const FmNode *node, const FmCpuArgs *args)
+{
+  gint64 rows = fm_rows_count (node->in[0]), n = fm_rows_width (node->in[0]), group = fm_rows_group (n);
+  gboolean center = node->attr.i[0];
+
+#pragma omp parallel for schedule(static) num_threads(args->threads) if (rows * n >= 2 * FM_CPU_BLOCK)
+  for (gint64 r = 0; r < rows; r += group)
+    norm_rows (center, MIN (group, rows - r), n, node->attr.f[0], (const float *) args->in[0] + r * n, args->in[1],
+               center ? args->in[2] : NULL, (float *) args->out[0] + r * n, (float *) args->out[1] + r,
+               center ? (float *) args->out[2] + r : NULL);
+}
+
+/* Rows of one partial sum for dgain and dbias; long enough that adding the partials up costs little. */
+static gint64
+backward_group (gint64 n)
+{
+  return MAX (16, FM_CPU_BLOCK / n);
+}
+
+static void
+backward_cpu (const FmNode *node, const FmCpuArgs *args)
+{
+  gint64 rows = fm_rows_count (node->in[0]), n = fm_rows_width (node->in[0]), group = backward_group (n);
+  gint64 groups = (rows + group - 1) / group;
+  gboolean center = node->attr.i[0], bias = node->attr.i[1];
+  float *parts = args->workspace; /* [groups, 2, n] */
+  float *dgain = args->out[1], *dbias = center ? args->out[2] : NULL;
+
+#pragma omp parallel for schedule(static) num_threads(args->threads) if (rows * n >= 2 * FM_CPU_BLOCK)
+  for (gint64 i = 0; i < groups; i++)
+    {
+      gint64 r = i * group;
+      float *part = parts + i * 2 * n;
+
+      memset (part, 0, 2 * n * sizeof *part);
+      backward_rows (center, MIN (group, rows - r), n, (const float *) args->in[0] + r * n, args->in[1],
+                     (const float *) args->in[2] + r * n, (const float *) args->in[3] + r,
+                     center ? (const float *) args->in[4] + r : NULL, (float *) args->out[0] + r * n, part,
+                     bias ? part + n : NULL);
+    }
+  for (gint64 j = 0; j < n; j++)
+    dgain[j] = 0.0f;
+  for (gint64 j = 0; j < n && dbias; j++)
+    dbias[j] = 0.0f;
+  for (gint64 i = 0; i < groups; i++)
+    {
+      const float *part = parts + i * 2 * n;
+
+      for (gint64 j = 0; j < n; j++)
+        dgain[j] += part[j];
+      for (gint64 j = 0; j < n && bias && dbias; j++)
+        dbias[j] += part[n + j];
+    }
+}
+
+static gsize
+backward_workspace (const FmNode *node, FmBackend backend, guint threads)
+{
+  gint64 rows = fm_rows_count (node->in[0]), n = fm_rows_width (node->in[0]), group = backward_group (n);
+
+  return backend == FM_BACKEND_CPU ? (rows + group - 1) / group * 2 * n * sizeof (float) : 0;
+}
+
+static void
+cost (const FmNode *node, FmCost *cost_)
+{
+  gdouble n = fm_shape_count (&node->in[0]->shape);
+
+  cost_->flops = 7 * n;
+  cost_->bytes = 8 * n;
+}
+
+static void
+backward_cost (const FmNode *node, FmCost *cost_)
+{
+  gdouble n = fm_shape_count (&node->in[0]->shape);
+
+  cost_->flops = 14 * n;
+  cost_->bytes = 12 * n;
+}
+
+/* --- Vulkan -------------------------------------------------------------------------------------------------------*/
+
+typedef struct
+{
+  guint32 rows, n, offset[5];
+  float   eps;
+  guint32 blocks;
+} Push;
+
+static Push
+make_push (const FmNode *node)
+{
+  Push push = { (guint32) fm_rows_count (node->in[0]), (guint32) fm_rows_width (node->in[0]),
+                .eps = node->attr.f[0] };
+
+  for (guint k = 0; k < node->n_in; k++)
+    push.offset[k] = node->in[k] ? (guint32) node->in[k]->offset : 0;
+  return push;
+}
+
+/* An absent operand is bound to x, which its variant of the shader does not read. */
+static gboolean
+vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
+{
+  Push push = make_push (node);
+  FmTensor *x = node->in[0], *gain = node->in[1], *bias = node->attr.i[0] ? node->in[2] : NULL;
+  FmTensor *mean = node->attr.i[0] ? node->out[2] : node->out[1];
+
+  return fm_vulkan_dispatch (recorder, &(FmVulkanDispatch){
+    .shader = "norm", .bind = { x, gain ? gain : x, bias ? bias : x, node->out[0], node->out[1], mean }, .n_bind = 6,
+    .push = &push, .push_bytes = sizeof push, .spec = { node->attr.i[0], gain != NULL, bias != NULL }, .n_spec = 3,
+    .local_x = 64, .groups = push.rows }, error);
+}
+
+static gboolean
+backward_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
+{
+  Push push = make_push (node);
+  gboolean center = node->attr.i[0];
+  FmTensor *x = node->in[0], *gain = node->in[1], *dy = node->in[2], *deviation = node->in[3];
+  FmTensor *mean = center ? node->in[4] : deviation;
+
+  if (!fm_vulkan_dispatch (recorder, &(FmVulkanDispatch){
+        .shader = "norm-backward", .bind = { x, gain ? gain : x, dy, deviation, mean, node->out[0] }, .n_bind = 6,
+        .push = &push, .push_bytes = sizeof push, .spec = { center, gain != NULL }, .n_spec = 2, .local_x = 64,
+        .groups = push.rows }, error))
+    return FALSE;
+  push.blocks = (push.n + 15) / 16;
+  return fm_vulkan_dispatch (recorder, &(FmVulkanDispatch){
+    .shader = "norm-parameters",
+    .bind = { x, dy, deviation, mean, node->out[1], center ? node->out[2] : node->out[1] }, .n_bind = 6,
+    .push = &push, .push_bytes = sizeof push, .spec = { center, gain != NULL, node->attr.i[1] }, .n_spec = 3,
+    .local_x = 128, .groups = push.blocks }, error);
+}
+
+/* --- Gradients, rows, builders ------------------------------------------------------------------------------------*/
+
+static void
+gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
+{
+  FmTensor *in[] = { node->in[0], node->in[1], dy[0], node->out[1], node->attr.i[0] ? node->out[2] : NULL };
+  FmAttr attr = node->attr;
+  FmNode *back;
+
+  if (dy[0] == NULL)
+    return;
+  attr.i[1] = node->attr.i[0] && node->in[2] != NULL;
+  back = fm_node_new (g, node->attr.i[0] ? &layer_backward_row : &rms_backward_row, in, node->attr.i[0] ? 5 : 4, &attr);
+  if (back == NULL)
+    return;
+  dx[0] = back->out[0];
+  if (node->in[1])
+    dx[1] = back->out[1];
+  if (attr.i[1])
+    dx[2] = back->out[2];
+}
+
+#define NO_SECOND "the fused norm has no second derivative; build it of fm_mean(), fm_square() and fm_rsqrt()"
+
+static const FmOp layer_row = {
+  .name = "layer-norm", .n_in_min = 3, .n_in_max = 3, .n_out = 3, .infer = infer, .gradient = gradient, .cpu = cpu,
+  .vulkan = vulkan, .cost = cost,
+};
+static const FmOp rms_row = {
+  .name = "rms-norm", .n_in_min = 2, .n_in_max = 2, .n_out = 2, .infer = infer, .gradient = gradient, .cpu = cpu,
+  .vulkan = vulkan, .cost = cost,
+};
+static const FmOp layer_backward_row = {
+  .name = "layer-norm-backward", .n_in_min = 5, .n_in_max = 5, .n_out = 3, .infer = backward_infer,
+  .no_gradient = NO_SECOND, .cpu = backward_cpu, .vulkan = backward_vulkan, .workspace = backward_workspace,
+  .cost = backward_cost,
+};
+static const FmOp rms_backward_row = {
+  .name = "rms-norm-backward", .n_in_min = 4, .n_in_max = 4, .n_out = 2, .infer = backward_infer,
+  .no_gradient = NO_SECOND, .cpu = backward_cpu, .vulkan = backward_vulkan, .workspace = backward_workspace,
+  .cost = backward_cost,
+};
+
+FM_OPS (norm, &layer_row, &rms_row, &layer_backward_row, &rms_backward_row);
+
+/**
+ * fm_layer_norm:
+ * @x: f32 `[..,D]`
+ * @gain: (nullable): f32 `[D]`
+ * @bias: (nullable): f32 `[D]`
+ *
+ * (x - mean) / sqrt (variance + eps) gain + bias. Source: Ba, Kiros, Hinton 2016, arXiv:1607.06450, equation 4.
+ */
+FmTensor *
+fm_layer_norm (FmGraph *g, FmTensor *x, FmTensor *gain, FmTensor *bias, gdouble eps)
+{
+  return fm_op1 (g, &layer_row, &(FmAttr){ .i = { 1 }, .f = { eps } }, 3, x, gain, bias);
+}
+
+/**
+ * fm_rms_norm:
+ *
+ * x / sqrt (mean (x^2) + eps) gain. Source: Zhang and Sennrich 2019, arXiv:1910.07467, equation 4.
+ */
+FmTensor *
+fm_rms_norm (FmGraph *g, FmTensor *x, FmTensor *gain, gdouble eps)
+{
+  return fm_op1 (g, &rms_row, &(FmAttr){ .i = { 0 }, .f = { eps } }, 2, x, gain);
+}

@@ -1,0 +1,139 @@
+/* sum-squares.c: the sum of squares of each of many tensors, for gradient norms.
+ *
+ * Node: in n tensors f32 of any shapes; out f32 [n]. */
+#include "compute/compute-private.h"
+
+#define PARTS 16 /* partial sums of one tensor in the shader */
+
+static gboolean
+infer (FmNode *node)
+{
+  for (guint k = 0; k < node->n_in; k++)
+    if (node->in[k]->type != FM_F32)
+      {
+        fm_graph_fail (node->graph, "sum-squares", "needs f32 operands; operand %u is i32", k);
+        return FALSE;
+      }
+  node->out[0]->type = FM_F32;
+  node->out[0]->shape = FM_SHAPE (node->n_in);
+  return TRUE;
+}
+
+FM_KERNEL (float, sum_block, (gint64 n, const float *x), (n, x))
+{
+  float sum = 0.0f;
+
+#pragma omp simd reduction(+ : sum)
+  for (gint64 i = 0; i < n; i++)
+    sum += x[i] * x[i];
+  return sum;
+}
+
+static gint64
+blocks_of (const FmTensor *x)
+{
+  return (fm_shape_count (&x->shape) + FM_CPU_BLOCK - 1) / FM_CPU_BLOCK;
+}
+
+static gsize
+workspace (const FmNode *node, FmBackend backend, guint threads)
+{
+  gsize blocks = 0;
+
+  if (backend == FM_BACKEND_VULKAN)
+    return node->n_in * PARTS * sizeof (float);
+  for (guint k = 0; k < node->n_in; k++)
+    blocks += blocks_of (node->in[k]);
+  return blocks * sizeof (float);
+}
+
+static void
+cpu (const FmNode *node, const FmCpuArgs *args)
+{
+  float *parts = args->workspace, *out = args->out[0];
+  gint64 total = workspace (node, FM_BACKEND_CPU, 0) / sizeof (float), next = 0;
+
+#pragma omp parallel for schedule(static) num_threads(args->threads) if (total > 2)
+  for (gint64 i = 0; i < total; i++)
+    {
+      gint64 block = i, count;
+      guint k = 0;
+
+      while (block >= blocks_of (node->in[k]))
+        block -= blocks_of (node->in[k++]);
+      count = fm_shape_count (&node->in[k]->shape);
+      parts[i] = sum_block (MIN (FM_CPU_BLOCK, count - block * FM_CPU_BLOCK),
+                            (const float *) args->in[k] + block * FM_CPU_BLOCK);
+    }
+  for (guint k = 0; k < node->n_in; k++)
+    {
+      gdouble sum = 0;
+
+      for (gint64 b = blocks_of (node->in[k]); b > 0; b--)
+        sum += parts[next++];
+      out[k] = sum;
+    }
+}
+
+static gboolean
+vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
+{
+  for (guint k = 0; k <= node->n_in; k++)
+    {
+      gboolean last = k == node->n_in;
+      struct { guint32 offset, count, place; } push = { 0, node->n_in, k * PARTS };
+      FmVulkanDispatch dispatch = { .shader = "sum-squares", .n_bind = 2, .push = &push, .push_bytes = sizeof push,
+                                    .spec = { last }, .n_spec = 1, .local_x = 64, .groups = PARTS };
+
+      if (last)
+        {
+          dispatch.bind[0] = FM_VULKAN_WORKSPACE;
+          dispatch.bind[1] = node->out[0];
+          dispatch.groups = (node->n_in + 63) / 64;
+        }
+      else
+        {
+          push.offset = (guint32) node->in[k]->offset;
+          push.count = (guint32) fm_shape_count (&node->in[k]->shape);
+          dispatch.bind[0] = node->in[k];
+          dispatch.bind[1] = FM_VULKAN_WORKSPACE;
+        }
+      if (!fm_vulkan_dispatch (recorder, &dispatch, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* Each operand gets 2 x times its entry of dy. */
+static void
+gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
+{
+  for (guint k = 0; k < node->n_in; k++)
+    dx[k] = fm_mul (g, node->in[k], fm_mul_scalar (g, fm_slice (g, dy[0], 0, k, 1), 2.0));
+}
+
+static void
+cost (const FmNode *node, FmCost *cost_)
+{
+  gdouble n = 0;
+
+  for (guint k = 0; k < node->n_in; k++)
+    n += fm_shape_count (&node->in[k]->shape);
+  cost_->flops = 2 * n;
+  cost_->bytes = 4 * n;
+}
+
+static const FmOp row = {
+  .name = "sum-squares", .n_in_min = 1, .n_in_max = G_MAXUINT, .n_out = 1, .infer = infer, .gradient = gradient,
+  .cpu = cpu, .vulkan = vulkan, .workspace = workspace, .cost = cost,
+};
+
+FM_OPS (sum_squares, &row);
+
+FmTensor *
+fm_sum_squares (FmGraph *g, FmTensor * const *x, guint n)
+{
+  FmNode *node = fm_node_new (g, &row, x, n, NULL);
+
+  return node ? node->out[0] : g->poison;
+}
