@@ -1,0 +1,73 @@
+/* plan.h: a batch file as runs and stages.
+ *
+ * A stage's id is a hash of its recipe, and the recipe names all that determines its result: so a stage that any batch
+ * has finished is never run again. The recipe is what a worker is sent, one JSON object:
+ *
+ *   {"kind": "train"|"measure", "numerics": 1, "architecture": {...}, "task": {"id", "params": {...}, "data_key"},
+ *    "device": "cpu", "seed": 0, "steps": 1000, "batch": 64, "rate": 0.003, "schedule": "cosine", "warmup": 50,
+ *    "beta1": 0.9, "beta2": 0.999, "eps": 1e-08, "decay": 0.01, "clip": 1,
+ *    "inputs": [ids of earlier stages], "hardware": "..."}
+ *
+ * `hardware` stands in measuring stages alone: a time belongs to the machine it was taken on. */
+#pragma once
+
+#include "app/batch/batch.h"
+#include "storage/storage.h"
+
+G_BEGIN_DECLS
+
+/* Goes up when a change of the kernels, the skeleton or the training loop changes results on purpose. */
+#define FM_NUMERICS_VERSION 1
+
+typedef struct
+{
+  char      *id;   /* first 20 hex digits of the recipe's SHA-256 */
+  char      *kind; /* FM_STAGE_KIND_* */
+  char      *recipe;
+  GPtrArray *inputs; /* char * */
+} FmPlanStage;
+
+typedef struct
+{
+  char           *variant; /* "local-attention x mlp, window=8": unique in the batch together with seed */
+  char           *mixer, *feedforward; /* plugin ids; `,` between layers that differ */
+  char           *architecture_id;
+  char           *task_id;
+  char           *device_id;
+  FmArchitecture *architecture;
+  FmTask         *task; /* described, not loaded */
+  char           *device; /* "cpu", "vulkan", "vulkan:1" */
+  gint64          seed;
+  gint64          steps, batch;
+  FmPlanStage    *train;   /* no ref: in the plan's stages */
+  FmPlanStage    *measure; /* no ref */
+} FmPlanRun;
+
+typedef struct
+{
+  char      *key;      /* hash of all of it: the same plan gives the same key */
+  char      *title;
+  char      *file_name; /* (nullable) */
+  char      *text;
+  gint64     n_variants;
+  GPtrArray *runs;     /* FmPlanRun, seeds of a variant together */
+  GPtrArray *stages;   /* FmPlanStage, each once, inputs first */
+} FmPlan;
+
+/** fm_plan_new: multiplies the matrix out and checks that every variant can be built for its task and device. */
+FM_API FmPlan *fm_plan_new  (FmBatchFile *file, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+FM_API void    fm_plan_free (FmPlan *plan);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmPlan, fm_plan_free)
+
+/**
+ * fm_plan_save:
+ * @batch: (out): the new batch, or the newest one there is with the same key
+ *
+ * Writes the plan in one transaction, or finds it: asking for the same batch again goes on with the old one.
+ */
+FM_API gboolean fm_plan_save (FmPlan *plan, FmStore *store, gint64 *batch, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/** fm_plan_count_left: stages that are neither done nor diverged in @store (nullable: all are left); -1 on an error. */
+FM_API gint64 fm_plan_count_left (FmPlan *plan, FmStore *store, const char *kind, GError **error);
+
+G_END_DECLS
