@@ -25,7 +25,7 @@ typedef struct
   char      *kind; /* FM_STAGE_KIND_* */
   char      *recipe;
   GPtrArray *inputs; /* char * */
-} FmPlanStage;
+} FmBatchStage;
 
 typedef struct
 {
@@ -39,9 +39,9 @@ typedef struct
   char           *device; /* "cpu", "vulkan", "vulkan:1" */
   gint64          seed;
   gint64          steps, batch;
-  FmPlanStage    *train;   /* no ref: in the plan's stages */
-  FmPlanStage    *measure; /* no ref */
-} FmPlanRun;
+  FmBatchStage   *train;   /* no ref: in the plan's stages */
+  FmBatchStage   *measure; /* no ref */
+} FmBatchRun;
 
 typedef struct
 {
@@ -50,24 +50,26 @@ typedef struct
   char      *file_name; /* (nullable) */
   char      *text;
   gint64     n_variants;
-  GPtrArray *runs;     /* FmPlanRun, seeds of a variant together */
-  GPtrArray *stages;   /* FmPlanStage, each once, inputs first */
-} FmPlan;
+  GPtrArray *runs;     /* FmBatchRun, seeds of a variant together */
+  GPtrArray *stages;   /* FmBatchStage, each once, inputs first */
+} FmBatchPlan;
 
-/** fm_plan_new: multiplies the matrix out and checks that every variant can be built for its task and device. */
-FM_API FmPlan *fm_plan_new  (FmBatchFile *file, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-FM_API void    fm_plan_free (FmPlan *plan);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmPlan, fm_plan_free)
+/** fm_batch_plan_new: multiplies the matrix out and checks that every variant can be built for its task and device. */
+FM_API FmBatchPlan *fm_batch_plan_new  (FmBatchFile *file, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+FM_API void         fm_batch_plan_free (FmBatchPlan *plan);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmBatchPlan, fm_batch_plan_free)
 
 /**
- * fm_plan_save:
+ * fm_batch_plan_save:
  * @batch: (out): the new batch, or the newest one there is with the same key
  *
  * Writes the plan in one transaction, or finds it: asking for the same batch again goes on with the old one.
  */
-FM_API gboolean fm_plan_save (FmPlan *plan, FmStore *store, gint64 *batch, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+FM_API gboolean fm_batch_plan_save (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **error)
+  G_GNUC_WARN_UNUSED_RESULT;
 
-/** fm_plan_count_left: stages that are neither done nor diverged in @store (nullable: all are left); -1 on an error. */
-FM_API gint64 fm_plan_count_left (FmPlan *plan, FmStore *store, const char *kind, GError **error);
+/** fm_batch_plan_count_left: stages of @kind (nullable: all) neither done nor diverged in @store (nullable: all are left);
+ * -1 on an error. */
+FM_API gint64 fm_batch_plan_count_left (FmBatchPlan *plan, FmStore *store, const char *kind, GError **error);
 
 G_END_DECLS
