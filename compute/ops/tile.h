@@ -1,0 +1,15 @@
+/* tile.h: a small product on one thread, without packing: what lies inside one tile of attention.
+ *
+ * The BLAS packs both operands on every call, which costs more than the product itself at 49 x 16. Here the second
+ * operand is read in rows of whole vectors and the first one element at a time, so its strides are free. */
+#pragma once
+
+#include "compute/compute-private.h"
+
+G_BEGIN_DECLS
+
+/* c [m,n] = a [m,k] b [k,n], or += with @add. b and c have unit stride along n; ldb and ldc between their rows. */
+void fm_tile_gemm (gint64 m, gint64 n, gint64 k, const float *a, gint64 a_row, gint64 a_column,
+                   const float *b, gint64 ldb, float *c, gint64 ldc, gboolean add);
+
+G_END_DECLS
