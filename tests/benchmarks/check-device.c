@@ -243,13 +243,12 @@ static void
 print_limits (FmVulkanDevice *d)
 {
   const VkPhysicalDeviceLimits *limits = &d->physical.properties.limits;
-  g_autofree char *memory = g_format_size_full (d->base.info->memory_bytes, G_FORMAT_SIZE_IEC_UNITS);
-  g_autofree char *range = g_format_size_full (limits->maxStorageBufferRange, G_FORMAT_SIZE_IEC_UNITS);
-  g_autofree char *shared = g_format_size_full (limits->maxComputeSharedMemorySize, G_FORMAT_SIZE_IEC_UNITS);
 
   g_print ("%s  %s\n  driver %s%s\n", d->base.info->id, d->base.info->title, d->base.info->driver,
            d->base.info->software ? ", runs on the processor" : "");
-  g_print ("  memory %s, largest tensor %s, shared memory %s\n", memory, range, shared);
+  g_print ("  memory %.0f MiB, largest tensor %.0f MiB, shared memory %u KiB\n",
+           (gdouble) d->base.info->memory_bytes / 1048576.0, (gdouble) limits->maxStorageBufferRange / 1048576.0,
+           limits->maxComputeSharedMemorySize / 1024);
   g_print ("  workgroups of %u invocations, %u on one axis; push constants %u bytes; %s timestamps\n",
            limits->maxComputeWorkGroupInvocations, limits->maxComputeWorkGroupCount[0], limits->maxPushConstantsSize,
            d->physical.timestamp_bits > 0 ? "has" : "no");
