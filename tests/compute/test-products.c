@@ -1,0 +1,160 @@
+/* test-products.c: matmul and affine. */
+#include "op-test.h"
+
+#include <math.h>
+#include <string.h>
+
+#define F32(...) { FM_F32, FM_SHAPE (__VA_ARGS__), -1, 1, TRUE }
+
+static FmTensor *
+build_matmul (FmGraph *g, FmTensor **x, const gint64 *n, const gdouble *f)
+{
+  return fm_matmul (g, x[0], x[1], n[0]);
+}
+
+static void
+reference_matmul (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble *f)
+{
+  const FmOpArray *a = &x[0], *b = &x[1];
+  guint ra = a->shape.rank, rb = b->shape.rank;
+  gint64 an = a->shape.dims[ra - 2], ak = a->shape.dims[ra - 1], bk = b->shape.dims[rb - 2], bm = b->shape.dims[rb - 1];
+  gboolean ta = (n[0] & FM_TRANS_A) != 0, tb = (n[0] & FM_TRANS_B) != 0;
+  gint64 rows = ta ? ak : an, depth = ta ? an : ak, columns = tb ? bk : bm, batches = 1;
+  FmShape shape = { .rank = MAX (ra, rb) };
+
+  for (guint i = 0; i < shape.rank - 2; i++)
+    {
+      gint64 da = i + ra >= shape.rank ? a->shape.dims[i + ra - shape.rank] : 1;
+      gint64 db = i + rb >= shape.rank ? b->shape.dims[i + rb - shape.rank] : 1;
+
+      shape.dims[i] = MAX (da, db);
+      batches *= shape.dims[i];
+    }
+  shape.dims[shape.rank - 2] = rows;
+  shape.dims[shape.rank - 1] = columns;
+  fm_op_array_init (y, shape);
+  for (gint64 batch = 0; batch < batches; batch++)
+    {
+      gint64 rest = batch, from_a = 0, from_b = 0, step_a = an * ak, step_b = bk * bm;
+
+      for (gint i = (gint) shape.rank - 3; i >= 0; i--)
+        {
+          gint64 index = rest % shape.dims[i];
+
+          rest /= shape.dims[i];
+          if (i + ra >= shape.rank)
+            {
+              gint64 dim = a->shape.dims[i + ra - shape.rank];
+
+              from_a += dim > 1 ? index * step_a : 0;
+              step_a *= dim;
+            }
+          if (i + rb >= shape.rank)
+            {
+              gint64 dim = b->shape.dims[i + rb - shape.rank];
+
+              from_b += dim > 1 ? index * step_b : 0;
+              step_b *= dim;
+            }
+        }
+      for (gint64 r = 0; r < rows; r++)
+        for (gint64 c = 0; c < columns; c++)
+          {
+            gdouble sum = 0;
+
+            for (gint64 t = 0; t < depth; t++)
+              sum += a->v[from_a + (ta ? t * ak + r : r * ak + t)] * b->v[from_b + (tb ? c * bm + t : t * bm + c)];
+            y->v[(batch * rows + r) * columns + c] = sum;
+          }
+    }
+}
+
+#define MATMUL(id, flags, longest, ...) \
+  { .name = id, .quick = TRUE, .in = { __VA_ARGS__ }, .n = { flags }, .build = build_matmul, \
+    .reference = reference_matmul, .atol = (longest) * 6e-8, .rtol = 1e-6, .grad_atol = (longest) * 1e-6 + 3e-5, \
+    .grad_rtol = 1e-5, .grad_samples = 6, .why = "sums of K products below 1: K roundings of 6e-8 at the worst" }
+
+static const FmOpCase matmul_cases[] = {
+  MATMUL ("plain", 0, 9, F32 (7, 9), F32 (9, 5)),
+  MATMUL ("trans-a", FM_TRANS_A, 9, F32 (9, 7), F32 (9, 5)),
+  MATMUL ("trans-b", FM_TRANS_B, 9, F32 (7, 9), F32 (5, 9)),
+  MATMUL ("trans-both", FM_TRANS_A | FM_TRANS_B, 9, F32 (9, 7), F32 (5, 9)),
+  MATMUL ("one", 0, 1, F32 (1, 1), F32 (1, 1)),
+  MATMUL ("row", 0, 33, F32 (1, 33), F32 (33, 5)),
+  MATMUL ("column", 0, 33, F32 (5, 33), F32 (33, 1)),
+  MATMUL ("outer", 0, 1, F32 (6, 1), F32 (1, 17)),
+  MATMUL ("batch", 0, 17, F32 (3, 5, 17), F32 (3, 17, 33)),
+  MATMUL ("batch-trans-b", FM_TRANS_B, 16, F32 (2, 3, 9, 16), F32 (2, 3, 11, 16)),
+  MATMUL ("batch-trans-a", FM_TRANS_A, 9, F32 (2, 3, 9, 6), F32 (2, 3, 9, 7)),
+  MATMUL ("one-weight", 0, 12, F32 (4, 5, 12), F32 (12, 7)),
+  MATMUL ("one-weight-trans", FM_TRANS_B, 12, F32 (4, 5, 12), F32 (7, 12)),
+  MATMUL ("one-left", 0, 5, F32 (6, 5), F32 (4, 5, 12)),
+  MATMUL ("broadcast", 0, 6, F32 (2, 1, 5, 6), F32 (3, 6, 4)),
+  MATMUL ("tiles", 0, 70, F32 (67, 70), F32 (70, 97)),
+  MATMUL ("long-sum", FM_TRANS_A, 1500, F32 (1500, 9), F32 (1500, 17)),
+};
+
+static FmTensor *
+build_affine (FmGraph *g, FmTensor **x, const gint64 *n, const gdouble *f)
+{
+  return fm_affine (g, x[0], x[1], n[0] ? x[2] : NULL);
+}
+
+static void
+reference_affine (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble *f)
+{
+  FmShape shape = x[0].shape;
+  gint64 depth = x[1].shape.dims[1], width = x[1].shape.dims[0];
+
+  shape.dims[shape.rank - 1] = width;
+  fm_op_array_init (y, shape);
+  for (gint64 r = 0; r < x[0].n / depth; r++)
+    for (gint64 c = 0; c < width; c++)
+      {
+        gdouble sum = n[0] ? x[2].v[c] : 0;
+
+        for (gint64 t = 0; t < depth; t++)
+          sum += x[0].v[r * depth + t] * x[1].v[c * depth + t];
+        y->v[r * width + c] = sum;
+      }
+}
+
+#define AFFINE(id, bias, longest, ...) \
+  { .name = id, .quick = TRUE, .in = { __VA_ARGS__ }, .n = { bias }, .build = build_affine, \
+    .reference = reference_affine, .atol = (longest) * 6e-8 + 1e-7, .rtol = 1e-6, .grad_atol = 1e-4, .grad_rtol = 1e-5, \
+    .grad_samples = 6, .why = "sums of K products below 1; gradients sum over all rows" }
+
+static const FmOpCase affine_cases[] = {
+  AFFINE ("bias", TRUE, 9, F32 (7, 9), F32 (5, 9), F32 (5)),
+  AFFINE ("no-bias", FALSE, 9, F32 (7, 9), F32 (5, 9)),
+  AFFINE ("batch", TRUE, 16, F32 (3, 5, 16), F32 (33, 16), F32 (33)),
+  AFFINE ("vector", TRUE, 13, F32 (13), F32 (6, 13), F32 (6)),
+  AFFINE ("one", TRUE, 1, F32 (1, 1), F32 (1, 1), F32 (1)),
+  AFFINE ("one-output", TRUE, 20, F32 (9, 20), F32 (1, 20), F32 (1)),
+  AFFINE ("blocks", TRUE, 64, F32 (330, 64), F32 (64, 64), F32 (64)),
+  AFFINE ("long-sum", TRUE, 1100, F32 (3, 1100), F32 (5, 1100), F32 (5)),
+};
+
+static void
+test_refused (void)
+{
+  g_autoptr(FmGraph) g = fm_graph_new ();
+  g_autoptr(FmGraph) h = fm_graph_new ();
+
+  fm_matmul (g, fm_graph_input (g, "a", FM_F32, FM_SHAPE (2, 3)), fm_graph_input (g, "b", FM_F32, FM_SHAPE (4, 3)), 0);
+  g_assert_error ((GError *) fm_graph_get_error (g), FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH);
+  g_assert_nonnull (strstr (fm_graph_get_error (g)->message, "[2,3] times [4,3]"));
+  fm_affine (h, fm_graph_input (h, "a", FM_F32, FM_SHAPE (2, 3)), fm_graph_input (h, "b", FM_F32, FM_SHAPE (4, 2)), NULL);
+  g_assert_error ((GError *) fm_graph_get_error (h), FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH);
+  g_assert_nonnull (strstr (fm_graph_get_error (h)->message, "[2,3]"));
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  fm_op_test_add ("matmul", matmul_cases, G_N_ELEMENTS (matmul_cases));
+  fm_op_test_add ("affine", affine_cases, G_N_ELEMENTS (affine_cases));
+  g_test_add_func ("/compute/matmul/refused", test_refused);
+  return g_test_run ();
+}
