@@ -80,7 +80,7 @@ run (Check *check, FmCheckCase *c, const char *device, guint threads, const char
 }
 
 static gboolean
-finite (const gfloat *data, gsize n)
+all_finite (const gfloat *data, gsize n)
 {
   for (gsize i = 0; i < n; i++)
     if (!isfinite (data[i]))
@@ -192,7 +192,7 @@ check_sizes (Check *check)
       c.x = x = fm_check_normals (3, i, fm_check_case_count (&c));
       if (!run (check, &c, "cpu", 1, sizes[i].name))
         return;
-      if (!finite (c.y, fm_check_case_count (&c)) || !finite (c.dx, fm_check_case_count (&c)))
+      if (!all_finite (c.y, fm_check_case_count (&c)) || !all_finite (c.dx, fm_check_case_count (&c)))
         failed (check, "%s: a number is not finite", sizes[i].name);
     }
   passed (check, "least, default, odd and line sizes build, run and stay finite");
@@ -325,6 +325,7 @@ check_causality (Check *check)
   g_auto (FmCheckCase) b = standard_case (check, params);
   gsize n = fm_check_case_count (&a);
   g_autofree gfloat *x = fm_check_normals (3, 80, n), *changed = g_memdup2 (x, n * sizeof (gfloat));
+  gboolean moved = FALSE;
 
   if (!(check->d->caps & FM_CAP_CAUSAL))
     {
@@ -351,9 +352,10 @@ check_causality (Check *check)
       for (gint64 i = 0; i < a.B; i++)
         if (memcmp (a.y + (gsize) i * row, b.y + (gsize) i * row, at * 4))
           failed (check, "a change of token %" G_GINT64_FORMAT " moved an output before it", t);
-      if (memcmp (a.y + at, b.y + at, (gsize) a.D * 4) == 0)
-        failed (check, "a change of token %" G_GINT64_FORMAT " did not move its own output", t);
+      moved |= memcmp (a.y + at, b.y + at, (gsize) a.D * 4) != 0;
     }
+  if (!moved)
+    failed (check, "no changed token moved its own output");
   passed (check, "a changed token moves nothing before it");
 }
 
@@ -389,7 +391,7 @@ check_padding (Check *check)
     {
       if (memcmp (a.y + i * row, b.y + i * row, (gsize) (lengths[i] * a.D) * 4))
         failed (check, "padding reached a visible token of the row of length %d", lengths[i]);
-      if (!finite (a.y + i * row, (gsize) (lengths[i] * a.D)))
+      if (!all_finite (a.y + i * row, (gsize) (lengths[i] * a.D)))
         failed (check, "a visible token of the row of length %d is not finite", lengths[i]);
     }
   passed (check, "what lies in the padding reaches no visible token");

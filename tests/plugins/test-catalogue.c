@@ -18,8 +18,10 @@ test_cell (gconstpointer data)
   if (row->state == FM_CHECK_SKIPPED)
     g_test_skip (row->detail);
   else if (row->state == FM_CHECK_FAILED)
-    g_test_message ("%s", row->detail);
-  g_assert_cmpint (row->state, !=, FM_CHECK_FAILED);
+    {
+      g_test_message ("%s", row->detail);
+      g_test_fail ();
+    }
 }
 
 static void
