@@ -3,7 +3,7 @@
  * that fails the comparison gets no numbers.
  *
  *     check-device [vulkan:N ...]     exit 0: all agree, 1: something does not, or there is no device */
-#include "check-programs.h"
+#include "tests/compute/check-programs.h"
 #include "compute/vulkan/vulkan-private.h"
 
 #include <stdlib.h>
