@@ -223,6 +223,33 @@ write_array (FmProgram *p, const char *name, const FmOpArray *a, FmType type, gb
   g_assert_no_error (error);
 }
 
+/* Fills the first megabytes of the device's arena with NaN, so that an element which a kernel forgets to write, or reads
+ * before anybody wrote it, cannot pass as the zero of fresh memory. */
+static void
+soil_arena (FmDevice *device)
+{
+  static GHashTable *programs; /* FmDevice -> FmProgram, kept */
+  g_autoptr(GError) error = NULL;
+  FmProgram *program;
+
+  if (programs == NULL)
+    programs = g_hash_table_new (NULL, NULL);
+  program = g_hash_table_lookup (programs, device);
+  if (program == NULL)
+    {
+      FmGraph *g = fm_graph_new ();
+      FmShape shape = FM_SHAPE (1 << 20);
+
+      fm_graph_output (g, "soil", fm_mul (g, fm_constant (g, FM_F32, FM_SHAPE (1), NAN),
+                                          fm_constant (g, FM_F32, shape, 1.0)));
+      program = fm_program_new (g, device, fm_variables_new (device, 1), &error);
+      g_assert_no_error (error);
+      g_hash_table_insert (programs, device, program);
+    }
+  fm_program_run (program, &error);
+  g_assert_no_error (error);
+}
+
 /* Runs the graph and returns the words of all outputs, one after the other. */
 static GArray *
 run_graph (const Run *run, FmGraph *g, gboolean views, FmDevice *device)
@@ -242,6 +269,7 @@ run_graph (const Run *run, FmGraph *g, gboolean views, FmDevice *device)
     }
   if (fm_program_has_input (program, "weight"))
     write_array (program, "weight", &run->weight, FM_F32, FALSE);
+  soil_arena (device);
   fm_program_run (program, &error);
   g_assert_no_error (error);
   for (guint k = 0; k < g->outputs->len; k++)
