@@ -301,7 +301,7 @@ reference_loss (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble
   { .name = id, .quick = TRUE, \
     .in = { { FM_F32, FM_SHAPE (__VA_ARGS__, classes), low, high, TRUE, fill }, { FM_I32, FM_SHAPE (__VA_ARGS__), -1, classes } }, \
     .build = build_loss, .reference = reference_loss, .atol = a, .rtol = 3e-7, .grad_atol = 1e-6, .grad_rtol = 2e-6, \
-    .grad_samples = 30, .why = "differences of logits of that size, then a logarithm; targets -1 and C are among them" }
+    .grad_step = 1e-7, .grad_samples = 30, .why = "differences of logits of that size, then a logarithm; targets -1 and C are among them" }
 
 static const FmOpCase loss_cases[] = {
   LOSS ("ten", 1e-6, 10, -3, 3, NULL, 37),
