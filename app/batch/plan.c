@@ -1,0 +1,389 @@
+/* plan.c: from a batch file to runs and stages. Every combination of task, pair, device and of the values of the axes
+ * that concern it is a variant; a parameter of a plugin that a variant does not use makes no second copy of it. */
+#include "config.h"
+
+#include "app/batch/batch-private.h"
+
+#include <string.h>
+
+#define MAX_RUNS 10000 /* far above a night's work; a slip in the matrix ends in a sentence, not in a full memory */
+
+typedef struct
+{
+  FmBatchFile *file;
+  FmBatchPlan *plan;
+  GHashTable  *stages;   /* id -> FmBatchStage, no ref */
+  GHashTable  *hardware; /* device -> text */
+  /* One point of the matrix. */
+  const char  *task, *device;
+  FmBatchPair *pair;
+  GPtrArray   *axes;   /* FmBatchAxis, no ref: those that concern it */
+  guint       *chosen; /* index of a value for each of them */
+} Expansion;
+
+static void
+run_free (FmBatchRun *run)
+{
+  g_free (run->variant);
+  g_free (run->mixer);
+  g_free (run->feedforward);
+  g_free (run->architecture_id);
+  g_free (run->task_id);
+  g_free (run->device_id);
+  g_free (run->device);
+  g_clear_pointer (&run->architecture, fm_architecture_unref);
+  g_clear_pointer (&run->task, fm_task_unref);
+  g_free (run);
+}
+
+void
+fm_batch_plan_free (FmBatchPlan *plan)
+{
+  if (plan == NULL)
+    return;
+  g_free (plan->key);
+  g_free (plan->title);
+  g_free (plan->file_name);
+  g_free (plan->text);
+  g_ptr_array_unref (plan->runs);
+  g_ptr_array_unref (plan->stages);
+  g_free (plan);
+}
+
+/* --- Devices ------------------------------------------------------------------------------------------------------*/
+
+static gboolean
+check_device (Expansion *x, const char *device, GError **error)
+{
+  const FmBatchEntry *entry = fm_batch_find (x->file, "batch", "device");
+  g_autoptr (FmDevice) opened = fm_device_open (device, 0, error);
+  const FmDeviceInfo *info;
+
+  if (opened == NULL)
+    {
+      g_prefix_error (error, "device=%s: ", device);
+      return fm_batch_blame (x->file, entry, error);
+    }
+  info = fm_device_get_info (opened);
+  g_hash_table_insert (x->hardware, g_strdup (device), g_strdup_printf ("%s, %s", info->title, info->driver));
+  return TRUE;
+}
+
+/* --- One variant --------------------------------------------------------------------------------------------------*/
+
+static const char *
+axis_value (const Expansion *x, guint i)
+{
+  const FmBatchAxis *axis = g_ptr_array_index (x->axes, i);
+
+  return g_ptr_array_index (axis->values, x->chosen[i]);
+}
+
+/* "softmax-attention x mlp, window=8, layers=4": what distinguishes it in this batch, nothing else. */
+static char *
+label (const Expansion *x)
+{
+  g_autofree char *mixers = g_strjoinv (",", x->pair->mixers);
+  g_autofree char *feedforwards = g_strjoinv (",", x->pair->feedforwards);
+  GString *text = g_string_new (NULL);
+
+  g_string_append_printf (text, "%s x %s", mixers, feedforwards);
+  for (guint i = 0; i < x->axes->len; i++)
+    {
+      const FmBatchAxis *axis = g_ptr_array_index (x->axes, i);
+
+      if (axis->values->len > 1)
+        g_string_append_printf (text, ", %s=%s", axis->name, axis_value (x, i));
+    }
+  return g_string_free (text, FALSE);
+}
+
+static FmTask *
+make_task (const Expansion *x, GError **error)
+{
+  const FmTaskClass *cls = fm_task_class_find (x->task);
+  g_autofree gpointer params = g_malloc0 (MAX (cls->params_size, 1));
+  const FmBatchEntry *blame = fm_batch_find (x->file, "batch", "task");
+  FmTask *task;
+
+  fm_params_set_defaults (cls->params, params);
+  for (guint i = 0; i < x->axes->len; i++)
+    {
+      const FmBatchAxis *axis = g_ptr_array_index (x->axes, i);
+
+      if (!g_str_equal (axis->owner, x->task))
+        continue;
+      blame = axis->entry;
+      if (!fm_params_set (cls->params, params, axis->name, axis_value (x, i), error))
+        return NULL;
+    }
+  task = fm_task_new (x->task, params, error);
+  if (task == NULL)
+    fm_batch_blame (x->file, blame, error);
+  return task;
+}
+
+static gboolean
+set_role (const Expansion *x, FmArchitecture *a, FmRole role, char **ids, GError **error)
+{
+  const char *key = fm_role_name (role);
+  const FmBatchEntry *entry = fm_batch_find (x->file, "batch", key);
+  gint64 layers = fm_architecture_get_layers (a);
+  guint n = g_strv_length (ids);
+
+  if (n > 1 && n != layers)
+    return fm_batch_fail (x->file, entry ? entry : x->pair->entry, error,
+                          "%s names %u layers with `,`, but layers=%" G_GINT64_FORMAT "; name one or all of them", key,
+                          n, layers);
+  for (guint layer = 0; layer < n; layer++)
+    {
+      g_autoptr (GPtrArray) params = g_ptr_array_new ();
+
+      for (guint i = 0; i < x->axes->len; i++)
+        {
+          const FmBatchAxis *axis = g_ptr_array_index (x->axes, i);
+
+          if (!g_str_equal (axis->owner, ids[layer]))
+            continue;
+          g_ptr_array_add (params, (gpointer) axis->name);
+          g_ptr_array_add (params, (gpointer) axis_value (x, i));
+        }
+      g_ptr_array_add (params, NULL);
+      if (!fm_architecture_set (a, role, n == 1 ? -1 : (gint) layer, ids[layer], (const char * const *) params->pdata,
+                                error))
+        return fm_batch_blame (x->file, entry ? entry : x->pair->entry, error);
+    }
+  return TRUE;
+}
+
+/* The line that is most likely to blame when @a cannot be built: a line in a section of its plugins, else its pair. */
+static const FmBatchEntry *
+suspect (const Expansion *x, const GError *error)
+{
+  for (guint i = 0; i < x->axes->len; i++)
+    {
+      const FmBatchAxis *axis = g_ptr_array_index (x->axes, i);
+
+      if (*axis->owner && error && strstr (error->message, axis->name))
+        return axis->entry;
+    }
+  for (guint i = 0; i < x->axes->len; i++)
+    {
+      const FmBatchAxis *axis = g_ptr_array_index (x->axes, i);
+
+      if (error && strstr (error->message, axis->name))
+        return axis->entry;
+    }
+  return x->pair->entry;
+}
+
+static FmArchitecture *
+make_architecture (const Expansion *x, const FmBatchSettings *settings, FmTask *task, GError **error)
+{
+  g_autoptr (FmArchitecture) a = fm_architecture_new (settings->layers, settings->width, settings->hidden, error);
+  g_autoptr (GError) local = NULL;
+
+  if (a == NULL)
+    {
+      fm_batch_blame (x->file, x->pair->entry, error);
+      return NULL;
+    }
+  fm_architecture_set_causal (a, settings->causal != 0);
+  if (!set_role (x, a, FM_ROLE_MIXER, x->pair->mixers, error) ||
+      !set_role (x, a, FM_ROLE_FEEDFORWARD, x->pair->feedforwards, error))
+    return NULL;
+  if (!fm_architecture_check (a, task, &local))
+    {
+      g_autofree char *name = label (x);
+      const FmBatchEntry *entry = suspect (x, local);
+
+      g_prefix_error (&local, "%s cannot be built: ", name);
+      fm_batch_blame (x->file, entry, &local);
+      g_propagate_error (error, g_steal_pointer (&local));
+      return NULL;
+    }
+  return g_steal_pointer (&a);
+}
+
+/* (transfer none): the stage, or the one with the same id that is there already. */
+static FmBatchStage *
+keep_stage (Expansion *x, FmBatchStage *stage)
+{
+  FmBatchStage *earlier = g_hash_table_lookup (x->stages, stage->id);
+
+  if (earlier)
+    {
+      fm_batch_stage_free (stage);
+      return earlier;
+    }
+  g_hash_table_insert (x->stages, stage->id, stage);
+  g_ptr_array_add (x->plan->stages, stage);
+  return stage;
+}
+
+static char *
+task_hash (FmTask *task)
+{
+  const FmTaskClass *cls = fm_task_get_class (task);
+  g_autofree char *params = fm_params_to_string (cls->params, fm_task_get_params (task));
+  g_autofree char *data_key = fm_task_data_key (task);
+  g_autofree char *text = g_strdup_printf ("%s\n%s\n%s", cls->id, params, data_key);
+
+  return fm_short_hash (text);
+}
+
+static void
+add_run (Expansion *x, FmArchitecture *a, FmTask *task, const FmBatchSettings *settings, gint64 seed)
+{
+  FmRecipeParts parts = { a, task, x->device, g_hash_table_lookup (x->hardware, x->device), seed, x->file->steps,
+                          settings };
+  FmBatchRun *run = g_new0 (FmBatchRun, 1);
+  g_autofree char *identity = fm_architecture_identity (a);
+  g_autofree char *device = g_strdup_printf ("%s\n%s", x->device, parts.hardware);
+
+  run->variant = label (x);
+  run->mixer = g_strjoinv (",", x->pair->mixers);
+  run->feedforward = g_strjoinv (",", x->pair->feedforwards);
+  run->architecture_id = fm_short_hash (identity);
+  run->task_id = task_hash (task);
+  run->device_id = fm_short_hash (device);
+  run->architecture = fm_architecture_ref (a);
+  run->task = fm_task_ref (task);
+  run->device = g_strdup (x->device);
+  run->seed = seed;
+  run->steps = x->file->steps;
+  run->batch = settings->batch;
+  run->train = keep_stage (x, fm_recipe_stage (&parts, FM_STAGE_KIND_TRAIN, NULL));
+  run->measure = keep_stage (x, fm_recipe_stage (&parts, FM_STAGE_KIND_MEASURE, run->train));
+  g_ptr_array_add (x->plan->runs, run);
+}
+
+static gboolean
+add_variant (Expansion *x, GError **error)
+{
+  FmBatchSettings settings;
+  g_autoptr (FmTask) task = NULL;
+  g_autoptr (FmArchitecture) a = NULL;
+
+  fm_params_set_defaults (fm_batch_setting_params, &settings);
+  for (guint i = 0; i < x->axes->len; i++)
+    {
+      const FmBatchAxis *axis = g_ptr_array_index (x->axes, i);
+
+      if (*axis->owner == '\0' && !fm_params_set (fm_batch_setting_params, &settings, axis->name, axis_value (x, i),
+                                                  error))
+        return fm_batch_blame (x->file, axis->entry, error);
+    }
+  if (settings.hidden == 0)
+    settings.hidden = 4 * settings.width;
+  task = make_task (x, error);
+  if (task == NULL)
+    return FALSE;
+  a = make_architecture (x, &settings, task, error);
+  if (a == NULL)
+    return FALSE;
+  for (guint i = 0; i < x->file->seeds->len; i++)
+    add_run (x, a, task, &settings, g_array_index (x->file->seeds, gint64, i));
+  x->plan->n_variants++;
+  return TRUE;
+}
+
+/* --- The matrix ---------------------------------------------------------------------------------------------------*/
+
+static gboolean
+concerns (const Expansion *x, const FmBatchAxis *axis)
+{
+  return *axis->owner == '\0' || g_str_equal (axis->owner, x->task) ||
+         g_strv_contains ((const char * const *) x->pair->mixers, axis->owner) ||
+         g_strv_contains ((const char * const *) x->pair->feedforwards, axis->owner);
+}
+
+/* Counts through the axes like an odometer, the last one fastest. */
+static gboolean
+next_point (Expansion *x)
+{
+  for (guint i = x->axes->len; i-- > 0;)
+    {
+      const FmBatchAxis *axis = g_ptr_array_index (x->axes, i);
+
+      if (++x->chosen[i] < axis->values->len)
+        return TRUE;
+      x->chosen[i] = 0;
+    }
+  return FALSE;
+}
+
+static gboolean
+expand (Expansion *x, GError **error)
+{
+  g_autoptr (GPtrArray) axes = g_ptr_array_new ();
+  g_autofree guint *chosen = NULL;
+  gdouble n = x->file->seeds->len;
+
+  for (guint i = 0; i < x->file->axes->len; i++)
+    {
+      FmBatchAxis *axis = g_ptr_array_index (x->file->axes, i);
+
+      if (!concerns (x, axis))
+        continue;
+      g_ptr_array_add (axes, axis);
+      n *= axis->values->len;
+    }
+  if (x->plan->runs->len + n > MAX_RUNS)
+    return fm_batch_fail (x->file, NULL, error, "the matrix has more than %d runs; shorten its lists", MAX_RUNS);
+  chosen = g_new0 (guint, MAX (axes->len, 1));
+  x->axes = axes;
+  x->chosen = chosen;
+  do
+    {
+      if (!add_variant (x, error))
+        return FALSE;
+    }
+  while (next_point (x));
+  return TRUE;
+}
+
+static void
+finish_plan (FmBatchPlan *plan, FmBatchFile *file)
+{
+  g_autoptr (GString) all = g_string_new (file->title);
+
+  for (guint i = 0; i < plan->runs->len; i++)
+    {
+      const FmBatchRun *run = g_ptr_array_index (plan->runs, i);
+
+      g_string_append_printf (all, "\n%s %" G_GINT64_FORMAT " %s %s", run->variant, run->seed, run->train->id,
+                              run->measure->id);
+    }
+  plan->key = fm_short_hash (all->str);
+  plan->title = g_strdup (file->title);
+  plan->file_name = g_strdup (file->name);
+  plan->text = g_strdup (file->text);
+}
+
+FmBatchPlan *
+fm_batch_plan_new (FmBatchFile *file, GError **error)
+{
+  g_autoptr (FmBatchPlan) plan = g_new0 (FmBatchPlan, 1);
+  g_autoptr (GHashTable) stages = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GHashTable) hardware = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  Expansion x = { .file = file, .plan = plan, .stages = stages, .hardware = hardware };
+
+  plan->runs = g_ptr_array_new_with_free_func ((GDestroyNotify) run_free);
+  plan->stages = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_batch_stage_free);
+  for (guint d = 0; d < file->devices->len; d++)
+    if (!check_device (&x, g_ptr_array_index (file->devices, d), error))
+      return NULL;
+  for (guint t = 0; t < file->tasks->len; t++)
+    for (guint d = 0; d < file->devices->len; d++)
+      for (guint p = 0; p < file->pairs->len; p++)
+        {
+          x.task = g_ptr_array_index (file->tasks, t);
+          x.device = g_ptr_array_index (file->devices, d);
+          x.pair = g_ptr_array_index (file->pairs, p);
+          if (!expand (&x, error))
+            return NULL;
+        }
+  finish_plan (plan, file);
+  return g_steal_pointer (&plan);
+}

@@ -1,0 +1,127 @@
+/* recipe.c: the canonical text of all that determines a stage's result, and its hash. Members come in a fixed order and
+ * numbers in one form, so the same stage has the same text in every batch. */
+#include "config.h"
+
+#include "app/batch/batch-private.h"
+
+#include <json-glib/json-glib.h>
+
+char *
+fm_short_hash (const char *text)
+{
+  char *hash = g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
+
+  hash[20] = '\0';
+  return hash;
+}
+
+void
+fm_batch_stage_free (FmBatchStage *stage)
+{
+  if (stage == NULL)
+    return;
+  g_free (stage->id);
+  g_free (stage->kind);
+  g_free (stage->recipe);
+  g_ptr_array_unref (stage->inputs);
+  g_free (stage);
+}
+
+static void
+add_text (JsonBuilder *b, const char *name, const char *value)
+{
+  json_builder_set_member_name (b, name);
+  json_builder_add_string_value (b, value);
+}
+
+static void
+add_int (JsonBuilder *b, const char *name, gint64 value)
+{
+  json_builder_set_member_name (b, name);
+  json_builder_add_int_value (b, value);
+}
+
+static void
+add_double (JsonBuilder *b, const char *name, gdouble value)
+{
+  json_builder_set_member_name (b, name);
+  json_builder_add_double_value (b, value);
+}
+
+static void
+add_task (JsonBuilder *b, FmTask *task)
+{
+  const FmTaskClass *cls = fm_task_get_class (task);
+  g_autofree char *data_key = fm_task_data_key (task);
+
+  json_builder_set_member_name (b, "task");
+  json_builder_begin_object (b);
+  add_text (b, "id", cls->id);
+  json_builder_set_member_name (b, "params");
+  json_builder_begin_object (b);
+  for (const FmParam *p = cls->params; p && p->name; p++)
+    {
+      g_autofree char *value = fm_params_get (cls->params, fm_task_get_params (task), p->name);
+
+      add_text (b, p->name, value);
+    }
+  json_builder_end_object (b);
+  add_text (b, "data_key", data_key);
+  json_builder_end_object (b);
+}
+
+/* What a training loop alone reads. */
+static void
+add_training (JsonBuilder *b, const FmRecipeParts *parts)
+{
+  const FmBatchSettings *s = parts->settings;
+  g_autofree char *schedule = fm_params_get (fm_batch_setting_params, s, "schedule");
+
+  add_int (b, "steps", parts->steps);
+  add_double (b, "rate", s->rate);
+  add_text (b, "schedule", schedule);
+  add_int (b, "warmup", s->warmup);
+  add_double (b, "beta1", 0.9); /* the optimizer's constants, not a person's choice yet */
+  add_double (b, "beta2", 0.999);
+  add_double (b, "eps", 1e-8);
+  add_double (b, "decay", s->decay);
+  add_double (b, "clip", s->clip);
+}
+
+FmBatchStage *
+fm_recipe_stage (const FmRecipeParts *parts, const char *kind, const FmBatchStage *input)
+{
+  g_autoptr (JsonBuilder) b = json_builder_new ();
+  g_autoptr (JsonNode) root = NULL;
+  g_autofree char *architecture = fm_architecture_to_json (parts->architecture);
+  FmBatchStage *stage = g_new0 (FmBatchStage, 1);
+
+  stage->kind = g_strdup (kind);
+  stage->inputs = g_ptr_array_new_with_free_func (g_free);
+  json_builder_begin_object (b);
+  add_text (b, "kind", kind);
+  add_int (b, "numerics", FM_NUMERICS_VERSION);
+  json_builder_set_member_name (b, "architecture");
+  json_builder_add_value (b, json_from_string (architecture, NULL));
+  add_task (b, parts->task);
+  add_text (b, "device", parts->device);
+  add_int (b, "seed", parts->seed);
+  add_int (b, "batch", parts->settings->batch);
+  if (g_str_equal (kind, FM_STAGE_KIND_TRAIN))
+    add_training (b, parts);
+  if (input)
+    {
+      g_ptr_array_add (stage->inputs, g_strdup (input->id));
+      json_builder_set_member_name (b, "inputs");
+      json_builder_begin_array (b);
+      json_builder_add_string_value (b, input->id);
+      json_builder_end_array (b);
+    }
+  if (g_str_equal (kind, FM_STAGE_KIND_MEASURE))
+    add_text (b, "hardware", parts->hardware);
+  json_builder_end_object (b);
+  root = json_builder_get_root (b);
+  stage->recipe = json_to_string (root, FALSE);
+  stage->id = fm_short_hash (stage->recipe);
+  return stage;
+}

@@ -1,0 +1,254 @@
+/* save.c: a plan as rows of the store. */
+#include "config.h"
+
+#include "app/batch/batch-private.h"
+
+#include <string.h>
+
+static FmArchitectureRecord *
+architecture_record (const FmBatchRun *run)
+{
+  FmArchitectureRecord *record = fm_architecture_record_new ();
+  FmArchitecture *a = run->architecture;
+  gint64 layers = fm_architecture_get_layers (a);
+  g_autofree char *identity = fm_architecture_identity (a);
+
+  record->id = g_strdup (run->architecture_id);
+  record->skeleton = g_strndup (identity, strcspn (identity, "\n"));
+  for (FmRole role = FM_ROLE_MIXER; role <= FM_ROLE_FEEDFORWARD; role++)
+    {
+      g_autoptr (GPtrArray) params = g_ptr_array_new_with_free_func (g_free);
+      gboolean same = TRUE;
+
+      for (gint64 i = 0; i < layers; i++)
+        {
+          const FmPlugin *plugin = fm_architecture_get_plugin (a, role, (gint) i);
+
+          g_ptr_array_add (params, fm_params_to_string (plugin->descriptor->params,
+                                                        fm_architecture_get_params (a, role, (gint) i)));
+          same &= plugin == fm_architecture_get_plugin (a, role, 0) &&
+                  g_str_equal (g_ptr_array_index (params, i), g_ptr_array_index (params, 0));
+        }
+      for (gint64 i = 0; i < (same ? 1 : layers); i++)
+        {
+          const FmPlugin *plugin = fm_architecture_get_plugin (a, role, (gint) i);
+
+          g_ptr_array_add (record->roles, fm_role_record_new (fm_role_name (role), same ? -1 : i,
+                                                              plugin->descriptor->id, plugin->hash,
+                                                              g_ptr_array_index (params, i)));
+        }
+    }
+  return record;
+}
+
+static FmTaskRecord *
+task_record (const FmBatchRun *run)
+{
+  FmTaskRecord *record = fm_task_record_new ();
+  const FmTaskClass *cls = fm_task_get_class (run->task);
+
+  record->id = g_strdup (run->task_id);
+  record->name = g_strdup (cls->id);
+  record->parameters = fm_params_to_string (cls->params, fm_task_get_params (run->task));
+  record->data_key = fm_task_data_key (run->task);
+  record->chance_level = fm_task_get_info (run->task)->chance_level;
+  return record;
+}
+
+static FmDeviceRecord *
+device_record (const FmBatchRun *run)
+{
+  FmDeviceRecord *record = fm_device_record_new ();
+  g_autoptr (FmDevice) device = fm_device_open (run->device, 0, NULL); /* worked when it was planned */
+
+  record->id = g_strdup (run->device_id);
+  record->label = g_strdup (run->device);
+  if (device)
+    {
+      record->name = g_strdup (fm_device_get_info (device)->title);
+      record->driver = g_strdup (fm_device_get_info (device)->driver);
+    }
+  record->threads = g_str_equal (run->device, "cpu") ? (gint64) g_get_num_processors () : -1;
+  return record;
+}
+
+static gboolean
+add_compared (FmStore *store, const FmBatchRun *run, GHashTable *known, GError **error)
+{
+  if (g_hash_table_add (known, g_strdup (run->architecture_id)))
+    {
+      g_autoptr (FmArchitectureRecord) record = architecture_record (run);
+
+      if (!fm_store_add_architecture (store, record, error))
+        return FALSE;
+    }
+  if (g_hash_table_add (known, g_strdup (run->task_id)))
+    {
+      g_autoptr (FmTaskRecord) record = task_record (run);
+
+      if (!fm_store_add_task (store, record, error))
+        return FALSE;
+    }
+  if (g_hash_table_add (known, g_strdup (run->device_id)))
+    {
+      g_autoptr (FmDeviceRecord) record = device_record (run);
+
+      if (!fm_store_add_device (store, record, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+add_all (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **error)
+{
+  g_autoptr (GHashTable) known = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr (FmBatchRecord) record = fm_batch_record_new ();
+
+  for (guint i = 0; i < plan->stages->len; i++)
+    {
+      const FmBatchStage *stage = g_ptr_array_index (plan->stages, i);
+      g_autoptr (FmStageRecord) row = fm_stage_record_new (stage->id, stage->kind, stage->recipe);
+
+      for (guint k = 0; k < stage->inputs->len; k++)
+        g_ptr_array_add (row->inputs, g_strdup (g_ptr_array_index (stage->inputs, k)));
+      if (!fm_store_add_stage (store, row, error))
+        return FALSE;
+    }
+  record->key = g_strdup (plan->key);
+  record->title = g_strdup (plan->title);
+  record->file_name = g_strdup (plan->file_name);
+  record->text = g_strdup (plan->text);
+  record->program_version = g_strdup (FM_VERSION);
+  if (!fm_store_add_batch (store, record, error))
+    return FALSE;
+  for (guint i = 0; i < plan->runs->len; i++)
+    {
+      const FmBatchRun *run = g_ptr_array_index (plan->runs, i);
+      g_autoptr (FmRunRecord) row = fm_run_record_new ();
+
+      if (!add_compared (store, run, known, error))
+        return FALSE;
+      row->batch = record->id;
+      row->position = i;
+      row->variant = g_strdup (run->variant);
+      row->architecture = g_strdup (run->architecture_id);
+      row->task = g_strdup (run->task_id);
+      row->device = g_strdup (run->device_id);
+      row->seed = run->seed;
+      g_ptr_array_add (row->stages, g_strdup (run->train->id));
+      g_ptr_array_add (row->stages, g_strdup (run->measure->id));
+      if (!fm_store_add_run (store, row, error))
+        return FALSE;
+    }
+  *batch = record->id;
+  return TRUE;
+}
+
+/* --- Data: is it here, and what do shortcuts reach on it? -----------------------------------------------------------*/
+
+static gboolean
+mark_runs (FmBatchPlan *plan, FmStore *store, gint64 batch, const char *task, const char *reason, GError **error)
+{
+  g_autoptr (GPtrArray) runs = fm_store_load_runs (store, batch, error);
+
+  if (runs == NULL)
+    return FALSE;
+  for (guint i = 0; i < runs->len; i++)
+    {
+      const FmRunRecord *run = g_ptr_array_index (runs, i);
+      gboolean skipped = g_str_equal (run->state, "skipped");
+
+      if (g_str_equal (run->task, task) && (skipped || reason != NULL) &&
+          !fm_store_skip_run (store, run->id, reason, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* Absent data skips its runs with the sentence that says how to add it; the other tasks' runs go on. Later, when it has
+ * been added, the same batch takes them up. */
+static gboolean
+look_at_data (FmBatchPlan *plan, FmStore *store, gint64 batch, const FmBatchRun *run, GError **error)
+{
+  g_autoptr (FmTaskRecord) record = fm_store_load_task (store, run->task_id, error);
+  g_autoptr (GError) local = NULL;
+  const GArray *shortcuts;
+
+  if (record == NULL)
+    return FALSE;
+  if (record->shortcuts->len > 0)
+    return mark_runs (plan, store, batch, run->task_id, NULL, error);
+  if (!fm_task_load (run->task, NULL, &local))
+    {
+      if (g_error_matches (local, FM_DATA_ERROR, FM_DATA_ERROR_ABSENT))
+        return mark_runs (plan, store, batch, run->task_id, local->message, error);
+      g_propagate_prefixed_error (error, g_steal_pointer (&local), "task %s: ", record->name);
+      return FALSE;
+    }
+  shortcuts = fm_task_shortcuts (run->task, error);
+  if (shortcuts == NULL)
+    return FALSE;
+  for (guint i = 0; i < shortcuts->len; i++)
+    {
+      const FmTaskShortcut *s = &g_array_index (shortcuts, FmTaskShortcut, i);
+
+      g_ptr_array_add (record->shortcuts, fm_shortcut_record_new (s->name, s->help, s->accuracy));
+    }
+  return fm_store_add_task (store, record, error) && mark_runs (plan, store, batch, run->task_id, NULL, error);
+}
+
+gboolean
+fm_batch_plan_save (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **error)
+{
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+  gint64 id = fm_store_find_batch_by_key (store, plan->key, error);
+
+  if (id < 0)
+    return FALSE;
+  if (id == 0)
+    {
+      if (!fm_store_begin (store, error))
+        return FALSE;
+      if (!add_all (plan, store, &id, error))
+        {
+          fm_store_rollback (store);
+          return FALSE;
+        }
+      if (!fm_store_commit (store, error))
+        return FALSE;
+    }
+  for (guint i = 0; i < plan->runs->len; i++)
+    {
+      const FmBatchRun *run = g_ptr_array_index (plan->runs, i);
+
+      if (g_hash_table_add (seen, run->task_id) && !look_at_data (plan, store, id, run, error))
+        return FALSE;
+    }
+  *batch = id;
+  return TRUE;
+}
+
+gint64
+fm_batch_plan_count_left (FmBatchPlan *plan, FmStore *store, const char *kind, GError **error)
+{
+  gint64 left = 0;
+
+  for (guint i = 0; i < plan->stages->len; i++)
+    {
+      const FmBatchStage *stage = g_ptr_array_index (plan->stages, i);
+      g_autoptr (GError) local = NULL;
+      FmStageState state = FM_STAGE_PLANNED;
+
+      if (kind != NULL && !g_str_equal (kind, stage->kind))
+        continue;
+      if (store != NULL && !fm_store_load_stage_state (store, stage->id, &state, &local) &&
+          !g_error_matches (local, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT))
+        {
+          g_propagate_error (error, g_steal_pointer (&local));
+          return -1;
+        }
+      left += state != FM_STAGE_DONE && state != FM_STAGE_DIVERGED;
+    }
+  return left;
+}

@@ -1,0 +1,352 @@
+/* test-batch.c: batch files, good and bad, and the plans made of them. */
+#include "app/batch/plan.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HEAD "[batch]\ntask=fashion-mnist\nmixer=softmax-attention\nfeedforward=mlp\n"
+
+static FmBatchPlan *
+plan_text (const char *text, GError **error)
+{
+  g_autoptr (FmBatchFile) file = fm_batch_file_parse (text, -1, "/x/y.batch", error);
+
+  return file ? fm_batch_plan_new (file, error) : NULL;
+}
+
+static FmBatchPlan *
+good (const char *text)
+{
+  g_autoptr (GError) error = NULL;
+  FmBatchPlan *plan = plan_text (text, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (plan);
+  return plan;
+}
+
+/* --- Plans --------------------------------------------------------------------------------------------------------*/
+
+static void
+test_matrix (void)
+{
+  g_autoptr (FmBatchPlan) plan = good (
+    "# comment\n[batch]\ntitle=Window sizes\ntask=fashion-mnist\nmixer=softmax-attention;local-attention\n"
+    "feedforward=mlp\nlayers=2\nwidth=64\nseeds=3\nbudget=steps:1000\n\n[local-attention]\nwindow=4;8;16;\n");
+  static const char * const labels[] = { "softmax-attention x mlp", "local-attention x mlp, window=4",
+                                         "local-attention x mlp, window=8", "local-attention x mlp, window=16" };
+
+  g_assert_cmpstr (plan->title, ==, "Window sizes");
+  g_assert_cmpint (plan->n_variants, ==, 4); /* a window of a mixer that is not used makes no second copy */
+  g_assert_cmpuint (plan->runs->len, ==, 12);
+  g_assert_cmpuint (plan->stages->len, ==, 24);
+  for (guint i = 0; i < plan->runs->len; i++)
+    {
+      const FmBatchRun *run = g_ptr_array_index (plan->runs, i);
+
+      g_assert_cmpstr (run->variant, ==, labels[i / 3]);
+      g_assert_cmpint (run->seed, ==, i % 3);
+      g_assert_cmpint (run->steps, ==, 1000);
+      g_assert_cmpint (fm_architecture_get_hidden (run->architecture), ==, 256);
+      g_assert_cmpstr (run->train->kind, ==, FM_STAGE_KIND_TRAIN);
+      g_assert_cmpstr (g_ptr_array_index (run->measure->inputs, 0), ==, run->train->id);
+      g_assert_cmpuint (strlen (run->train->id), ==, 20);
+    }
+}
+
+static void
+test_pairs (void)
+{
+  g_autoptr (FmBatchPlan) plan = good (
+    "[batch]\ntask=fashion-mnist\nseeds=5;7\ndevice=cpu\n"
+    "variants=softmax-attention x mlp; pooling x mlp; softmax-attention x switch\n");
+
+  g_assert_cmpint (plan->n_variants, ==, 3);
+  g_assert_cmpuint (plan->runs->len, ==, 6);
+  FmBatchRun *last = g_ptr_array_index (plan->runs, 5);
+  g_assert_cmpstr (last->mixer, ==, "softmax-attention");
+  g_assert_cmpstr (last->feedforward, ==, "switch");
+  g_assert_cmpint (last->seed, ==, 7);
+  g_assert_cmpstr (plan->title, ==, "y");
+}
+
+static void
+test_per_layer (void)
+{
+  g_autoptr (FmBatchPlan) plan = good (
+    "[batch]\ntask=fashion-mnist\nmixer=softmax-attention,pooling;pooling\nfeedforward=mlp\nlayers=2\nseeds=1\n");
+  FmBatchRun *run = g_ptr_array_index (plan->runs, 0);
+
+  g_assert_cmpuint (plan->runs->len, ==, 2);
+  g_assert_cmpstr (run->mixer, ==, "softmax-attention,pooling");
+  g_assert_cmpstr (fm_architecture_get_plugin (run->architecture, FM_ROLE_MIXER, 0)->descriptor->id, ==,
+                   "softmax-attention");
+  g_assert_cmpstr (fm_architecture_get_plugin (run->architecture, FM_ROLE_MIXER, 1)->descriptor->id, ==, "pooling");
+}
+
+static const char *
+first_train_id (FmBatchPlan *plan)
+{
+  return ((FmBatchRun *) g_ptr_array_index (plan->runs, 0))->train->id;
+}
+
+/* What determines a result changes the id; what does not leaves it. */
+static void
+test_ids (void)
+{
+  static const char * const same[] = { "title=Another\n", "# comment\n", "seeds=1\n", "layers=2\n", "hidden=256\n",
+                                       "rate=3e-3\n", "rate=0.003\n", "device=cpu\n", "budget=steps:1000\n" };
+  static const char * const different[] = { "layers=1\n", "width=32\n", "hidden=128\n", "batch=32\n", "rate=1e-3\n",
+                                            "warmup=5\n", "decay=0\n", "clip=0\n", "budget=steps:999\n",
+                                            "seeds=1;2\n", "causal=true\n", "[softmax-attention]\nheads=2\n" };
+  g_autoptr (FmBatchPlan) base = good (HEAD);
+
+  for (guint i = 0; i < G_N_ELEMENTS (same); i++)
+    {
+      g_autofree char *text = g_strconcat (HEAD, same[i], NULL);
+      g_autoptr (FmBatchPlan) plan = good (text);
+
+      g_assert_cmpstr (first_train_id (plan), ==, first_train_id (base));
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (different); i++)
+    {
+      g_autofree char *text = g_strconcat (HEAD, different[i], NULL);
+      g_autoptr (FmBatchPlan) plan = good (text);
+
+      g_assert_cmpstr (first_train_id (plan), !=, first_train_id (base));
+      g_assert_cmpstr (plan->key, !=, base->key);
+    }
+}
+
+static void
+test_set (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FmBatchFile) file = fm_batch_file_parse (HEAD "seeds=2\n", -1, NULL, &error);
+  g_autoptr (FmBatchPlan) plan = NULL;
+
+  g_assert_no_error (error);
+  g_assert_true (fm_batch_file_set (file, "seeds", "4", &error));
+  g_assert_true (fm_batch_file_set (file, "budget", "steps:10", &error));
+  g_assert_no_error (error);
+  plan = fm_batch_plan_new (file, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (plan->runs->len, ==, 4);
+  g_assert_cmpint (((FmBatchRun *) g_ptr_array_index (plan->runs, 0))->steps, ==, 10);
+  g_assert_false (fm_batch_file_set (file, "device", "gpu", &error));
+  g_assert_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT);
+}
+
+static void
+test_examples (void)
+{
+  g_autofree char *first = g_build_filename (g_getenv ("FORMARIUM_SOURCE_DIR"), "examples", "first.batch", NULL);
+  g_autofree char *vulkan = g_build_filename (g_getenv ("FORMARIUM_SOURCE_DIR"), "examples", "first-vulkan.batch",
+                                              NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FmBatchFile) a = fm_batch_file_load (first, &error);
+  g_autoptr (FmBatchFile) b = NULL;
+  g_autoptr (FmBatchPlan) plan = NULL, small = NULL;
+
+  g_assert_no_error (error);
+  plan = fm_batch_plan_new (a, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (plan->runs->len, ==, 15);
+  b = fm_batch_file_load (vulkan, &error);
+  g_assert_no_error (error);
+  g_assert_true (fm_batch_file_set (b, "device", "cpu", &error)); /* the plan alone; no Vulkan is needed here */
+  small = fm_batch_plan_new (b, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (small->runs->len, ==, 5);
+}
+
+static void
+test_save (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *folder = g_dir_make_tmp ("formarium-batch-XXXXXX", &error);
+  g_autofree char *path = g_build_filename (folder, "formarium.db", NULL);
+  g_autoptr (FmStore) store = fm_store_open (path, FM_STORE_WRITE, &error);
+  g_autoptr (FmBatchPlan) plan = good (
+    "[batch]\ntask=listops\nmixer=softmax-attention,local-attention\nfeedforward=mlp\nlayers=2\nseeds=2\n"
+    "[listops]\nmax-length=64\n");
+  g_autoptr (GPtrArray) rows = NULL, runs = NULL, stages = NULL;
+  gint64 batch, again;
+
+  g_assert_no_error (error);
+  g_assert_cmpint (fm_batch_plan_count_left (plan, store, NULL, &error), ==, 4);
+  g_assert_true (fm_batch_plan_save (plan, store, &batch, &error));
+  g_assert_no_error (error);
+  g_assert_true (fm_batch_plan_save (plan, store, &again, &error));
+  g_assert_cmpint (again, ==, batch);
+  rows = fm_store_load_results (store, batch, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (rows->len, ==, 2);
+  FmResultRow *row = g_ptr_array_index (rows, 0);
+  g_assert_cmpstr (row->mixer, ==, "softmax-attention,local-attention");
+  g_assert_cmpstr (row->task, ==, "listops");
+  g_assert_cmpstr (row->device, ==, "cpu");
+  g_assert_cmpstr (row->state, ==, "planned");
+  g_assert_cmpfloat (row->chance_level, >, 0);
+  g_assert_cmpfloat (row->best_shortcut_accuracy, >, 0);
+  stages = fm_store_load_stages (store, batch, &error);
+  g_assert_cmpuint (stages->len, ==, 4);
+  FmStageRecord *stage = g_ptr_array_index (stages, 1);
+  g_assert_cmpstr (stage->kind, ==, FM_STAGE_KIND_MEASURE);
+  g_assert_cmpuint (stage->inputs->len, ==, 1);
+  g_assert_cmpint (fm_batch_plan_count_left (plan, store, FM_STAGE_KIND_TRAIN, &error), ==, 2);
+
+  g_clear_pointer (&store, fm_store_close);
+  g_remove (path);
+  g_rmdir (folder);
+}
+
+/* --- Bad input ----------------------------------------------------------------------------------------------------*/
+
+typedef struct
+{
+  const char *text;
+  const char *says[4]; /* each must be part of the sentence */
+} Bad;
+
+static const Bad bad[] = {
+  { "", { "y.batch is empty", "[batch]" } },
+  { " \n\n", { "is empty" } },
+  { "# only this\n", { "no section [batch]" } },
+  { "task=listops\n", { "line 1", "task stands before the first section" } },
+  { "[batch\ntask=listops\n", { "line 1", "[NAME]" } },
+  { "[batch]\nhello\n", { "line 2", "hello", "KEY=VALUE" } },
+  { "[batch]\n=3\n", { "line 2", "KEY=VALUE" } },
+  { HEAD "\n[batch]\nseeds=1\n", { "line 6", "[batch]", "line 1" } },
+  { HEAD "seeds=1\nseeds=2\n", { "line 6", "seeds", "line 5" } },
+  { HEAD "sedes=1\n", { "line 5", "sedes", "did you mean “seeds”" } },
+  { HEAD "xyzzyq=1\n", { "line 5", "xyzzyq", "there are title" } },
+  { HEAD "[softmax-atention]\nheads=2\n", { "line 5", "did you mean [softmax-attention]" } },
+  { HEAD "[nothing-like-it]\n", { "line 5", "names no plugin and no task" } },
+  { HEAD "[softmax-attention]\nhead=2\n", { "line 6", "did you mean “heads”" } },
+  { "[batch]\ntask=fashion-mnsit\nmixer=pooling\nfeedforward=mlp\n", { "line 2", "fashion-mnsit", "fashion-mnist" } },
+  { "[batch]\ntask=listops\nmixer=softmax\nfeedforward=mlp\n", { "line 3", "softmax", "softmax-attention" } },
+  { "[batch]\ntask=listops\nmixer=pooling\nfeedforward=mpl\n", { "line 4", "mpl", "mlp" } },
+  { "[batch]\ntask=listops\nmixer=pooling\n", { "has no feedforward" } },
+  { "[batch]\ntask=listops\nfeedforward=mlp\n", { "has no mixer" } },
+  { "[batch]\nmixer=pooling\nfeedforward=mlp\n", { "has no task" } },
+  { "[batch]\ntask=listops\nmixer=pooling;pooling\nfeedforward=mlp\n", { "line 3", "pooling twice" } },
+  { "[batch]\ntask=listops\nmixer=pooling;;softmax-attention\nfeedforward=mlp\n", { "line 3", "empty" } },
+  { "[batch]\ntask=\nmixer=pooling\nfeedforward=mlp\n", { "line 2", "a value is missing" } },
+  { HEAD "[softmax-attention]\nheads=4;2;4\n", { "line 6", "4 twice" } },
+  { HEAD "[softmax-attention]\nheads=4;4.0\n", { "line 6", "4 twice" } },
+  { HEAD "seeds=0\n", { "line 5", "seeds=0", "from 1" } },
+  { HEAD "seeds=-1\n", { "seeds=-1" } },
+  { HEAD "seeds=1e3\n", { "seeds=1e3" } },
+  { HEAD "seeds=1;1\n", { "1 twice" } },
+  { HEAD "seeds=1;-2\n", { "each seed" } },
+  { HEAD "seeds=100000000000000000000\n", { "seeds=100000000000000000000" } },
+  { HEAD "budget=steps:0\n", { "line 5", "steps:0", "from 1" } },
+  { HEAD "budget=steps:NaN\n", { "steps:NaN" } },
+  { HEAD "budget=steps:100000000000000000000\n", { "whole number of steps" } },
+  { HEAD "budget=1000\n", { "must be steps:N" } },
+  { HEAD "budget=seconds:10\n", { "must be steps:N" } },
+  { HEAD "rate=NaN\n", { "line 5", "rate=NaN", "number" } },
+  { HEAD "rate=inf\n", { "rate=inf" } },
+  { HEAD "rate=0\n", { "rate=0", "between" } },
+  { HEAD "rate=-1\n", { "rate=-1", "between" } },
+  { HEAD "width=NaN\n", { "width=NaN", "whole number" } },
+  { HEAD "width=0\n", { "width=0", "between" } },
+  { HEAD "width=100000000000000000000\n", { "width=1", "between" } },
+  { HEAD "width=64.5\n", { "whole number" } },
+  { HEAD "batch=100000000000000000000\n", { "batch=1", "between" } },
+  { HEAD "layers=2,3\n", { "line 5", "per layer", "yet" } },
+  { HEAD "[softmax-attention]\nheads=2,4\n", { "line 6", "per layer", "yet" } },
+  { HEAD "schedule=linear\n", { "schedule=linear", "cosine" } },
+  { HEAD "device=gpu\n", { "line 5", "device=gpu", "vulkan:N" } },
+  { HEAD "device=vulkan:x\n", { "device=vulkan:x" } },
+  { HEAD "device=vulkan;vulkan:0\n", { "twice" } },
+  { HEAD "device=vulkan:99\n", { "line 5", "device=vulkan:99" } },
+  { HEAD "title=\n", { "line 5", "title" } },
+  { "[batch]\ntask=fashion-mnist+listops\nmixer=pooling\nfeedforward=mlp\n", { "line 2", "do not work yet" } },
+  { "[batch]\ntask=listops\nmixer=pooling+softmax-attention\nfeedforward=mlp\n", { "line 3", "do not work yet" } },
+  { "[batch]\ntask=fashion-mnist\nmixer=pooling,pooling,pooling\nfeedforward=mlp\n", { "line 3", "3 layers", "layers=2" } },
+  { "[batch]\ntask=fashion-mnist\nvariants=pooling x mlp\nmixer=pooling\nfeedforward=mlp\n", { "line 3", "remove" } },
+  { "[batch]\ntask=fashion-mnist\nvariants=pooling mlp\n", { "line 3", "MIXER x FEEDFORWARD" } },
+  { "[batch]\ntask=fashion-mnist\nvariants=pooling x mlp;pooling  x mlp\n", { "line 3", "twice" } },
+  { HEAD "[softmax-attention]\nheads=5\n", { "line 6", "heads", "64" } },
+  { HEAD "width=66\n[softmax-attention]\nheads=4\n", { "line 7", "heads", "66" } },
+  { HEAD "width=1048576\nhidden=16777216\nlayers=1000\nbatch=1048576\n[softmax-attention]\nheads=3\n", { "heads" } },
+  { HEAD "layers=1;2;3;4;5;6;7;8;9;10\nwidth=4;8;12;16;20;24;28;32;36;40\nwarmup=1;2;3;4;5;6;7;8;9;10\nseeds=11\n",
+    { "more than 10000 runs" } },
+};
+
+static void
+test_bad (gconstpointer data)
+{
+  const Bad *b = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FmBatchPlan) plan = plan_text (b->text, &error);
+
+  g_assert_null (plan);
+  g_assert_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT);
+  g_test_message ("%s", error->message);
+  g_assert_true (g_str_has_prefix (error->message, "/x/y.batch"));
+  g_assert_true (g_str_has_suffix (error->message, ".") || g_str_has_suffix (error->message, "?"));
+  g_assert_null (strchr (error->message, '\n'));
+  for (guint i = 0; i < G_N_ELEMENTS (b->says) && b->says[i]; i++)
+    if (strstr (error->message, b->says[i]) == NULL)
+      g_error ("“%s” does not say “%s”", error->message, b->says[i]);
+}
+
+static void
+expect_load_error (const char *path, const char *says)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FmBatchFile) file = fm_batch_file_load (path, &error);
+
+  g_assert_null (file);
+  g_assert_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT);
+  g_assert_nonnull (strstr (error->message, path));
+  g_assert_nonnull (strstr (error->message, says));
+}
+
+static void
+test_bad_files (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *folder = g_dir_make_tmp ("formarium-batch-XXXXXX", &error);
+  g_autofree char *path = g_build_filename (folder, "a.batch", NULL);
+  g_autofree char *large = g_strnfill (2 << 20, '#');
+  static const char latin1[] = "[batch]\ntitle=Gr\xf6\xdf" "e\n", zero[] = "[batch]\ntitle=a\0b\n";
+
+  expect_load_error (path, "There is no batch file");
+  expect_load_error (folder, "is a folder");
+  g_assert_true (g_file_set_contents (path, "", 0, &error));
+  expect_load_error (path, "is empty");
+  g_assert_true (g_file_set_contents (path, latin1, sizeof latin1 - 1, &error));
+  expect_load_error (path, "line 2: this is not UTF-8");
+  g_assert_true (g_file_set_contents (path, zero, sizeof zero - 1, &error));
+  expect_load_error (path, "line 2: this is not UTF-8");
+  g_assert_true (g_file_set_contents (path, large, -1, &error));
+  expect_load_error (path, "larger than a batch file");
+  g_remove (path);
+  g_rmdir (folder);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/batch/matrix", test_matrix);
+  g_test_add_func ("/batch/pairs", test_pairs);
+  g_test_add_func ("/batch/per-layer", test_per_layer);
+  g_test_add_func ("/batch/ids", test_ids);
+  g_test_add_func ("/batch/set", test_set);
+  g_test_add_func ("/batch/examples", test_examples);
+  g_test_add_func ("/batch/save", test_save);
+  g_test_add_func ("/batch/bad/files", test_bad_files);
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/batch/bad/%02u", i);
+
+      g_test_add_data_func (path, &bad[i], test_bad);
+    }
+  return g_test_run ();
+}
