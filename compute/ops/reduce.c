@@ -72,9 +72,18 @@ FM_KERNEL (void, reduce_rows, (Kind kind, gint64 rows, gint64 n, gint64 stride, 
     if (kind == SUM)
       {
         float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-        for (gint64 i = 0; i < n; i++)
-          sum += x[i];
+
+        /* In blocks, so that the rounding of a long row grows with their number, not with the length. */
+        for (gint64 b = 0; b < n; b += 1024)
+          {
+            gint64 end = MIN (n, b + 1024);
+            float part = 0.0f;
+
+#pragma omp simd reduction(+ : part)
+            for (gint64 i = b; i < end; i++)
+              part += x[i];
+            sum += part;
+          }
         out[r] = sum * scale;
       }
     else

@@ -1,0 +1,282 @@
+/* main.c: `formarium`: finds the subcommand, reads its flags, runs it. Everything it knows about a subcommand stands in
+ * that one's FmCommand. */
+#include "config.h"
+
+#include "app/command/command.h"
+
+#include "data/task.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* In the order the help shows them. */
+static const FmCommand * const commands[] = {
+  &fm_command_worker,
+};
+
+struct _FmArgs
+{
+  const FmCommand *command;
+  const char     **values; /* by flag row; NULL = not given */
+  GPtrArray       *words;
+};
+
+static guint
+flag_row (const FmArgs *args, const char *flag)
+{
+  guint i = 0;
+
+  while (args->command->flags && args->command->flags[i].name && !g_str_equal (args->command->flags[i].name, flag))
+    i++;
+  g_assert (args->command->flags && args->command->flags[i].name); /* a flag the command does not declare */
+  return i;
+}
+
+const char *
+fm_args_get (const FmArgs *args, const char *flag)
+{
+  return args->values[flag_row (args, flag)];
+}
+
+gboolean
+fm_args_has (const FmArgs *args, const char *flag)
+{
+  return fm_args_get (args, flag) != NULL;
+}
+
+guint
+fm_args_count (const FmArgs *args)
+{
+  return args->words->len;
+}
+
+const char *
+fm_args_word (const FmArgs *args, guint index)
+{
+  return index < args->words->len ? g_ptr_array_index (args->words, index) : NULL;
+}
+
+/* --- Words for people ----------------------------------------------------------------------------------------------*/
+
+int
+fm_command_error (GError *error)
+{
+  int status = FM_EXIT_FAILED;
+
+  if (error->domain == FM_BASE_ERROR || error->domain == FM_STORAGE_ERROR || error->domain == FM_DATA_ERROR
+      || g_error_matches (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_DEVICE)
+      || g_error_matches (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_MEMORY)
+      || g_error_matches (error, FM_APP_ERROR, FM_APP_ERROR_INPUT)
+      || g_error_matches (error, FM_APP_ERROR, FM_APP_ERROR_LARGE))
+    status = FM_EXIT_INPUT;
+  g_printerr ("formarium: %s\n", error->message);
+  g_error_free (error);
+  return status;
+}
+
+int
+fm_command_usage (const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_printerr ("formarium: %s\n", text);
+  return FM_EXIT_INPUT;
+}
+
+int
+fm_command_print_json (JsonNode *node)
+{
+  g_autofree char *text = json_to_string (node, TRUE);
+
+  if (puts (text) < 0 || fflush (stdout) != 0)
+    return fm_command_usage ("Standard output cannot be written");
+  return FM_EXIT_OK;
+}
+
+FmStore *
+fm_command_open_store (const FmArgs *args, FmStoreMode mode, GError **error)
+{
+  return fm_store_open (fm_args_get (args, "--store"), mode, error);
+}
+
+/* --- Help ----------------------------------------------------------------------------------------------------------*/
+
+static void
+print_help (const FmCommand *command)
+{
+  g_print ("Example:\n");
+  if (command->example)
+    {
+      g_auto (GStrv) lines = g_strsplit (command->example, "\n", -1);
+
+      for (guint i = 0; lines[i]; i++)
+        g_print ("  %s\n", lines[i]);
+    }
+  g_print ("\n%s.\n\nUsage: formarium %s%s%s%s\n", command->summary, command->name,
+           command->flags && command->flags[0].name ? " [FLAGS]" : "", command->usage[0] ? " " : "", command->usage);
+  if (command->flags && command->flags[0].name)
+    g_print ("\nFlags:\n");
+  for (const FmFlag *f = command->flags; f && f->name; f++)
+    {
+      g_autofree char *letter = f->letter ? g_strdup_printf ("-%c, ", f->letter) : g_strdup ("");
+      g_autofree char *left = g_strconcat (letter, f->name, f->value ? " " : NULL, f->value, NULL);
+
+      g_print ("  %-24s %s\n", left, f->help);
+    }
+  if (command->help)
+    g_print ("\n%s\n", command->help);
+}
+
+static void
+print_overview (void)
+{
+  g_print ("Formarium compares Transformer architectures on your own machine.\n\n"
+           "Example:\n  formarium run examples/first.batch\n\nSubcommands:\n");
+  for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
+    if (!commands[i]->hidden)
+      g_print ("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+  g_print ("\n`formarium SUBCOMMAND --help` tells more. Results go to standard output, progress to standard error.\n"
+           "Exit status: 0 done, 1 failed, 2 wrong use or input, 3 some runs failed, 130 interrupted.\n");
+}
+
+/* --- Parsing -------------------------------------------------------------------------------------------------------*/
+
+static const FmCommand *
+find_command (const char *name)
+{
+  const char *names[G_N_ELEMENTS (commands) + 1] = { NULL };
+  const char *nearest;
+  guint n = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
+    {
+      if (g_str_equal (commands[i]->name, name))
+        return commands[i];
+      if (!commands[i]->hidden)
+        names[n++] = commands[i]->name;
+    }
+  nearest = fm_nearest_name (name, names);
+  if (nearest)
+    fm_command_usage ("There is no subcommand '%s'; did you mean '%s'?", name, nearest);
+  else
+    fm_command_usage ("There is no subcommand '%s'; `formarium help` lists them", name);
+  return NULL;
+}
+
+/* Index of the flag that @text (without its "=value") is, -1 after telling what is wrong. */
+static int
+find_flag (const FmCommand *command, const char *text, gsize length)
+{
+  g_autofree char *name = g_strndup (text, length);
+  g_autoptr (GPtrArray) names = g_ptr_array_new ();
+  const char *nearest;
+  int i = 0;
+
+  for (const FmFlag *f = command->flags; f && f->name; f++, i++)
+    {
+      if (g_str_equal (f->name, name) || (f->letter && name[0] == '-' && name[1] == f->letter && name[2] == '\0'))
+        return i;
+      g_ptr_array_add (names, (gpointer) f->name);
+    }
+  g_ptr_array_add (names, (gpointer) "--help");
+  g_ptr_array_add (names, NULL);
+  nearest = fm_nearest_name (name, (const char * const *) names->pdata);
+  if (nearest)
+    fm_command_usage ("'%s' has no flag '%s'; did you mean '%s'?", command->name, name, nearest);
+  else
+    fm_command_usage ("'%s' has no flag '%s'; `formarium %s --help` lists them", command->name, name, command->name);
+  return -1;
+}
+
+static int
+run_command (const FmCommand *command, int argc, char **argv)
+{
+  guint n_flags = 0;
+  g_autofree const char **values = NULL;
+  g_autoptr (GPtrArray) words = g_ptr_array_new ();
+  FmArgs args = { .command = command, .words = words };
+  gboolean only_words = FALSE;
+
+  while (command->flags && command->flags[n_flags].name)
+    n_flags++;
+  args.values = values = g_new0 (const char *, n_flags + 1);
+  for (int i = 0; i < argc; i++)
+    {
+      const char *text = argv[i], *equals;
+      int flag;
+
+      if (only_words || text[0] != '-' || text[1] == '\0')
+        {
+          g_ptr_array_add (words, (gpointer) text);
+          continue;
+        }
+      if (g_str_equal (text, "--"))
+        {
+          only_words = TRUE;
+          continue;
+        }
+      if (g_str_equal (text, "--help") || g_str_equal (text, "-h"))
+        {
+          print_help (command);
+          return FM_EXIT_OK;
+        }
+      equals = strchr (text, '=');
+      flag = find_flag (command, text, equals ? (gsize) (equals - text) : strlen (text));
+      if (flag < 0)
+        return FM_EXIT_INPUT;
+      if (command->flags[flag].kind == FM_FLAG_BOOL)
+        {
+          if (equals)
+            return fm_command_usage ("'%s' takes no value", command->flags[flag].name);
+          values[flag] = "";
+        }
+      else if (equals)
+        values[flag] = equals + 1;
+      else if (i + 1 < argc)
+        values[flag] = argv[++i];
+      else
+        return fm_command_usage ("'%s' needs a value: %s %s", text, text, command->flags[flag].value);
+    }
+  if (words->len < command->min_words || words->len > command->max_words)
+    return fm_command_usage ("'%s' takes %s; for example: %s", command->name,
+                             command->usage[0] ? command->usage : "no words", command->example);
+  return command->run (&args);
+}
+
+int
+main (int argc, char **argv)
+{
+  const FmCommand *command;
+
+  g_set_prgname ("formarium");
+  if (argc < 2 || g_str_equal (argv[1], "--help") || g_str_equal (argv[1], "-h"))
+    {
+      print_overview ();
+      return argc < 2 ? FM_EXIT_INPUT : FM_EXIT_OK;
+    }
+  if (g_str_equal (argv[1], "--version"))
+    {
+      g_print ("formarium " FM_VERSION "\n");
+      return FM_EXIT_OK;
+    }
+  if (g_str_equal (argv[1], "help"))
+    {
+      if (argc < 3)
+        {
+          print_overview ();
+          return FM_EXIT_OK;
+        }
+      command = find_command (argv[2]);
+      if (command == NULL)
+        return FM_EXIT_INPUT;
+      print_help (command);
+      return FM_EXIT_OK;
+    }
+  command = find_command (argv[1]);
+  return command ? run_command (command, argc - 2, argv + 2) : FM_EXIT_INPUT;
+}

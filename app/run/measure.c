@@ -1,0 +1,184 @@
+/* measure.c: the measuring stage: latency and throughput of a trained model in rounds, alone on the machine, then what
+ * it looks at. Time runs from host arrays to host scores. */
+#include "config.h"
+
+#include "app/results/artifacts.h"
+#include "app/run/run-private.h"
+
+#include <time.h>
+
+#define WARM_UPS        8
+#define MOST_SAMPLES    200     /* of a kind in a round */
+#define LEAST_SAMPLES   3
+#define LATENCY_US      60000   /* of a round */
+#define THROUGHPUT_US   150000
+#define LOOK_EXAMPLE    11      /* of the test split: the one whose attention is kept */
+
+typedef struct
+{
+  FmJob         *job;
+  FmModel       *model;
+  FmVariables   *variables;
+  FmEvaluator   *single, *many;
+  FmBatch        single_batch, many_batch;
+  FmStageResult *result;
+} Measuring;
+
+static void
+measuring_clear (Measuring *m)
+{
+  g_clear_pointer (&m->single, fm_evaluator_free);
+  g_clear_pointer (&m->many, fm_evaluator_free);
+  g_clear_pointer (&m->model, fm_model_free);
+  g_clear_pointer (&m->variables, fm_variables_unref);
+  g_clear_pointer (&m->result, fm_stage_result_free);
+  fm_batch_clear (&m->single_batch);
+  fm_batch_clear (&m->many_batch);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Measuring, measuring_clear)
+
+static gboolean
+sample (Measuring *m, FmEvaluator *evaluator, const FmBatch *batch, const char *kind, gint64 budget_us, GError **error)
+{
+  gint64 begun = g_get_monotonic_time (), end = begun;
+
+  for (guint i = 0; i < WARM_UPS && (i == 0 || end - begun < budget_us / 4); i++)
+    {
+      if (!fm_evaluator_run (evaluator, batch, NULL, error))
+        return FALSE;
+      end = g_get_monotonic_time ();
+    }
+  begun = end;
+  for (guint i = 0; i < MOST_SAMPLES && (i < LEAST_SAMPLES || end - begun < budget_us); i++)
+    {
+      /* Nanoseconds, since a small model answers in some tens of microseconds. */
+      struct timespec a, b;
+
+      clock_gettime (CLOCK_MONOTONIC, &a);
+      if (!fm_evaluator_run (evaluator, batch, NULL, error))
+        return FALSE;
+      clock_gettime (CLOCK_MONOTONIC, &b);
+      fm_stage_result_add_latency (m->result, m->job->process, kind, batch->size,
+                                   (b.tv_sec - a.tv_sec) * 1e6 + (b.tv_nsec - a.tv_nsec) / 1e3);
+      end = g_get_monotonic_time ();
+    }
+  return TRUE;
+}
+
+static gboolean
+run_round (Measuring *m, gint64 number, GError **error)
+{
+  JsonObject *message;
+  gboolean ok;
+
+  fm_quiet_begin_measurement (m->job->quiet);
+  ok = sample (m, m->single, &m->single_batch, "batch1", LATENCY_US, error)
+       && sample (m, m->many, &m->many_batch, "throughput", THROUGHPUT_US, error);
+  fm_quiet_end (m->job->quiet);
+  if (!ok)
+    return FALSE;
+  message = json_object_new ();
+  json_object_set_string_member (message, "event", "round");
+  json_object_set_int_member (message, "number", number);
+  fm_worker_send (message);
+  return TRUE;
+}
+
+static gboolean
+build (Measuring *m, GError **error)
+{
+  FmRecipe *recipe = m->job->recipe;
+  gint64 rows = recipe->batch;
+
+  if (m->job->checkpoint == NULL)
+    {
+      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_RUN, "A measuring stage needs the checkpoint of a training stage");
+      return FALSE;
+    }
+  m->model = fm_model_new (recipe->architecture, recipe->task, "");
+  m->variables = fm_variables_new (m->job->device, recipe->seed);
+  if (!fm_variables_load (m->variables, m->job->checkpoint, error))
+    return FALSE;
+  m->single = fm_evaluator_new (m->model, recipe->task, m->job->device, m->variables, 1, FALSE, error);
+  m->many = m->single ? fm_evaluator_new (m->model, recipe->task, m->job->device, m->variables, rows, FALSE, error)
+                      : NULL;
+  return m->many && fm_task_batch (recipe->task, "test", 0, 0, 1, &m->single_batch, error)
+         && fm_task_batch (recipe->task, "test", 0, 0, rows, &m->many_batch, error);
+}
+
+/* The pictures' files: the attention of one example, the routing on the test split. */
+static gboolean
+write_looks (Measuring *m, GError **error)
+{
+  FmJob *job = m->job;
+  g_autoptr (FmLooker) looker = NULL;
+  g_autoptr (FmExploreAnswer) look = NULL;
+  g_autoptr (FmRouting) routing = NULL;
+  g_autoptr (GError) local = NULL;
+
+  looker = fm_looker_new (m->model, job->recipe->task, job->device, m->variables, &local);
+  if (looker)
+    look = fm_looker_look (looker, "test", LOOK_EXAMPLE, NULL, 0, &local);
+  if (look == NULL)
+    {
+      /* A map may be too large where the model itself is not; that is no reason to lose the measurement. */
+      fm_worker_log ("No attention map: %s", local->message);
+      g_clear_error (&local);
+    }
+  if (look && look->maps)
+    {
+      g_autofree char *path = g_build_filename (job->artifacts, FM_MAPS_FILE, NULL);
+
+      if (!fm_maps_save (look->maps, path, error)
+          || !fm_add_artifact_file (m->result, job, FM_ARTIFACT_MAPS, FM_MAPS_FILE, error))
+        return FALSE;
+    }
+  g_clear_pointer (&looker, fm_looker_free);
+
+  routing = fm_count_routing (m->model, job->recipe->task, job->device, m->variables, "test", job->quiet, &local);
+  if (routing)
+    {
+      g_autofree char *path = g_build_filename (job->artifacts, FM_ROUTING_FILE, NULL);
+
+      return fm_routing_save (routing, path, error)
+             && fm_add_artifact_file (m->result, job, FM_ARTIFACT_ROUTING, FM_ROUTING_FILE, error);
+    }
+  if (local)
+    fm_worker_log ("No routing: %s", local->message);
+  return TRUE;
+}
+
+gboolean
+fm_measure_stage (FmJob *job, GError **error)
+{
+  g_auto (Measuring) m = { .job = job, .result = fm_stage_result_new (FM_STAGE_DONE) };
+  gint64 before = fm_memory_reset ();
+  JsonObject *ready;
+
+  if (!build (&m, error))
+    return FALSE;
+  fm_worker_send_started (job, fm_program_get_plan (fm_evaluator_get_program (m.many)),
+                          fm_model_parameters (fm_evaluator_get_graph (m.single)),
+                          fm_program_get_cost (fm_evaluator_get_program (m.single))->flops);
+  ready = json_object_new ();
+  json_object_set_string_member (ready, "event", "ready");
+  fm_worker_send (ready);
+
+  for (;;)
+    {
+      g_autoptr (JsonObject) command = fm_worker_next_command ();
+      const char *what = fm_json_text (command, "do", "");
+
+      fm_worker_wait_while_paused ();
+      if (g_str_equal (what, "finish"))
+        break;
+      if (g_str_equal (what, "round") && !run_round (&m, fm_json_int (command, "number", 0), error))
+        return FALSE;
+    }
+  fm_add_plan_memory (m.result, fm_program_get_plan (fm_evaluator_get_program (m.many)), fm_memory_peak () - before);
+  if (!write_looks (&m, error))
+    return FALSE;
+  m.result->fallbacks = 0;
+  fm_worker_send_result (job, m.result, "done");
+  return TRUE;
+}

@@ -1,0 +1,120 @@
+/* recipe.c: opens a stage's recipe: the canonical text of all that determines its result. */
+#include "config.h"
+
+#include "app/run/run-private.h"
+
+#include <math.h>
+
+/* The members' own text, as fm_params_set() reads it: recipes may hold numbers or strings. */
+static char *
+member_text (JsonNode *node)
+{
+  if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING)
+    return g_strdup (json_node_get_string (node));
+  return json_to_string (node, FALSE);
+}
+
+static FmTask *
+parse_task (JsonObject *object, GError **error)
+{
+  const char *id = fm_json_text (object, "id", "");
+  const FmTaskClass *cls = fm_task_class_find (id);
+  JsonObject *params = fm_json_object (object, "params");
+  g_autofree gpointer values = NULL;
+  JsonObjectIter iter;
+  const char *name;
+  JsonNode *node;
+
+  if (cls == NULL)
+    return fm_task_new (id, NULL, error); /* its sentence offers the nearest name */
+  values = g_malloc0 (MAX (cls->params_size, 1));
+  fm_params_set_defaults (cls->params, values);
+  if (params)
+    {
+      json_object_iter_init (&iter, params);
+      while (json_object_iter_next (&iter, &name, &node))
+        {
+          g_autofree char *text = member_text (node);
+
+          if (!fm_params_set (cls->params, values, name, text, error))
+            {
+              g_prefix_error (error, "task %s: ", id);
+              return NULL;
+            }
+        }
+    }
+  return fm_task_new (id, values, error);
+}
+
+FmRecipe *
+fm_recipe_parse (JsonObject *object, GError **error)
+{
+  g_autoptr (FmRecipe) recipe = g_new0 (FmRecipe, 1);
+  JsonNode *architecture = json_object_get_member (object, "architecture");
+  JsonObject *task = fm_json_object (object, "task");
+  g_autofree char *text = NULL, *data_key = NULL;
+  const char *wanted;
+
+  if (architecture == NULL || task == NULL)
+    {
+      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "A recipe needs the members architecture and task");
+      return NULL;
+    }
+  recipe->kind = g_strdup (fm_json_text (object, "kind", ""));
+  recipe->device = g_strdup (fm_json_text (object, "device", "cpu"));
+  recipe->seed = (guint64) fm_json_int (object, "seed", 1);
+  recipe->steps = fm_json_int (object, "steps", 0);
+  recipe->batch = fm_json_int (object, "batch", 64);
+  recipe->warmup = fm_json_int (object, "warmup", 50);
+  recipe->rate = fm_json_double (object, "rate", 3e-3);
+  recipe->optimizer.beta1 = fm_json_double (object, "beta1", 0.9);
+  recipe->optimizer.beta2 = fm_json_double (object, "beta2", 0.999);
+  recipe->optimizer.eps = fm_json_double (object, "eps", 1e-8);
+  recipe->optimizer.decay = fm_json_double (object, "decay", 0.01);
+  recipe->optimizer.clip = fm_json_double (object, "clip", 1.0);
+  if (recipe->batch < 1 || recipe->steps < 0 || !isfinite (recipe->rate))
+    {
+      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "A recipe needs a batch of at least 1 and a finite rate");
+      return NULL;
+    }
+
+  text = member_text (architecture);
+  recipe->architecture = fm_architecture_from_json (text, error);
+  if (recipe->architecture == NULL)
+    return NULL;
+  recipe->task = parse_task (task, error);
+  if (recipe->task == NULL)
+    return NULL;
+  wanted = fm_json_text (task, "data_key", NULL);
+  data_key = fm_task_data_key (recipe->task);
+  if (wanted && g_strcmp0 (wanted, data_key) != 0)
+    {
+      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT,
+                   "The data of task %s changed since this batch was planned (then %s, now %s); plan it again",
+                   fm_json_text (task, "id", ""), wanted, data_key);
+      return NULL;
+    }
+  return g_steal_pointer (&recipe);
+}
+
+void
+fm_recipe_free (FmRecipe *recipe)
+{
+  g_clear_pointer (&recipe->architecture, fm_architecture_unref);
+  g_clear_pointer (&recipe->task, fm_task_unref);
+  g_free (recipe->kind);
+  g_free (recipe->device);
+  g_free (recipe);
+}
+
+gfloat
+fm_recipe_rate (const FmRecipe *recipe, gint64 step)
+{
+  gint64 warmup = MIN (recipe->warmup, recipe->steps);
+  gdouble done;
+
+  if (step <= warmup)
+    return (gfloat) (recipe->rate * step / warmup);
+  done = (gdouble) (step - warmup) / MAX (recipe->steps - warmup, 1);
+  return (gfloat) (recipe->rate * 0.5 * (1.0 + cos (G_PI * done)));
+}

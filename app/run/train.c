@@ -1,0 +1,286 @@
+/* train.c: the training stage: steps, a look at validation now and then, at the end every score and the checkpoint. */
+#include "config.h"
+
+#include "app/results/artifacts.h"
+#include "app/run/run-private.h"
+
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+
+#define EVALUATION_BATCH   64
+#define LOOK_EXAMPLES      512 /* of validation, while training */
+#define LOOKS              10  /* at validation, evenly over training */
+#define POINTS             200 /* of the loss curve at most, unless there are fewer steps */
+#define PROGRESS_INTERVAL  (G_USEC_PER_SEC / 4)
+
+typedef struct
+{
+  FmJob         *job;
+  FmRecipe      *recipe;
+  FmModel       *model;
+  FmModelGraph  *graph;
+  FmProgram     *program;
+  FmVariables   *variables;
+  FmEvaluator   *evaluator;
+  FmStageResult *result;
+  gfloat        *logs; /* room for the longest log */
+  gint64         told_us; /* when progress was told last */
+  gdouble        seconds; /* in steps */
+} Training;
+
+static void
+training_clear (Training *t)
+{
+  g_clear_pointer (&t->evaluator, fm_evaluator_free);
+  g_clear_pointer (&t->program, fm_program_free);
+  g_clear_pointer (&t->graph, fm_model_graph_free);
+  g_clear_pointer (&t->model, fm_model_free);
+  g_clear_pointer (&t->variables, fm_variables_unref);
+  g_clear_pointer (&t->result, fm_stage_result_free);
+  g_free (t->logs);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Training, training_clear)
+
+static void
+add_point (Training *t, gint64 step, const char *name, const char *tag, gdouble value)
+{
+  JsonObject *message = json_object_new ();
+
+  fm_stage_result_add_point (t->result, step, name, tag, value);
+  json_object_set_string_member (message, "event", "point");
+  json_object_set_int_member (message, "step", step);
+  json_object_set_string_member (message, "name", name);
+  json_object_set_string_member (message, "tag", tag);
+  fm_json_set_double (message, "value", value);
+  fm_worker_send (message);
+}
+
+/* What builders log: an expert's load has a curve of its own name, other lists are tagged by element. */
+static gboolean
+add_logs (Training *t, gint64 step, GError **error)
+{
+  for (guint i = 0; i < t->graph->logs->len; i++)
+    {
+      const FmModelLog *log = g_ptr_array_index (t->graph->logs, i);
+      gboolean load = g_str_equal (log->name, "load");
+
+      if (!fm_program_read (t->program, log->output, t->logs, (gsize) log->count * sizeof (gfloat), error))
+        return FALSE;
+      for (gint64 k = 0; k < log->count; k++)
+        {
+          g_autofree char *tag = NULL;
+
+          if (load)
+            tag = fm_load_curve_tag (log->layer, k);
+          else if (log->count > 1)
+            tag = g_strdup_printf ("layers.%d/%" G_GINT64_FORMAT, log->layer, k);
+          else
+            tag = log->layer < 0 ? g_strdup ("") : g_strdup_printf ("layers.%d", log->layer);
+          add_point (t, step, load ? FM_CURVE_EXPERT_LOAD : log->name, tag, t->logs[k]);
+        }
+    }
+  return TRUE;
+}
+
+static void
+tell_progress (Training *t, gint64 step, gfloat loss, gboolean now)
+{
+  gint64 at = g_get_monotonic_time ();
+  JsonObject *message;
+
+  if (!now && at - t->told_us < PROGRESS_INTERVAL)
+    return;
+  t->told_us = at;
+  message = json_object_new ();
+  json_object_set_string_member (message, "event", "progress");
+  json_object_set_int_member (message, "step", step);
+  json_object_set_int_member (message, "steps", t->recipe->steps);
+  fm_json_set_double (message, "loss", loss);
+  fm_json_set_double (message, "seconds", t->seconds);
+  fm_worker_send (message);
+}
+
+static gboolean
+look_at_validation (Training *t, gint64 step, GError **error)
+{
+  g_autoptr (GArray) outcomes = g_array_new (FALSE, FALSE, sizeof (FmOutcome));
+
+  if (!fm_evaluator_split (t->evaluator, "validation", 0, LOOK_EXAMPLES, outcomes, t->job->quiet, error))
+    return FALSE;
+  add_point (t, step, "validation_accuracy", "", fm_outcomes_accuracy ((FmOutcome *) outcomes->data, outcomes->len));
+  add_point (t, step, "validation_loss", "", fm_outcomes_loss ((FmOutcome *) outcomes->data, outcomes->len));
+  return TRUE;
+}
+
+/* Which parameter's gradient is not finite; "loss" when the loss itself is not. */
+static char *
+blame (Training *t, gfloat loss)
+{
+  g_autoptr (GPtrArray) paths = fm_graph_param_paths (t->graph->graph);
+  g_autofree gfloat *norms = g_new0 (gfloat, paths->len);
+
+  if (!isfinite (loss))
+    return g_strdup ("loss");
+  if (fm_program_read (t->program, "@norms", norms, paths->len * sizeof (gfloat), NULL))
+    for (guint i = 0; i < paths->len; i++)
+      if (!isfinite (norms[i]))
+        return g_strconcat (g_ptr_array_index (paths, i), " (gradient)", NULL);
+  return g_strdup ("gradient norm");
+}
+
+static gboolean
+step (Training *t, gint64 number, gfloat *loss, gfloat *norm, GError **error)
+{
+  g_auto (FmBatch) batch = { 0 };
+  gfloat rate = fm_recipe_rate (t->recipe, number);
+  gint32 step_number = (gint32) number;
+
+  return fm_task_batch (t->recipe->task, "train", t->recipe->seed, (guint64) number - 1, t->recipe->batch, &batch, error)
+         && fm_model_write_batch (t->graph, t->program, &batch, error)
+         && fm_program_write (t->program, "@rate", &rate, sizeof rate, error)
+         && fm_program_write (t->program, "@step", &step_number, sizeof step_number, error)
+         && fm_program_run (t->program, error)
+         && fm_program_read (t->program, "@loss", loss, sizeof *loss, error)
+         && fm_program_read (t->program, "@norm", norm, sizeof *norm, error);
+}
+
+/* @diverged (out): the step's loss or gradient is not finite; the result says where. */
+static gboolean
+run_steps (Training *t, gboolean *diverged, GError **error)
+{
+  gint64 steps = t->recipe->steps;
+  gint64 every = MAX (1, steps / POINTS), look_every = MAX (1, steps / LOOKS);
+
+  for (gint64 number = 1; number <= steps; number++)
+    {
+      gfloat loss, norm;
+      gint64 start;
+      gboolean ok;
+
+      fm_worker_wait_while_paused ();
+      fm_quiet_begin_step (t->job->quiet);
+      start = g_get_monotonic_time ();
+      ok = step (t, number, &loss, &norm, error);
+      t->seconds += (g_get_monotonic_time () - start) / 1e6;
+      fm_quiet_end (t->job->quiet);
+      if (!ok)
+        {
+          g_prefix_error (error, "step %" G_GINT64_FORMAT ": ", number);
+          return FALSE;
+        }
+      if (!isfinite (loss) || !isfinite (norm))
+        {
+          *diverged = TRUE;
+          t->result->diverged_step = number;
+          t->result->diverged_tensor = blame (t, loss);
+          return TRUE;
+        }
+      if (number % every == 0 || number == 1)
+        {
+          add_point (t, number, "loss", "", loss);
+          if (!add_logs (t, number, error))
+            return FALSE;
+        }
+      tell_progress (t, number, loss, number == steps);
+      if (number % look_every == 0 && number < steps && !look_at_validation (t, number, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+score_split (Training *t, const char *split, GError **error)
+{
+  const FmTaskInfo *info = fm_task_get_info (t->recipe->task);
+
+  for (guint i = 0; i < info->n_targets; i++)
+    {
+      g_autoptr (GArray) outcomes = g_array_new (FALSE, FALSE, sizeof (FmOutcome));
+      g_autoptr (GBytes) triples = NULL;
+      const FmOutcome *rows;
+      const char *target = info->targets[i].name;
+
+      if (!fm_evaluator_split (t->evaluator, split, i, 0, outcomes, t->job->quiet, error))
+        return FALSE;
+      rows = (const FmOutcome *) outcomes->data;
+      fm_stage_result_add_metric (t->result, split, target, "", "accuracy", fm_outcomes_accuracy (rows, outcomes->len));
+      fm_stage_result_add_metric (t->result, split, target, "", "loss", fm_outcomes_loss (rows, outcomes->len));
+      triples = g_bytes_new (rows, outcomes->len * sizeof (FmOutcome));
+      fm_stage_result_add_outcomes (t->result, split, target, triples);
+      if (i == 0 && g_str_equal (split, "validation"))
+        {
+          add_point (t, t->recipe->steps, "validation_accuracy", "", fm_outcomes_accuracy (rows, outcomes->len));
+          add_point (t, t->recipe->steps, "validation_loss", "", fm_outcomes_loss (rows, outcomes->len));
+        }
+    }
+  return TRUE;
+}
+
+static gboolean
+save_checkpoint (Training *t, GError **error)
+{
+  g_autofree char *path = g_build_filename (t->job->artifacts, "checkpoint.safetensors", NULL);
+
+  return fm_variables_save (t->variables, path, FALSE, error)
+         && fm_add_artifact_file (t->result, t->job, "checkpoint", "checkpoint.safetensors", error);
+}
+
+static gboolean
+build (Training *t, GError **error)
+{
+  FmRecipe *recipe = t->recipe;
+  g_autoptr (FmModelGraph) one = NULL;
+  const char *seed_input = "@seed";
+  gint32 seed[2] = { (gint32) (recipe->seed & G_MAXUINT32), (gint32) (recipe->seed >> 32) };
+  gint64 longest = 1;
+  FmPlan plan;
+  FmCost cost;
+
+  t->model = fm_model_new (recipe->architecture, recipe->task, "");
+  t->graph = fm_model_graph_new (t->model, FM_MODE_TRAIN, recipe->batch, &recipe->optimizer, FALSE, error);
+  if (t->graph == NULL)
+    return FALSE;
+  t->variables = fm_variables_new (t->job->device, recipe->seed);
+  t->program = fm_program_new (t->graph->graph, t->job->device, t->variables, error);
+  if (t->program == NULL)
+    return FALSE;
+  t->evaluator = fm_evaluator_new (t->model, recipe->task, t->job->device, t->variables, EVALUATION_BATCH, FALSE, error);
+  if (t->evaluator == NULL)
+    return FALSE;
+  if (fm_program_has_input (t->program, seed_input)
+      && !fm_program_write (t->program, seed_input, seed, sizeof seed, error))
+    return FALSE;
+  for (guint i = 0; i < t->graph->logs->len; i++)
+    longest = MAX (longest, ((FmModelLog *) g_ptr_array_index (t->graph->logs, i))->count);
+  t->logs = g_new (gfloat, (gsize) longest);
+
+  /* FLOPs are stated for the forward pass of one example. */
+  one = fm_model_graph_new (t->model, FM_MODE_EVALUATE, 1, NULL, FALSE, error);
+  if (one == NULL || !fm_graph_plan (one->graph, fm_device_get_info (t->job->device)->id, &plan, &cost, error))
+    return FALSE;
+  fm_stage_result_add_metric (t->result, "", "", "", "flops", cost.flops);
+  fm_stage_result_add_metric (t->result, "", "", "", "parameters", fm_model_parameters (t->graph));
+  fm_worker_send_started (t->job, fm_program_get_plan (t->program), fm_model_parameters (t->graph), cost.flops);
+  return TRUE;
+}
+
+gboolean
+fm_train_stage (FmJob *job, GError **error)
+{
+  g_auto (Training) t = { .job = job, .recipe = job->recipe, .result = fm_stage_result_new (FM_STAGE_DONE) };
+  gint64 before = fm_memory_reset (), peak;
+  gboolean diverged = FALSE;
+
+  if (!build (&t, error) || !run_steps (&t, &diverged, error))
+    return FALSE;
+  peak = fm_memory_peak () - before;
+  if (!diverged && (!score_split (&t, "validation", error) || !score_split (&t, "test", error)
+                    || !save_checkpoint (&t, error)))
+    return FALSE;
+  fm_stage_result_add_metric (t.result, "", "", "", "train_s", t.seconds);
+  fm_add_plan_memory (t.result, fm_program_get_plan (t.program), peak);
+  t.result->fallbacks = 0;
+  fm_worker_send_result (job, t.result, diverged ? "diverged" : "done");
+  return TRUE;
+}
