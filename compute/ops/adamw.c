@@ -23,7 +23,8 @@ infer (FmNode *node)
 typedef struct
 {
   float scale;           /* of the gradient: clipping */
-  float beta1, beta2, eps;
+  float fresh1, fresh2;  /* 1 - beta: taken in double, since 1 - 0.999f is off by 5e-5 of itself */
+  float eps;
   float rate1;           /* rate / (1 - beta1^t) */
   float correct2;        /* 1 / (1 - beta2^t) */
   float keep;            /* 1 - rate decay */
@@ -36,8 +37,8 @@ FM_KERNEL (void, step_block, (gint64 n, Step s, float *p, float *m, float *v, co
   for (gint64 i = 0; i < n; i++)
     {
       float g = gradient[i] * s.scale;
-      float first = m[i] + (1.0f - s.beta1) * (g - m[i]);
-      float second = v[i] + (1.0f - s.beta2) * (g * g - v[i]);
+      float first = m[i] + s.fresh1 * (g - m[i]);
+      float second = v[i] + s.fresh2 * (g * g - v[i]);
 
       m[i] = first;
       v[i] = second;
@@ -53,7 +54,7 @@ cpu (const FmNode *node, const FmCpuArgs *args)
   float norm = *(const float *) args->in[4];
   gdouble rate = *(const float *) args->in[5] * f[5];
   gint32 t = *(const gint32 *) args->in[6];
-  Step s = { .scale = 1.0f, .beta1 = f[0], .beta2 = f[1], .eps = f[2] };
+  Step s = { .scale = 1.0f, .fresh1 = 1.0 - f[0], .fresh2 = 1.0 - f[1], .eps = f[2] };
 
   if (!isfinite (norm))
     return;
@@ -75,10 +76,10 @@ vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
   struct
   {
     guint32 count, gradient, norm, rate, step;
-    float   beta1, beta2, eps, decay, clip, factor, log_beta1, log_beta2;
+    float   fresh1, fresh2, eps, decay, clip, factor, log_beta1, log_beta2;
   } push = {
     (guint32) fm_shape_count (&node->in[0]->shape), (guint32) node->in[3]->offset, (guint32) node->in[4]->offset,
-    (guint32) node->in[5]->offset, (guint32) node->in[6]->offset, f[0], f[1], f[2], f[3], f[4], f[5], log (f[0]),
+    (guint32) node->in[5]->offset, (guint32) node->in[6]->offset, 1.0 - f[0], 1.0 - f[1], f[2], f[3], f[4], f[5], log (f[0]),
     log (f[1])
   };
   FmVulkanDispatch dispatch = { .shader = "adamw", .n_bind = 7, .push = &push, .push_bytes = sizeof push,

@@ -5,7 +5,7 @@
 layout (push_constant) uniform Push
 {
   uint count, gradient, norm, rate, step;
-  float beta1, beta2, eps, decay, clip, factor, log_beta1, log_beta2;
+  float fresh1, fresh2, eps, decay, clip, factor, log_beta1, log_beta2;
 } push;
 layout (binding = 0) buffer P { float p[]; };
 layout (binding = 1) buffer M { float m[]; };
@@ -33,8 +33,8 @@ void main ()
   if (push.clip > 0.0 && n > push.clip)
     scale = push.clip / n;
   g = gradient[push.gradient + i] * scale;
-  m[i] += (1.0 - push.beta1) * (g - m[i]);
-  v[i] += (1.0 - push.beta2) * (g * g - v[i]);
+  m[i] += push.fresh1 * (g - m[i]);
+  v[i] += push.fresh2 * (g * g - v[i]);
   p[i] = p[i] * (1.0 - r * push.decay) - r / one_minus_exp (t * push.log_beta1) * m[i] /
          (sqrt (v[i] / one_minus_exp (t * push.log_beta2)) + push.eps);
 }
