@@ -1,0 +1,423 @@
+/* results-load.c: what lies behind a table: what was held equal, curves over seeds, maps and routing, raw rows. */
+#include <json-glib/json-glib.h>
+#include <math.h>
+#include <string.h>
+
+#include "app/results/format.h"
+#include "app/results/results-private.h"
+
+/* --- What was held equal ------------------------------------------------------------------------------------------*/
+
+/* A number that stays only as long as every run has the same. */
+typedef struct
+{
+  gboolean seen, equal;
+  gdouble  value;
+} Common;
+
+static void
+common_add (Common *common, gdouble value)
+{
+  if (!common->seen)
+    *common = (Common) { TRUE, isfinite (value), value };
+  else if (!(common->value == value))
+    common->equal = FALSE;
+}
+
+static gdouble
+number_member (JsonObject *object, const char *name)
+{
+  JsonNode *node = json_object_get_member (object, name);
+
+  if (node == NULL || !JSON_NODE_HOLDS_VALUE (node) ||
+      (json_node_get_value_type (node) != G_TYPE_INT64 && json_node_get_value_type (node) != G_TYPE_DOUBLE))
+    return NAN;
+  return json_node_get_double (node);
+}
+
+/* The value of `name=` in "encoder layers=2 width=64". */
+static gdouble
+skeleton_number (const char *skeleton, const char *name)
+{
+  g_auto (GStrv) words = g_strsplit (skeleton != NULL ? skeleton : "", " ", -1);
+
+  for (gsize i = 0; words[i] != NULL; i++)
+    {
+      gsize length = strlen (name);
+      char *end;
+
+      if (strncmp (words[i], name, length) == 0 && words[i][length] == '=')
+        {
+          gdouble value = g_ascii_strtod (words[i] + length + 1, &end);
+
+          return end != words[i] + length + 1 ? value : NAN;
+        }
+    }
+  return NAN;
+}
+
+static void
+append_part (GString *out, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+static void
+append_part (GString *out, const char *format, ...)
+{
+  va_list values;
+
+  if (out->len > 0)
+    g_string_append (out, ", ");
+  va_start (values, format);
+  g_string_append_vprintf (out, format, values);
+  va_end (values);
+}
+
+static void
+append_parameters (GString *out, FmResultsTable *table)
+{
+  gint64 least = G_MAXINT64, most = 0;
+
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    {
+      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (table, i));
+
+      if (r->parameters <= 0)
+        continue;
+      least = MIN (least, r->parameters);
+      most = MAX (most, r->parameters);
+    }
+  if (most == 0)
+    return;
+  if (most == least)
+    append_part (out, "the same number of parameters");
+  else if ((gdouble) most / least <= 1.1)
+    append_part (out, "parameters within %.0f %%", ceil (100.0 * (most - least) / least));
+  else
+    {
+      g_autofree char *low = fm_format_short_count (least), *high = fm_format_short_count (most);
+
+      append_part (out, "but not parameters: %s to %s", low, high);
+    }
+}
+
+gboolean
+fm_results_table_find_held_equal (FmResultsTable *table, FmStore *store, GError **error)
+{
+  GPtrArray *runs = fm_results_table_peek_runs (table);
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GString) out = g_string_new (NULL);
+  Common steps = { 0 }, batch = { 0 }, layers = { 0 }, width = { 0 }, hidden = { 0 };
+
+  for (guint i = 0; i < runs->len; i++)
+    {
+      const FmResultRow *run = g_ptr_array_index (runs, i);
+      g_autoptr (FmStageRecord) stage = NULL;
+      g_autoptr (JsonParser) parser = json_parser_new_immutable ();
+      JsonNode *root;
+
+      common_add (&layers, skeleton_number (run->skeleton, "layers"));
+      common_add (&width, skeleton_number (run->skeleton, "width"));
+      common_add (&hidden, skeleton_number (run->skeleton, "hidden"));
+      if (run->train_stage == NULL || !g_hash_table_add (seen, run->train_stage))
+        continue;
+      stage = fm_store_load_stage (store, run->train_stage, error);
+      if (stage == NULL)
+        return FALSE;
+      /* A recipe of another form is no error here: the sentence just says less. */
+      if (stage->recipe == NULL || !json_parser_load_from_data (parser, stage->recipe, -1, NULL))
+        continue;
+      root = json_parser_get_root (parser);
+      if (root == NULL || !JSON_NODE_HOLDS_OBJECT (root))
+        continue;
+      common_add (&steps, number_member (json_node_get_object (root), "steps"));
+      common_add (&batch, number_member (json_node_get_object (root), "batch"));
+    }
+  if (steps.equal)
+    {
+      g_autofree char *number = fm_format_number (steps.value, 0), *size = fm_format_number (batch.value, 0);
+
+      append_part (out, batch.equal ? "%s steps of %s examples" : "%s steps", number, size);
+    }
+  if (layers.equal)
+    append_part (out, "%.0f layer%s", layers.value, layers.value == 1 ? "" : "s");
+  if (width.equal)
+    append_part (out, "width %.0f", width.value);
+  if (hidden.equal)
+    append_part (out, "feed-forward %.0f", hidden.value);
+  append_parameters (out, table);
+  fm_results_table_set_held_equal (table, g_strdup (out->str));
+  return TRUE;
+}
+
+/* --- Curves -------------------------------------------------------------------------------------------------------*/
+
+void
+fm_results_curve_free (FmResultsCurve *curve)
+{
+  if (curve == NULL)
+    return;
+  g_object_unref (curve->row);
+  g_free (curve->x);
+  g_free (curve->y);
+  g_free (curve);
+}
+
+static int
+compare_numbers (gconstpointer a, gconstpointer b)
+{
+  gdouble x = *(const gdouble *) a, y = *(const gdouble *) b;
+
+  return (x > y) - (x < y);
+}
+
+/* Points of all seeds -> mean and interval at each step. */
+static FmResultsCurve *
+curve_over_seeds (FmResultsRow *row, GPtrArray *seeds)
+{
+  g_autoptr (GArray) steps = g_array_new (FALSE, FALSE, sizeof (gdouble));
+  g_autofree gdouble *values = g_new (gdouble, seeds->len + 1);
+  g_autofree guint *next = g_new0 (guint, seeds->len + 1);
+  FmResultsCurve *curve;
+
+  for (guint s = 0; s < seeds->len; s++)
+    {
+      GPtrArray *points = g_ptr_array_index (seeds, s);
+
+      for (guint i = 0; i < points->len; i++)
+        {
+          gdouble step = ((const FmCurvePoint *) g_ptr_array_index (points, i))->step;
+
+          g_array_append_val (steps, step);
+        }
+    }
+  if (steps->len == 0)
+    return NULL;
+  g_array_sort (steps, compare_numbers);
+  curve = g_new0 (FmResultsCurve, 1);
+  curve->row = g_object_ref (row);
+  curve->x = g_new (gdouble, steps->len);
+  curve->y = g_new (FmEstimate, steps->len);
+  for (guint i = 0; i < steps->len; i++)
+    {
+      gdouble step = g_array_index (steps, gdouble, i);
+
+      if (curve->n > 0 && curve->x[curve->n - 1] == step)
+        continue;
+      for (guint s = 0; s < seeds->len; s++)
+        {
+          GPtrArray *points = g_ptr_array_index (seeds, s); /* ascending by step */
+
+          values[s] = NAN;
+          while (next[s] < points->len && ((const FmCurvePoint *) g_ptr_array_index (points, next[s]))->step <= step)
+            {
+              const FmCurvePoint *point = g_ptr_array_index (points, next[s]++);
+
+              values[s] = point->step == step ? point->value : NAN;
+            }
+        }
+      curve->x[curve->n] = step;
+      curve->y[curve->n++] = fm_estimate (values, seeds->len, 0.95);
+    }
+  return curve;
+}
+
+GPtrArray *
+fm_results_load_curves (FmStore *store, FmResultsTable *table, const char *name, GError **error)
+{
+  g_autoptr (GPtrArray) curves = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_results_curve_free);
+
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    {
+      FmResultsRow *row = fm_results_table_get_row (table, i);
+      const FmVariantResult *r = fm_results_row_get (row);
+      g_autoptr (GPtrArray) seeds = g_ptr_array_new_with_free_func ((GDestroyNotify) g_ptr_array_unref);
+      FmResultsCurve *curve;
+
+      for (gsize s = 0; s < r->n_runs; s++)
+        if (r->train_stages[s] != NULL)
+          {
+            GPtrArray *points = fm_store_load_curve (store, r->train_stages[s], name, -1, error);
+
+            if (points == NULL)
+              return NULL;
+            g_ptr_array_add (seeds, points);
+          }
+      curve = curve_over_seeds (row, seeds);
+      if (curve != NULL)
+        g_ptr_array_add (curves, curve);
+    }
+  return g_steal_pointer (&curves);
+}
+
+/* --- Artifacts ----------------------------------------------------------------------------------------------------*/
+
+/* (transfer full): path of the stage's artifact of @kind. */
+static char *
+artifact_of (FmStore *store, const char *stage, const char *kind, GError **error)
+{
+  g_autoptr (GPtrArray) artifacts = fm_store_load_artifacts (store, stage, error);
+
+  if (artifacts == NULL)
+    return NULL;
+  for (guint i = 0; i < artifacts->len; i++)
+    {
+      const FmArtifactRow *row = g_ptr_array_index (artifacts, i);
+
+      if (g_strcmp0 (row->kind, kind) == 0)
+        {
+          g_autofree char *name = g_path_get_basename (row->path);
+
+          return fm_store_artifact_path (store, stage, name);
+        }
+    }
+  g_set_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT, "stage %s left no %s", stage, kind);
+  return NULL;
+}
+
+FmMaps *
+fm_results_load_maps (FmStore *store, const char *measure_stage, GError **error)
+{
+  g_autofree char *path = artifact_of (store, measure_stage, FM_ARTIFACT_MAPS, error);
+
+  return path != NULL ? fm_maps_load (path, error) : NULL;
+}
+
+FmRouting *
+fm_results_load_routing (FmStore *store, const char *measure_stage, const char *train_stage, GError **error)
+{
+  g_autofree char *path = artifact_of (store, measure_stage, FM_ARTIFACT_ROUTING, error);
+  g_autoptr (FmRouting) routing = path != NULL ? fm_routing_load (path, error) : NULL;
+  g_autoptr (GPtrArray) points = NULL;
+  g_autofree gint64 *steps = NULL, *layers = NULL, *experts = NULL;
+  g_autofree gdouble *shares = NULL;
+  gsize n = 0;
+
+  if (routing == NULL || train_stage == NULL)
+    return g_steal_pointer (&routing);
+  points = fm_store_load_curve (store, train_stage, FM_CURVE_EXPERT_LOAD, -1, error);
+  if (points == NULL)
+    return NULL;
+  steps = g_new (gint64, points->len + 1);
+  layers = g_new (gint64, points->len + 1);
+  experts = g_new (gint64, points->len + 1);
+  shares = g_new (gdouble, points->len + 1);
+  for (guint i = 0; i < points->len; i++)
+    {
+      const FmCurvePoint *point = g_ptr_array_index (points, i);
+
+      if (!fm_load_curve_parse_tag (point->tag, &layers[n], &experts[n]))
+        continue;
+      steps[n] = point->step;
+      shares[n++] = point->value;
+    }
+  if (n > 0)
+    fm_routing_set_load (routing, n, steps, layers, experts, shares);
+  return g_steal_pointer (&routing);
+}
+
+/* --- Raw rows -----------------------------------------------------------------------------------------------------*/
+
+static void
+append_number (GString *out, const FmResultRow *row, const FmResultField *field, const char *missing)
+{
+  char text[G_ASCII_DTOSTR_BUF_SIZE];
+
+  if (field->type == FM_RESULT_INT)
+    {
+      gint64 value = G_STRUCT_MEMBER (gint64, row, field->offset);
+
+      if (value < 0)
+        g_string_append (out, missing);
+      else
+        g_string_append_printf (out, "%" G_GINT64_FORMAT, value);
+    }
+  else
+    {
+      gdouble value = G_STRUCT_MEMBER (gdouble, row, field->offset);
+
+      /* The shortest of the two that reads back as the same number: 0.845, not 0.84499999999999997. */
+      if (isfinite (value) && g_ascii_strtod (g_ascii_formatd (text, sizeof text, "%.15g", value), NULL) != value)
+        g_ascii_dtostr (text, sizeof text, value);
+      g_string_append (out, isfinite (value) ? text : missing);
+    }
+}
+
+char *
+fm_results_rows_to_json (GPtrArray *rows)
+{
+  GString *out = g_string_new ("[");
+
+  for (guint i = 0; i < rows->len; i++)
+    {
+      const FmResultRow *row = g_ptr_array_index (rows, i);
+
+      g_string_append (out, i > 0 ? ",\n  {" : "\n  {");
+      for (const FmResultField *field = fm_result_fields (); field->name != NULL; field++)
+        {
+          g_string_append_printf (out, "%s\"%s\": ", field == fm_result_fields () ? "" : ", ", field->name);
+          if (field->type == FM_RESULT_TEXT)
+            {
+              const char *text = G_STRUCT_MEMBER (char *, row, field->offset);
+              g_autoptr (JsonNode) node = json_node_alloc ();
+              g_autofree char *quoted = NULL;
+
+              if (text != NULL)
+                json_node_init_string (node, text);
+              else
+                json_node_init_null (node);
+              quoted = json_to_string (node, FALSE);
+              g_string_append (out, quoted);
+            }
+          else
+            append_number (out, row, field, "null");
+        }
+      g_string_append_c (out, '}');
+    }
+  g_string_append (out, rows->len > 0 ? "\n]\n" : "]\n");
+  return g_string_free (out, FALSE);
+}
+
+/* RFC 4180. */
+static void
+append_csv_text (GString *out, const char *text)
+{
+  gboolean quote = text != NULL && strpbrk (text, ",\"\r\n") != NULL;
+
+  if (text == NULL)
+    return;
+  if (quote)
+    g_string_append_c (out, '"');
+  for (const char *p = text; *p != '\0'; p++)
+    {
+      if (*p == '"')
+        g_string_append_c (out, '"');
+      g_string_append_c (out, *p);
+    }
+  if (quote)
+    g_string_append_c (out, '"');
+}
+
+char *
+fm_results_rows_to_csv (GPtrArray *rows)
+{
+  GString *out = g_string_new (NULL);
+
+  for (const FmResultField *field = fm_result_fields (); field->name != NULL; field++)
+    g_string_append_printf (out, "%s%s", field == fm_result_fields () ? "" : ",", field->name);
+  g_string_append (out, "\r\n");
+  for (guint i = 0; i < rows->len; i++)
+    {
+      const FmResultRow *row = g_ptr_array_index (rows, i);
+
+      for (const FmResultField *field = fm_result_fields (); field->name != NULL; field++)
+        {
+          if (field != fm_result_fields ())
+            g_string_append_c (out, ',');
+          if (field->type == FM_RESULT_TEXT)
+            append_csv_text (out, G_STRUCT_MEMBER (char *, row, field->offset));
+          else
+            append_number (out, row, field, "");
+        }
+      g_string_append (out, "\r\n");
+    }
+  return g_string_free (out, FALSE);
+}

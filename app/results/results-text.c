@@ -1,0 +1,459 @@
+/* results-text.c: results as sentences, as a table in the terminal, and as Markdown. */
+#include <math.h>
+#include <string.h>
+
+#include "app/results/format.h"
+#include "app/results/results-private.h"
+
+/* --- Sentences ----------------------------------------------------------------------------------------------------*/
+
+typedef struct
+{
+  guint better, equal, worse, undecided, failed, open; /* open: not all seeds have ended; the baseline is not counted */
+  guint compared;
+} Counts;
+
+static Counts
+count_verdicts (FmResultsTable *table)
+{
+  Counts c = { 0 };
+
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    {
+      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (table, i));
+
+      c.better += r->verdict == FM_VERDICT_BETTER;
+      c.equal += r->verdict == FM_VERDICT_EQUAL;
+      c.worse += r->verdict == FM_VERDICT_WORSE;
+      c.undecided += r->verdict == FM_VERDICT_UNDECIDED;
+      c.failed += r->verdict == FM_VERDICT_FAIL;
+      c.open += r->verdict == FM_VERDICT_NONE;
+    }
+  c.compared = c.better + c.equal + c.worse + c.undecided;
+  return c;
+}
+
+static void
+append_count (GString *out, guint n, const char *word)
+{
+  if (n > 0)
+    g_string_append_printf (out, "%s%u %s", out->len > 0 ? ", " : "", n, word);
+}
+
+char *
+fm_results_table_statement (FmResultsTable *table)
+{
+  Counts c = count_verdicts (table);
+  GString *out = g_string_new (NULL);
+
+  append_count (out, c.better, "better");
+  append_count (out, c.equal, "equal");
+  append_count (out, c.worse, "worse");
+  append_count (out, c.undecided, "undecided");
+  append_count (out, c.failed, "failed");
+  append_count (out, c.open, "not finished");
+  if (fm_results_table_get_n_rows (table) == 0)
+    g_string_assign (out, "Nothing measured yet");
+  else if (out->len == 0)
+    g_string_assign (out, "One variant, nothing to compare it with");
+  return g_string_free (out, FALSE);
+}
+
+/* "one variant is better, one equal, two worse" */
+static void
+append_clause (GString *out, guint n, const char *word, gboolean *said)
+{
+  g_autofree char *number = fm_format_number_word (n);
+
+  if (n == 0)
+    return;
+  if (*said)
+    g_string_append_printf (out, ", %s %s", number, word);
+  else
+    g_string_append_printf (out, "%s variant%s %s %s", number, n == 1 ? "" : "s", n == 1 ? "is" : "are", word);
+  *said = TRUE;
+}
+
+char *
+fm_results_table_sentence (FmResultsTable *table)
+{
+  Counts c = count_verdicts (table);
+  FmResultsRow *base = NULL;
+  GString *out = g_string_new (NULL);
+  gboolean said = FALSE, one_task = TRUE;
+
+  if (fm_results_table_get_n_rows (table) == 0)
+    return g_string_free (g_string_append (out, "Nothing measured yet."), FALSE);
+  base = fm_results_table_get_baseline (table, fm_results_table_get_row (table, 0));
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    one_task &= strcmp (fm_results_row_get (fm_results_table_get_row (table, i))->task,
+                        fm_results_row_get (fm_results_table_get_row (table, 0))->task) == 0;
+  if (c.compared + c.failed + c.open == 0)
+    {
+      const FmVariantResult *r = fm_results_row_get (base);
+
+      g_string_append_printf (out, "Only %s on %s was measured, so there is nothing to compare it with.", r->title, r->task);
+      return g_string_free (out, FALSE);
+    }
+  g_string_append_printf (out, "Against %s", base != NULL ? fm_results_row_get (base)->title : "the baseline");
+  if (one_task)
+    g_string_append_printf (out, " on %s", fm_results_row_get (fm_results_table_get_row (table, 0))->task);
+  g_string_append (out, ", ");
+  append_clause (out, c.better, "better", &said);
+  append_clause (out, c.equal, "equal", &said);
+  append_clause (out, c.worse, "worse", &said);
+  if (c.undecided + c.failed + c.open > 0)
+    {
+      const struct { guint n; const char *one, *many; } rest[] = { { c.undecided, "is undecided", "are undecided" },
+                                                                   { c.failed, "failed", "failed" },
+                                                                   { c.open, "is not finished", "are not finished" } };
+      guint parts = (c.undecided > 0) + (c.failed > 0) + (c.open > 0), part = 0;
+
+      if (said)
+        g_string_append (out, "; ");
+      for (gsize i = 0; i < G_N_ELEMENTS (rest); i++)
+        if (rest[i].n > 0)
+          {
+            g_autofree char *number = fm_format_number_word (rest[i].n);
+
+            g_string_append_printf (out, "%s%s%s %s", part == 0 ? "" : part + 1 == parts ? " and " : ", ", number,
+                                    said || part > 0 ? "" : rest[i].n == 1 ? " variant" : " variants",
+                                    rest[i].n == 1 ? rest[i].one : rest[i].many);
+            part++;
+          }
+    }
+  g_string_append_c (out, '.');
+  return g_string_free (out, FALSE);
+}
+
+char *
+fm_results_table_counts (FmResultsTable *table)
+{
+  guint runs = 0, done = 0, failed = 0, skipped = 0;
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    {
+      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (table, i));
+
+      runs += r->seeds;
+      done += r->done;
+      failed += r->failed;
+      skipped += r->skipped;
+    }
+  g_string_append_printf (out, "%u run%s, %u done", runs, runs == 1 ? "" : "s", done);
+  if (failed > 0)
+    g_string_append_printf (out, ", %u failed", failed);
+  if (skipped > 0)
+    g_string_append_printf (out, ", %u skipped", skipped);
+  return g_string_free (out, FALSE);
+}
+
+char *
+fm_results_table_held_equal (FmResultsTable *table)
+{
+  const char *sentence = fm_results_table_peek_held_equal (table);
+
+  return g_strdup (sentence != NULL ? sentence : "");
+}
+
+char *
+fm_results_table_footnote (FmResultsTable *table)
+{
+  Counts c = count_verdicts (table);
+  GString *out = g_string_new ("Mean over seeds with 95 % interval (Student's t).");
+
+  if (c.compared > 0)
+    g_string_append_printf (out, " Verdicts: paired by seed, equal means within 1 point of accuracy, Holm over %u "
+                                 "comparison%s.", c.compared, c.compared == 1 ? "" : "s");
+  return g_string_free (out, FALSE);
+}
+
+char *
+fm_results_row_seeds_text (FmResultsRow *row)
+{
+  const FmVariantResult *r = fm_results_row_get (row);
+
+  return g_strdup_printf ("%u of %u", r->done, r->seeds);
+}
+
+char *
+fm_results_row_verdict_text (FmResultsRow *row)
+{
+  const FmVariantResult *r = fm_results_row_get (row);
+
+  switch (r->verdict)
+    {
+    case FM_VERDICT_FAIL:
+      return g_strdup (r->reason != NULL ? r->reason : "failed");
+    case FM_VERDICT_UNDECIDED:
+      if (r->more_seeds > 0)
+        return g_strdup_printf ("undecided, %u more seed%s", r->more_seeds, r->more_seeds == 1 ? "" : "s");
+      return g_strdup (r->difference.n < 2 ? "undecided, needs 2 seeds" : "undecided");
+    case FM_VERDICT_NONE:
+      if (r->skipped == r->seeds)
+        return g_strdup_printf ("skipped%s%s", r->reason != NULL ? ": " : "", r->reason != NULL ? r->reason : "");
+      if (r->done < r->seeds)
+        return g_strdup_printf ("%u of %u seeds so far", r->done, r->seeds);
+      return g_strdup ("no finished baseline");
+    default:
+      return g_strdup (fm_verdict_word (r->verdict));
+    }
+}
+
+/* --- Tables -------------------------------------------------------------------------------------------------------*/
+
+/* Columns by falling importance: a narrow terminal leaves out the last ones, but the verdict always stays at the end. */
+enum { NAME, ACCURACY, VERDICT, LATENCY, P95, THROUGHPUT, TRAIN, PLANNED, MEASURED, PARAMETERS, FLOPS, SEEDS, N_COLUMNS };
+
+static const char *const titles[N_COLUMNS] = {
+  [NAME] = "Variant",          [ACCURACY] = "Test accuracy, %", [VERDICT] = "Against baseline",
+  [LATENCY] = "Latency, µs",   [P95] = "p95, µs",               [THROUGHPUT] = "Per second",
+  [TRAIN] = "Training",        [PLANNED] = "Planned peak, MB",  [MEASURED] = "Measured, MB",
+  [PARAMETERS] = "Parameters", [FLOPS] = "FLOPs",               [SEEDS] = "Seeds",
+};
+
+/* Left to right. */
+static const guint order[N_COLUMNS] = { NAME,   ACCURACY, LATENCY,  P95,        THROUGHPUT, TRAIN,
+                                        PLANNED, MEASURED, PARAMETERS, FLOPS,   SEEDS,      VERDICT };
+#define REASON_COLUMNS 28
+/* What goes first when there is no room. */
+static const guint least[] = { FLOPS, THROUGHPUT, PLANNED, P95, PARAMETERS, MEASURED, TRAIN, SEEDS, LATENCY };
+
+static char *
+accuracy_text (const FmVariantResult *r)
+{
+  g_autofree char *mean = fm_format_number (100 * r->accuracy.mean, 1), *low = NULL, *high = NULL;
+
+  if (r->verdict == FM_VERDICT_FAIL)
+    return g_strdup ("FAIL");
+  if (!isfinite (r->accuracy.low))
+    return g_steal_pointer (&mean);
+  low = fm_format_number (100 * r->accuracy.low, 1);
+  high = fm_format_number (100 * r->accuracy.high, 1);
+  return g_strdup_printf ("%s [%s, %s]", mean, low, high);
+}
+
+static const char *
+marker_text (const FmVariantResult *r)
+{
+  static const char *const markers[] = { "●", "■", "◆", "▲", "⬢" }, *const hollow[] = { "", "□", "◇", "△", "⬡" };
+
+  if (r->verdict == FM_VERDICT_FAIL)
+    return "✕";
+  return r->index < 5 ? markers[r->index] : hollow[(r->index - 1) % 4 + 1];
+}
+
+/* (transfer full): N_COLUMNS texts and a NULL. */
+static GStrv
+cells_of (FmResultsTable *table, FmResultsRow *row, gboolean marked)
+{
+  const FmVariantResult *r = fm_results_row_get (row);
+  gboolean fail = r->verdict == FM_VERDICT_FAIL, several = FALSE;
+  GStrv cells = g_new0 (char *, N_COLUMNS + 1);
+  g_autofree char *verdict = fm_results_row_verdict_text (row);
+  const char *sign = fail ? "" : fm_verdict_sign (r->verdict);
+
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    {
+      const FmVariantResult *other = fm_results_row_get (fm_results_table_get_row (table, i));
+
+      several |= strcmp (other->task, r->task) != 0 || strcmp (other->device, r->device) != 0;
+    }
+  cells[NAME] = g_strconcat (marked ? marker_text (r) : "", marked ? " " : "", r->title, several ? ", " : "",
+                             several ? r->task : "", several ? " " : "", several ? r->device : "", NULL);
+  cells[ACCURACY] = accuracy_text (r);
+  cells[VERDICT] = g_strconcat (*sign != '\0' ? sign : " ", " ", verdict, NULL);
+  cells[LATENCY] = fm_format_latency (fail ? NAN : r->latency_us_median);
+  cells[P95] = fm_format_latency (fail ? NAN : r->latency_us_p95);
+  cells[THROUGHPUT] = fm_format_number (fail ? NAN : r->throughput_per_s, 0);
+  cells[TRAIN] = fm_format_duration (fail ? NAN : r->train_s);
+  cells[PLANNED] = fm_format_megabytes (r->planned_peak_bytes);
+  cells[MEASURED] = fm_format_megabytes (r->measured_peak_bytes);
+  cells[PARAMETERS] = fm_format_short_count (r->parameters < 0 ? NAN : r->parameters);
+  cells[FLOPS] = fm_format_short_count (r->flops);
+  cells[SEEDS] = fm_results_row_seeds_text (row);
+  return cells;
+}
+
+/* Rows that are no runs: what no training at all would give. */
+static GStrv
+level_cells (const char *name, gdouble accuracy, gboolean marked)
+{
+  GStrv cells = g_new0 (char *, N_COLUMNS + 1);
+
+  for (guint c = 0; c < N_COLUMNS; c++)
+    cells[c] = NULL;
+  cells[NAME] = g_strconcat (marked ? "  " : "", name, NULL);
+  cells[ACCURACY] = fm_format_number (100 * accuracy, 1);
+  for (guint c = 0; c < N_COLUMNS; c++)
+    if (cells[c] == NULL)
+      cells[c] = g_strdup ("");
+  return cells;
+}
+
+/* (transfer full) (element-type GStrv): rows of the table, chance levels and shortcuts last. */
+static GPtrArray *
+all_cells (FmResultsTable *table, gboolean marked)
+{
+  GPtrArray *rows = g_ptr_array_new_with_free_func ((GDestroyNotify) g_strfreev);
+  g_autoptr (GHashTable) tasks = g_hash_table_new (g_str_hash, g_str_equal);
+
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    g_ptr_array_add (rows, cells_of (table, fm_results_table_get_row (table, i), marked));
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    {
+      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (table, i));
+      gboolean first = g_hash_table_size (tasks) == 0;
+      g_autofree char *chance = NULL, *shortcut = NULL;
+
+      if (!g_hash_table_add (tasks, (gpointer) r->task))
+        continue;
+      chance = g_strconcat ("Chance level", first ? "" : ", ", first ? "" : r->task, NULL);
+      shortcut = g_strconcat ("Best shortcut", first ? "" : ", ", first ? "" : r->task, NULL);
+      if (isfinite (r->chance_level))
+        g_ptr_array_add (rows, level_cells (chance, r->chance_level, marked));
+      if (isfinite (r->best_shortcut_accuracy))
+        g_ptr_array_add (rows, level_cells (shortcut, r->best_shortcut_accuracy, marked));
+    }
+  return rows;
+}
+
+static glong
+columns_of (const char *text)
+{
+  glong columns = 0;
+
+  for (const char *p = text; *p != '\0'; p = g_utf8_next_char (p))
+    columns += g_unichar_iszerowidth (g_utf8_get_char (p)) ? 0 : g_unichar_iswide (g_utf8_get_char (p)) ? 2 : 1;
+  return columns;
+}
+
+static void
+shorten (char **text, glong columns)
+{
+  char *cut;
+
+  if (columns_of (*text) <= columns)
+    return;
+  cut = g_utf8_substring (*text, 0, columns - 1);
+  g_free (*text);
+  *text = g_strconcat (g_strchomp (cut), "…", NULL);
+  g_free (cut);
+}
+
+static void
+append_padded (GString *out, const char *text, glong width, gboolean right)
+{
+  glong pad = MAX (0, width - columns_of (text));
+
+  if (right)
+    g_string_append_printf (out, "%*s", (int) pad, "");
+  g_string_append (out, text);
+  if (!right)
+    g_string_append_printf (out, "%*s", (int) pad, "");
+}
+
+static void
+append_row (GString *out, char **cells, const glong *widths, const gboolean *shown)
+{
+  for (guint i = 0; i < N_COLUMNS; i++)
+    if (shown[order[i]])
+      {
+        if (i > 0)
+          g_string_append (out, "  ");
+        append_padded (out, cells[order[i]], widths[order[i]], order[i] != NAME && order[i] != VERDICT);
+      }
+  while (out->len > 0 && out->str[out->len - 1] == ' ')
+    g_string_truncate (out, out->len - 1);
+  g_string_append_c (out, '\n');
+}
+
+char *
+fm_results_table_to_text (FmResultsTable *table, guint width)
+{
+  g_autoptr (GPtrArray) rows = NULL;
+  g_autofree char *statement = fm_results_table_statement (table), *held = fm_results_table_held_equal (table);
+  g_autofree char *footnote = fm_results_table_footnote (table);
+  GString *out = g_string_new (NULL);
+  glong widths[N_COLUMNS], total = 0;
+  gboolean shown[N_COLUMNS];
+  char *head[N_COLUMNS + 1] = { NULL };
+
+  if (fm_results_table_get_n_rows (table) == 0)
+    return g_string_free (g_string_append (out, "Nothing measured yet.\n"), FALSE);
+  rows = all_cells (table, TRUE);
+  for (guint c = 0; c < N_COLUMNS; c++)
+    {
+      gboolean filled = FALSE;
+
+      head[c] = (char *) (c == NAME ? "  Variant" : c == VERDICT ? "  Against baseline" : titles[c]);
+      widths[c] = columns_of (head[c]);
+      for (guint r = 0; r < rows->len; r++)
+        {
+          char **cells = g_ptr_array_index (rows, r);
+
+          widths[c] = MAX (widths[c], columns_of (cells[c]));
+          filled |= *cells[c] != '\0' && strcmp (cells[c], "–") != 0;
+        }
+      shown[c] = filled;
+      total += filled ? widths[c] + (c == NAME ? 0 : 2) : 0;
+    }
+  /* A long reason is cut before a number is left out; `inspect` and the report say it in full. */
+  if (width > 0 && total > (glong) width && widths[VERDICT] > REASON_COLUMNS)
+    {
+      for (guint r = 0; r < rows->len; r++)
+        shorten (&((char **) g_ptr_array_index (rows, r))[VERDICT], REASON_COLUMNS);
+      total -= widths[VERDICT] - REASON_COLUMNS;
+      widths[VERDICT] = REASON_COLUMNS;
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (least) && width > 0 && total > (glong) width; i++)
+    if (shown[least[i]])
+      {
+        shown[least[i]] = FALSE;
+        total -= widths[least[i]] + 2;
+      }
+  g_string_append_printf (out, "%s: %s\n", fm_results_table_get_title (table), statement);
+  if (*held != '\0')
+    g_string_append_printf (out, "Held equal: %s\n", held);
+  g_string_append_c (out, '\n');
+  append_row (out, head, widths, shown);
+  for (guint r = 0; r < rows->len; r++)
+    append_row (out, g_ptr_array_index (rows, r), widths, shown);
+  g_string_append_printf (out, "\n%s\n", footnote);
+  return g_string_free (out, FALSE);
+}
+
+char *
+fm_results_table_to_markdown (FmResultsTable *table)
+{
+  g_autoptr (GPtrArray) rows = all_cells (table, FALSE);
+  g_autofree char *sentence = fm_results_table_sentence (table), *held = fm_results_table_held_equal (table);
+  g_autofree char *footnote = fm_results_table_footnote (table);
+  GString *out = g_string_new (NULL);
+
+  g_string_append_printf (out, "# %s\n\n%s\n\n", fm_results_table_get_title (table), sentence);
+  if (*held != '\0')
+    g_string_append_printf (out, "Held equal: %s.\n\n", held);
+  for (guint i = 0; i < N_COLUMNS; i++)
+    g_string_append_printf (out, "| %s ", titles[order[i]]);
+  g_string_append (out, "|\n");
+  for (guint i = 0; i < N_COLUMNS; i++)
+    g_string_append (out, order[i] == NAME || order[i] == VERDICT ? "| --- " : "| ---: ");
+  g_string_append (out, "|\n");
+  for (guint r = 0; r < rows->len; r++)
+    {
+      char **cells = g_ptr_array_index (rows, r);
+
+      for (guint i = 0; i < N_COLUMNS; i++)
+        {
+          g_auto (GStrv) parts = g_strsplit (g_strstrip (cells[order[i]]), "|", -1);
+          g_autofree char *safe = g_strjoinv ("\\|", parts);
+
+          g_string_append_printf (out, "| %s%s", safe, *safe != '\0' ? " " : "");
+        }
+      g_string_append (out, "|\n");
+    }
+  g_string_append_printf (out, "\n%s\n", footnote);
+  return g_string_free (out, FALSE);
+}

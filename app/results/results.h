@@ -1,0 +1,162 @@
+/* results.h: what a batch found, as people read it: one row a variant, with intervals over seeds, costs, and a verdict
+ * against the baseline. Made from the store's rows; window, terminal and report all show these objects.
+ *
+ * Use the store's FmResultRow (one row a run) for exports of raw numbers, and this for statements. */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "app/results/artifacts.h"
+#include "app/results/statistics.h"
+#include "storage/storage.h"
+
+G_BEGIN_DECLS
+
+/* --- One variant on one task and device ---------------------------------------------------------------------------*/
+
+/* Owned by its row, never changed after the table was made. Missing numbers: NAN, or -1 in integers. */
+typedef struct
+{
+  gint64      batch_id;
+  const char *batch; /* all texts: no ownership beyond the row */
+  const char *variant;     /* as the batch names it: "local-attention x mlp, window=8" */
+  const char *title;       /* for tables: "local-attention window=8", "softmax-attention × switch" */
+  const char *label;       /* for figures, short: "baseline", "local", "switch" */
+  const char *mixer, *feedforward, *mixer_parameters, *feedforward_parameters;
+  const char *task, *device, *device_name;
+  gint        index; /* of colour and marker: 0 baseline, 1, 2, ...; FM_VARIANT_FAILED is not used here */
+  gboolean    baseline;
+
+  guint       seeds;    /* asked for */
+  guint       done;
+  guint       failed;   /* failed or diverged */
+  guint       skipped;  /* data absent, say */
+  const char *reason;   /* of the first failure, skip or cancel: "diverged at step 212 in layers.0.mixer"; or NULL */
+
+  FmEstimate  accuracy; /* 0..1, over the seeds that are done */
+  FmEstimate  validation_accuracy;
+  FmEstimate  loss_nats;
+  FmEstimate  difference; /* accuracy minus the baseline's, by seed */
+  FmVerdict   verdict;
+  guint       more_seeds; /* about how many more would decide; 0 = unknown */
+
+  gdouble     latency_us_median, latency_us_p95; /* medians over seeds, batch of 1 */
+  gdouble     latency_ratio, memory_ratio;       /* to the baseline's */
+  FmVerdict   latency_verdict, memory_verdict;   /* equal within FM_COST_MARGIN; no interval stands behind them */
+  gdouble     throughput_per_s;
+  gdouble     train_s; /* mean over seeds */
+  gint64      planned_peak_bytes, measured_peak_bytes; /* of training, largest over seeds */
+  gint64      inference_planned_peak_bytes, inference_measured_peak_bytes;
+  gint64      parameters;
+  gdouble     flops; /* forward, one example */
+  gdouble     chance_level, best_shortcut_accuracy; /* of the task, 0..1 */
+  gint64      fallbacks;
+
+  gsize         n_runs;
+  const gint64 *run_ids; /* [n_runs], by seed */
+  const gint64 *run_seeds;
+  const char *const *run_states;
+  const char *const *train_stages; /* NULL entries where there is none */
+  const char *const *measure_stages;
+} FmVariantResult;
+
+#define FM_TYPE_RESULTS_ROW (fm_results_row_get_type ())
+FM_API G_DECLARE_FINAL_TYPE (FmResultsRow, fm_results_row, FM, RESULTS_ROW, GObject)
+
+/** fm_results_row_get: (transfer none): lives as long as the row. */
+FM_API const FmVariantResult *fm_results_row_get (FmResultsRow *row);
+
+/** fm_results_row_verdict_text: (transfer full): "better", "undecided, 4 more seeds", "diverged at step 212, 2 of 3 seeds",
+ * "baseline", "2 of 3 seeds so far". */
+FM_API char *fm_results_row_verdict_text (FmResultsRow *row);
+
+/** fm_results_row_seeds_text: (transfer full): "3 of 3". */
+FM_API char *fm_results_row_seeds_text (FmResultsRow *row);
+
+/** fm_results_row_first_done: (nullable): id of the stage of @kind (FM_STAGE_KIND_*) of the first seed that is done. */
+FM_API const char *fm_results_row_first_done (FmResultsRow *row, const char *kind);
+
+/* --- All of a batch -----------------------------------------------------------------------------------------------*/
+
+/* A GListModel of FmResultsRow in the order of the batch. */
+#define FM_TYPE_RESULTS_TABLE (fm_results_table_get_type ())
+FM_API G_DECLARE_FINAL_TYPE (FmResultsTable, fm_results_table, FM, RESULTS_TABLE, GObject)
+
+/**
+ * fm_results_table_new:
+ * @rows: (element-type FmResultRow): runs, all of one batch or of several
+ *
+ * Seeds of one variant on one task and device become one row. The baseline of a task and device is the first variant
+ * of the batch that mixes with softmax-attention, else the first variant.
+ */
+FM_API FmResultsTable *fm_results_table_new (GPtrArray *rows);
+
+/** fm_results_table_load: @batch as in fm_store_load_results(); reads stages too, for what was held equal. */
+FM_API FmResultsTable *fm_results_table_load (FmStore *store, gint64 batch, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+FM_API FmResultsRow *fm_results_table_get_row      (FmResultsTable *table, guint index); /* (transfer none) */
+FM_API guint         fm_results_table_get_n_rows   (FmResultsTable *table);
+/** fm_results_table_get_baseline: (transfer none) (nullable): the baseline that @row is compared with. */
+FM_API FmResultsRow *fm_results_table_get_baseline (FmResultsTable *table, FmResultsRow *row);
+FM_API const char   *fm_results_table_get_title    (FmResultsTable *table);
+
+/* Sentences, all (transfer full). */
+/** "1 better, 1 equal, 1 worse, 1 undecided, 1 failed" */
+FM_API char *fm_results_table_statement (FmResultsTable *table);
+/** "Against softmax-attention on fashion-mnist, one variant is better, one equal, one worse; one is undecided and one
+ * failed." */
+FM_API char *fm_results_table_sentence (FmResultsTable *table);
+/** "18 runs, 16 done, 2 failed" */
+FM_API char *fm_results_table_counts (FmResultsTable *table);
+/** "1,000 steps of 64, 2 layers, width 64, parameters within 1 %"; "" when nothing is known to be equal */
+FM_API char *fm_results_table_held_equal (FmResultsTable *table);
+/** "Mean over seeds with 95 % interval (Student's t). Equal: within 1 point of accuracy. Holm over 4 comparisons." */
+FM_API char *fm_results_table_footnote (FmResultsTable *table);
+
+/* --- As text ------------------------------------------------------------------------------------------------------*/
+
+/**
+ * fm_results_table_to_text:
+ * @width: columns of the terminal; columns that do not fit are left out from the right; 0 = as wide as it needs
+ *
+ * Returns: (transfer full): aligned UTF-8 with the statement above it; ends with a newline
+ */
+FM_API char *fm_results_table_to_text (FmResultsTable *table, guint width);
+
+/** fm_results_table_to_markdown: (transfer full): the same as a table of Markdown, with title and sentences. */
+FM_API char *fm_results_table_to_markdown (FmResultsTable *table);
+
+/* One object or line a run, fields named as the columns of the view, units included; missing is null or empty. */
+/** fm_results_rows_to_json: @rows (element-type FmResultRow). */
+FM_API char *fm_results_rows_to_json (GPtrArray *rows);
+FM_API char *fm_results_rows_to_csv  (GPtrArray *rows);
+
+/* --- What lies behind a row ---------------------------------------------------------------------------------------*/
+
+/* A learning curve of one variant over its seeds. */
+typedef struct
+{
+  FmResultsRow *row; /* owned */
+  gsize         n;
+  gdouble      *x; /* steps */
+  FmEstimate   *y;
+} FmResultsCurve;
+
+FM_API void fm_results_curve_free (FmResultsCurve *curve);
+
+/**
+ * fm_results_load_curves:
+ * @name: "loss", "validation_accuracy", ...
+ *
+ * Returns: (transfer full) (element-type FmResultsCurve): a curve for each row that has points; at a step the mean is
+ * over the seeds that have one there
+ */
+FM_API GPtrArray *fm_results_load_curves (FmStore *store, FmResultsTable *table, const char *name, GError **error);
+
+/** fm_results_load_maps: the attention maps that a measuring stage left; FM_STORAGE_ERROR_ABSENT when it left none. */
+FM_API FmMaps    *fm_results_load_maps    (FmStore *store, const char *measure_stage, GError **error);
+/** fm_results_load_routing: likewise; @train_stage (nullable) adds the load over training from its curve. */
+FM_API FmRouting *fm_results_load_routing (FmStore *store, const char *measure_stage, const char *train_stage,
+                                           GError **error);
+
+G_END_DECLS
