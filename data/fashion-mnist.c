@@ -73,8 +73,8 @@ static const char * const debian_sha256[N_FILES] = {
 };
 
 #define DEBIAN_FOLDER "/usr/share/datasets/fashion-mnist"
-#define HOW_TO_ADD "“formarium data fetch fashion-mnist” downloads it, “formarium data add fashion-mnist DIR” takes it " \
-                   "from a folder, and Debian has it as the package dataset-fashion-mnist"
+#define HOW_TO_ADD "“formarium data fetch fashion-mnist” downloads it, “formarium data add fashion-mnist DIR” takes " \
+                   "it from a folder, and Debian has it as the package dataset-fashion-mnist"
 
 static gboolean
 has_all_files (const char *folder)
@@ -140,8 +140,8 @@ read_verified (const char *folder, guint which, GError **error)
   g_free (contents);
   if (length < home_files[which].size - strlen (home_files[which].name))
     g_set_error (error, FM_DATA_ERROR, FM_DATA_ERROR_CORRUPT,
-                 "%s is cut short: %" G_GSIZE_FORMAT " of %" G_GUINT64_FORMAT " bytes; remove it, then %s", path, length,
-                 home_files[which].size, HOW_TO_ADD);
+                 "%s is cut short: %" G_GSIZE_FORMAT " of %" G_GUINT64_FORMAT " bytes; remove it, then %s", path,
+                 length, home_files[which].size, HOW_TO_ADD);
   else
     g_set_error (error, FM_DATA_ERROR, FM_DATA_ERROR_CORRUPT,
                  "%s has the wrong checksum: SHA-256 %s instead of %s; remove it, then %s", path, sum,
@@ -261,8 +261,8 @@ static gboolean
 describe (const void *values, FmTask *task, GError **error)
 {
   const Params *p = values;
-  gint64 side = p->view == VIEW_PATCHES ? SIDE / PATCH : SIDE;
-  FmTaskInput input = { "x", FM_INPUT_VECTORS, side * side, p->view == VIEW_PATCHES ? PATCH * PATCH : 1, 0, side, side };
+  gint64 side = p->view == VIEW_PATCHES ? SIDE / PATCH : SIDE, channels = PIXELS / (side * side);
+  FmTaskInput input = { "x", FM_INPUT_VECTORS, side * side, channels, 0, side, side };
   FmTaskTarget target = { "class", FM_TARGET_CLASS, CLASSES, class_names };
 
   fm_task_add_input (task, &input);
@@ -453,7 +453,8 @@ shortcuts (FmTask *task, GArray *out, GError **error)
   const Pictures *data = fm_task_get_data (task);
 
   fm_shortcuts_add (out, "bag of grey values",
-                    "A softmax regression that sees how often each grey value occurs and not where", bag_accuracy (data));
+                    "A softmax regression that sees how often each grey value occurs and not where",
+                    bag_accuracy (data));
   fm_shortcuts_add (out, "most frequent answer", "The commonest class of the training pictures, always",
                     top_accuracy (data));
   return TRUE;

@@ -4,7 +4,8 @@
  * Grammar: a node at depth 1 .. max_depth-1 is an operator with probability operator_probability, else a digit; at
  * max_depth always a digit. Operators MIN, MAX, MED (median; mean of the middle two, truncated) and SM (sum modulo 10)
  * are equally likely and take 2 .. max_args arguments. A tree counts when min_length < tokens < max_length, an operator
- * and its closing bracket being a token each; the brackets that only group arguments in the released files are left out.
+ * and its closing bracket being a token each; the brackets that only group arguments in the released files are left
+ * out.
  * Published: max_depth=10 min_length=500 max_length=2000. Default: the short setting that a small model learns beyond
  * the first operator, max_depth=3, more than 12 tokens; its longest of 48,000 trees had 76, so rows are padded to 96.
  * Splits: the validation and test expressions are drawn first, all different; a training expression that is one of
@@ -36,11 +37,12 @@ typedef struct
 } Params;
 
 static const FmParam params[] = {
-  FM_PARAM_INT (Params, max_depth, 3, 2, DEEPEST, "levels", "Depth at which every node is a digit; the root has depth 1"),
+  FM_PARAM_INT (Params, max_depth, 3, 2, DEEPEST, "levels", "At this depth every node is a digit; the root has 1"),
   FM_PARAM_INT (Params, max_args, 10, 2, MOST_ARGS, "arguments", "An operator takes 2 to this many arguments"),
-  FM_PARAM_DOUBLE (Params, operator_probability, 0.25, 0.001, 1.0, NULL, "Chance that a node above the last level is one"),
+  FM_PARAM_DOUBLE (Params, operator_probability, 0.25, 0.001, 1.0, NULL,
+                   "Chance that a node above the last level is an operator"),
   FM_PARAM_INT (Params, min_length, 12, 0, 65535, "tokens", "Expressions have more tokens than this"),
-  FM_PARAM_INT (Params, max_length, 96, 5, 65536, "tokens", "Expressions have fewer tokens than this; rows are padded to it"),
+  FM_PARAM_INT (Params, max_length, 96, 5, 65536, "tokens", "Expressions are shorter than this, the length of a row"),
   FM_PARAM_END
 };
 
@@ -137,8 +139,8 @@ draw_expression (const Params *p, FmRandom *random, gint32 *tokens, gint32 *leng
         }
     }
   g_set_error (error, FM_DATA_ERROR, FM_DATA_ERROR_INVALID,
-               "no expression of more than %" G_GINT64_FORMAT " and fewer than %" G_GINT64_FORMAT " tokens among millions; "
-               "change min_length, max_length, max_depth or max_args", p->min_length, p->max_length);
+               "no expression of more than %" G_GINT64_FORMAT " and fewer than %" G_GINT64_FORMAT " tokens among "
+               "millions; change min_length, max_length, max_depth or max_args", p->min_length, p->max_length);
   return -1;
 }
 
@@ -186,8 +188,8 @@ describe (const void *values, FmTask *task, GError **error)
   if (p->min_length + 1 >= p->max_length)
     {
       g_set_error (error, FM_DATA_ERROR, FM_DATA_ERROR_INVALID,
-                   "min_length=%" G_GINT64_FORMAT " must be at least 2 below max_length=%" G_GINT64_FORMAT, p->min_length,
-                   p->max_length);
+                   "min_length=%" G_GINT64_FORMAT " must be at least 2 below max_length=%" G_GINT64_FORMAT,
+                   p->min_length, p->max_length);
       return FALSE;
     }
   fm_random_init (&random, fm_hash ("listops/probe"), 0);

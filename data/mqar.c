@@ -289,8 +289,9 @@ example (FmTask *task, const char *name, guint64 index, FmTaskExample *out, GErr
     }
   for (gint64 i = 0; i < p->length; i++)
     {
-      out->tokens[i] = x[i] == 0 ? g_strdup ("-")
-                                 : g_strdup_printf ("%c%d", x[i] < half ? 'k' : 'v', x[i] < half ? x[i] : (int) (x[i] - half));
+      out->tokens[i] = x[i] == 0     ? g_strdup ("-")
+                       : x[i] < half ? g_strdup_printf ("k%d", x[i])
+                                     : g_strdup_printf ("v%d", (int) (x[i] - half));
       if (y[i] >= 0)
         g_string_append_printf (label, "%s%" G_GINT64_FORMAT ": k%d = v%d", label->len ? ", " : "", i + 1, x[i],
                                 (int) (y[i] - half));

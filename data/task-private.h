@@ -11,9 +11,9 @@ extern const FmTaskClass fm_fashion_mnist_class;
 extern const FmTaskClass fm_listops_class;
 extern const FmTaskClass fm_mqar_class;
 
-/* --- Describing (only inside FmTaskClass.describe) ------------------------------------------------------------------*/
+/* --- Describing (only inside FmTaskClass.describe) ----------------------------------------------------------------*/
 
-/** fm_task_info_edit: (transfer none): the plain fields (`ragged`, `chance_level`); the tables grow by the calls below. */
+/** fm_task_info_edit: (transfer none): for `ragged` and `chance_level`; the tables grow by the calls below. */
 FmTaskInfo *fm_task_info_edit (FmTask *task);
 
 /* The strings inside the rows must live as long as the task: constants, or memory kept by fm_task_set_data(). */
@@ -28,9 +28,9 @@ void fm_task_set_data_key (FmTask *task, const char *key);
 void     fm_task_set_data (FmTask *task, gpointer data);
 gpointer fm_task_get_data (FmTask *task); /* (transfer none) (nullable) */
 
-/* --- Dealing --------------------------------------------------------------------------------------------------------*/
+/* --- Dealing ------------------------------------------------------------------------------------------------------*/
 
-/** fm_task_find_split: (transfer none) (nullable): sets @error with the nearest name when there is none called @name. */
+/** fm_task_find_split: (transfer none) (nullable): NULL sets @error, which lists the splits there are. */
 const FmTaskSplit *fm_task_find_split (FmTask *task, const char *name, GError **error);
 
 /**

@@ -155,7 +155,7 @@ typedef struct
   gboolean (*verify)    (GError **error); /* checksums of the local files */
   gboolean (*fetch)     (GCancellable *cancellable, GFileProgressCallback progress, gpointer user_data,
                          GError **error);
-  gboolean (*add)       (const char *folder, GError **error); /* verifies a person's folder, then copies it to the cache */
+  gboolean (*add)       (const char *folder, GError **error); /* verifies a person's folder, then copies it */
   char    *(*locate)    (void); /* (transfer full) (nullable): the folder that load would read */
 } FmTaskClass;
 
