@@ -98,6 +98,9 @@ reject (const char *file, char *found, const char *wanted, const char *reason)
 
 /* --- Trying in a child --------------------------------------------------------------------------------------------*/
 
+/* The child's last word: an exit status alone would let a constructor that calls exit (0) pass for success. */
+static const guint32 all_done = G_MAXUINT32;
+
 static void
 try_all (GPtrArray *files, guint first, int out)
 {
@@ -112,8 +115,12 @@ try_all (GPtrArray *files, guint first, int out)
       dlopen (g_ptr_array_index (files, i), RTLD_NOW | RTLD_LOCAL);
       alarm (0);
     }
+  if (write (out, &all_done, sizeof all_done) != sizeof all_done)
+    _exit (1);
   _exit (0);
 }
+
+#define EXITED (-1) /* the wait status of exit (0) is 0, which means "survived" here */
 
 /* Returns an array of wait statuses by file: 0 where the child survived the opening. */
 static int *
@@ -147,9 +154,9 @@ try_files (GPtrArray *files)
       close (pipes[0]);
       while (waitpid (child, &wait_status, 0) < 0 && errno == EINTR)
         ;
-      if (WIFEXITED (wait_status) && WEXITSTATUS (wait_status) == 0)
+      if (last == all_done)
         break;
-      status[last] = wait_status ? wait_status : -1;
+      status[last] = wait_status ? wait_status : EXITED;
       first = last + 1;
     }
   return status;
@@ -227,13 +234,13 @@ reject_crash (const char *file, int status)
 {
   char *found;
 
-  if (WIFSIGNALED (status) && WTERMSIG (status) == SIGALRM)
+  if (status != EXITED && WIFSIGNALED (status) && WTERMSIG (status) == SIGALRM)
     found = g_strdup_printf ("a constructor that was not done after %d s", TRY_SECONDS);
-  else if (WIFSIGNALED (status))
+  else if (status != EXITED && WIFSIGNALED (status))
     found = g_strdup_printf ("a crash while opening it (signal %d, %s)", WTERMSIG (status),
                              strsignal (WTERMSIG (status)));
   else
-    found = g_strdup_printf ("an exit while opening it (status %d)", WEXITSTATUS (status));
+    found = g_strdup_printf ("an exit while opening it (status %d)", status == EXITED ? 0 : WEXITSTATUS (status));
   return reject (file, found, "a shared object that can be opened", "");
 }
 
