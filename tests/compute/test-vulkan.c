@@ -449,6 +449,18 @@ test_missing_op (void)
   g_assert_cmpstr (error->message, ==, "op lame is missing on Vulkan");
 }
 
+/* Nothing falls back: whatever has a kernel for the CPU has shaders too. */
+static void
+test_every_op (void)
+{
+  for (const FmOp * const *op = fm_ops_list (); *op != NULL; op++)
+    {
+      g_test_message ("%s", (*op)->name);
+      g_assert_true (((*op)->cpu != NULL) == ((*op)->vulkan != NULL));
+      g_assert_true ((*op)->vulkan != NULL || (*op)->flags & FM_OP_VIEW);
+    }
+}
+
 /* Smaller limits than this device has: too few workgroups on x are spread over y, too big a tensor is refused. */
 static void
 test_limits (void)
@@ -678,6 +690,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/compute/vulkan/shared-arena", test_shared_arena);
   g_test_add_func ("/compute/vulkan/barriers", test_barriers);
   g_test_add_func ("/compute/vulkan/missing-op", test_missing_op);
+  g_test_add_func ("/compute/vulkan/every-op", test_every_op);
   g_test_add_func ("/compute/vulkan/limits", test_limits);
   g_test_add_func ("/compute/vulkan/profile", test_profile);
   g_test_add_func ("/compute/vulkan/lost", test_lost);
