@@ -363,7 +363,12 @@ main (int argc, char **argv)
     { "threads", test_threads },
   };
 
+  g_autoptr (FmTask) pictures = fm_task_new ("fashion-mnist", NULL, NULL);
+
   g_test_init (&argc, &argv, NULL);
+  /* Instances share the pictures: with one kept they are read once, not in each test. Absent ones are skipped below. */
+  if (!fm_task_load (pictures, NULL, NULL))
+    g_test_message ("Fashion-MNIST is not installed");
   g_test_add_func ("/data/task/registry", test_registry);
   g_test_add_func ("/data/task/unknown", test_unknown);
   g_test_add_func ("/data/task/permute", test_permute);
