@@ -30,9 +30,10 @@ classify (FmStore *store, int rc)
     case SQLITE_FULL:
       return FM_STORAGE_ERROR_FULL;
     case SQLITE_IOERR:
-      /* A quota or a limit on file size reaches SQLite as a failed write or, with the shared memory of the WAL, as a
-       * failed resize. */
-      if (system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG || rc == SQLITE_IOERR_SHMSIZE)
+      /* A quota or a limit on file size reaches SQLite as a short write, often without an error number, or, with the
+       * shared memory of the WAL, as a failed resize. A broken disk says EIO. */
+      if (system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG ||
+          ((rc == SQLITE_IOERR_WRITE || rc == SQLITE_IOERR_SHMSIZE) && system_errno != EIO))
         return FM_STORAGE_ERROR_FULL;
       if (system_errno == EACCES || system_errno == EPERM || system_errno == EROFS)
         return FM_STORAGE_ERROR_READ_ONLY;

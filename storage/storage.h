@@ -53,7 +53,7 @@ FM_API void        fm_store_close    (FmStore *store);
 FM_API const char *fm_store_get_path (FmStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmStore, fm_store_close)
 
-/** fm_store_set_timeout: how long a call waits for another process's write lock; 10,000 ms at first. */
+/** fm_store_set_timeout: how long a call waits for another process's write lock; 5,000 ms at first. */
 FM_API void fm_store_set_timeout (FmStore *store, guint timeout_ms);
 
 /** fm_store_check: PRAGMA integrity_check and foreign_key_check; the error names the first thing found. */
@@ -248,7 +248,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmRunRecord, fm_run_record_free)
 
 /** fm_store_add_run: inserts with its chain of stages and sets @record->id. */
 FM_API gboolean     fm_store_add_run   (FmStore *store, FmRunRecord *record, GError **error);
-FM_API gboolean     fm_store_skip_run  (FmStore *store, gint64 run, const char *reason, GError **error); /* NULL undoes */
+/** fm_store_skip_run: @reason (nullable): NULL takes the run up again. */
+FM_API gboolean     fm_store_skip_run  (FmStore *store, gint64 run, const char *reason, GError **error);
 FM_API FmRunRecord *fm_store_load_run  (FmStore *store, gint64 id, GError **error);
 /** fm_store_load_runs: (transfer full) (element-type FmRunRecord): in the order of the batch. */
 FM_API GPtrArray   *fm_store_load_runs (FmStore *store, gint64 batch, GError **error);
@@ -412,7 +413,8 @@ FM_API void fm_stage_result_add_artifact (FmStageResult *result, const char *kin
  * fm_store_finish_stage:
  *
  * Ends a stage this process has claimed, with all its rows, in one transaction. Points that fm_store_append_curve()
- * left are replaced. Artifact files must be complete (synced and renamed) before. LEASED when the stage is no more ours.
+ * left are replaced. Artifact files must be complete (synced and renamed) before. LEASED when the stage is not ours any
+ * more.
  */
 FM_API gboolean fm_store_finish_stage (FmStore *store, const char *id, const FmStageResult *result, GError **error)
   G_GNUC_WARN_UNUSED_RESULT;

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TIMEOUT_MS 10000
+#define TIMEOUT_MS 5000 /* our own transactions take milliseconds */
 
 char *
 fm_store_default_path (void)
@@ -202,6 +202,7 @@ fm_store_open (const char *path, FmStoreMode mode, GError **error)
   g_autoptr (FmStore) store = g_new0 (FmStore, 1);
   g_autofree char *given = path ? g_strdup (path) : fm_store_default_path ();
   g_autofree char *stem = NULL;
+  GStatBuf info;
 
   store->mode = mode;
   store->path = g_canonicalize_filename (given, NULL);
@@ -214,6 +215,12 @@ fm_store_open (const char *path, FmStoreMode mode, GError **error)
     {
       g_set_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_NOT_STORE,
                    "%s is a folder; name the store's file, %s/formarium.db for one.", store->path, store->path);
+      return NULL;
+    }
+  /* SQLite takes a file shorter than its smallest page for a new one and would write over it. */
+  if (g_stat (store->path, &info) == 0 && info.st_size > 0 && info.st_size < 512)
+    {
+      fm_store_set_error (store, SQLITE_NOTADB, error);
       return NULL;
     }
   if (!(mode == FM_STORE_WRITE ? open_for_writing (store, error) : open_for_reading (store, error)))

@@ -441,7 +441,8 @@ parse_batch_key (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
   if (g_str_equal (entry->key, "title"))
     {
       if (*entry->value == '\0')
-        return fm_batch_fail (file, entry, error, "title=: a title is missing; leave the line out to use the file's name");
+        return fm_batch_fail (file, entry, error,
+                              "title=: a title is missing; leave the line out to use the file's name");
       g_free (file->title);
       file->title = g_strdup (entry->value);
       return TRUE;

@@ -68,8 +68,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmBatchPlan, fm_batch_plan_free)
 FM_API gboolean fm_batch_plan_save (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **error)
   G_GNUC_WARN_UNUSED_RESULT;
 
-/** fm_batch_plan_count_left: stages of @kind (nullable: all) neither done nor diverged in @store (nullable: all are left);
- * -1 on an error. */
+/** fm_batch_plan_count_left: stages of @kind (nullable: all kinds) neither done nor diverged in @store (nullable: none
+ * is); -1 on an error. */
 FM_API gint64 fm_batch_plan_count_left (FmBatchPlan *plan, FmStore *store, const char *kind, GError **error);
 
 G_END_DECLS

@@ -145,7 +145,7 @@ add_all (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **error)
   return TRUE;
 }
 
-/* --- Data: is it here, and what do shortcuts reach on it? -----------------------------------------------------------*/
+/* --- Data: is it here, and what do shortcuts reach on it? ---------------------------------------------------------*/
 
 static gboolean
 mark_runs (FmBatchPlan *plan, FmStore *store, gint64 batch, const char *task, const char *reason, GError **error)

@@ -612,8 +612,12 @@ test_versions (Fixture *f, gconstpointer data)
 static void
 test_migrate (Fixture *f, gconstpointer data)
 {
-  static const FmStoreStep good[] = { { NULL, "" }, { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE three (x)" } };
-  static const FmStoreStep bad[] = { { NULL, "" }, { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE (" } };
+  static const FmStoreStep good[] = {
+    { NULL, "" }, { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE three (x)" },
+  };
+  static const FmStoreStep bad[] = {
+    { NULL, "" }, { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE (" },
+  };
   g_autoptr (GError) error = NULL;
 
   g_assert_false (fm_store_migrate (f->store, bad, 3, &error));

@@ -258,14 +258,17 @@ SELECT
   (SELECT max (accuracy) FROM task_shortcut WHERE task = c.task) AS best_shortcut_accuracy,
   (SELECT m.value FROM run_stage x JOIN metric m ON m.stage = x.stage WHERE x.run = c.id AND m.split = 'test'
     AND m.tag = '' AND m.name = 'loss' ORDER BY x.position DESC LIMIT 1) AS test_loss_nats,
-  (SELECT avg (value_us) FROM (SELECT value_us, rows, row_number () OVER (ORDER BY value_us) AS place,
-    count (*) OVER () AS n FROM latency_sample WHERE stage = c.measure_stage AND kind = 'batch1')
+  (SELECT avg (value_us) FROM (SELECT value_us, rows,
+    row_number () OVER (ORDER BY value_us) AS place, count (*) OVER () AS n
+    FROM latency_sample WHERE stage = c.measure_stage AND kind = 'batch1')
     WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS latency_us_median,
-  (SELECT min (value_us) FROM (SELECT value_us, rows, row_number () OVER (ORDER BY value_us) AS place,
-    count (*) OVER () AS n FROM latency_sample WHERE stage = c.measure_stage AND kind = 'batch1')
+  (SELECT min (value_us) FROM (SELECT value_us, rows,
+    row_number () OVER (ORDER BY value_us) AS place, count (*) OVER () AS n
+    FROM latency_sample WHERE stage = c.measure_stage AND kind = 'batch1')
     WHERE place >= 0.95 * n) AS latency_us_p95,
-  (SELECT 1e6 * max (rows) / avg (value_us) FROM (SELECT value_us, rows, row_number () OVER (ORDER BY value_us) AS place,
-    count (*) OVER () AS n FROM latency_sample WHERE stage = c.measure_stage AND kind = 'throughput')
+  (SELECT 1e6 * max (rows) / avg (value_us) FROM (SELECT value_us, rows,
+    row_number () OVER (ORDER BY value_us) AS place, count (*) OVER () AS n
+    FROM latency_sample WHERE stage = c.measure_stage AND kind = 'throughput')
     WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS throughput_per_s,
   (SELECT value FROM metric WHERE stage = c.train_stage AND split = '' AND target = '' AND tag = ''
     AND name = 'train_s') AS train_s,
