@@ -54,4 +54,7 @@ FM_API void fm_control_pause  (FmControl *control);
 FM_API void fm_control_resume (FmControl *control);
 FM_API void fm_control_cancel (FmControl *control);
 
+/** fm_control_close: stop following; no "closed" comes. Call it before the last unref: an open connection keeps itself. */
+FM_API void fm_control_close (FmControl *control);
+
 G_END_DECLS

@@ -20,26 +20,6 @@ void     fm_quiet_begin_measurement (FmQuiet *quiet); /* waits until every step 
 void     fm_quiet_end               (FmQuiet *quiet);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmQuiet, fm_quiet_free)
 
-/* --- json.c --------------------------------------------------------------------------------------------------------*/
-
-/* Members of an object that may be missing or of another type: then the fallback. */
-const char *fm_json_text   (JsonObject *object, const char *name, const char *fallback);
-gint64      fm_json_int    (JsonObject *object, const char *name, gint64 fallback);
-gdouble     fm_json_double (JsonObject *object, const char *name, gdouble fallback); /* null is NAN */
-gboolean    fm_json_bool   (JsonObject *object, const char *name);
-JsonObject *fm_json_object (JsonObject *object, const char *name); /* (nullable) (transfer none) */
-JsonArray  *fm_json_array  (JsonObject *object, const char *name); /* (nullable) (transfer none) */
-void        fm_json_set_double (JsonObject *object, const char *name, gdouble value); /* NAN and infinity are null */
-
-/** fm_json_parse: one object in @text. */
-JsonObject *fm_json_parse (const char *text, gssize length, GError **error);
-/** fm_json_line: (transfer full): the object on one line, newline at the end. */
-char       *fm_json_line  (JsonObject *object);
-
-/** fm_stage_result_to_json, _from_json: every row a stage leaves, as a worker sends it. */
-JsonObject    *fm_stage_result_to_json   (const FmStageResult *result);
-FmStageResult *fm_stage_result_from_json (JsonObject *object, FmStageState state);
-
 /* --- recipe.c ------------------------------------------------------------------------------------------------------*/
 
 /* What a stage's recipe says, opened: with its architecture and its (not yet loaded) task. */
@@ -61,6 +41,38 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmRecipe, fm_recipe_free)
 
 /** fm_recipe_rate: learning rate of @step (from 1): linear warm-up, then half a cosine down to zero. */
 gfloat fm_recipe_rate (const FmRecipe *recipe, gint64 step);
+
+/* --- estimate.c, status.c, runner.c ---------------------------------------------------------------------------------*/
+
+guint64      fm_machine_available_bytes (void);
+/** fm_recipe_cost: memory of a training step, FLOPs of the whole training, FLOPs of scoring one example. */
+gboolean     fm_recipe_cost    (FmRecipe *recipe, FmPlan *train_plan, gdouble *train_flops, gdouble *example_flops,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+FmRunStatus *fm_run_status_new (void);
+FmRunWorker *fm_run_worker_new (void);
+guint        fm_runner_default_training (void);
+
+#define FM_CHECKPOINT_FILE "checkpoint.safetensors"
+
+/* --- json.c --------------------------------------------------------------------------------------------------------*/
+
+/* Members of an object that may be missing or of another type: then the fallback. */
+const char *fm_json_text   (JsonObject *object, const char *name, const char *fallback);
+gint64      fm_json_int    (JsonObject *object, const char *name, gint64 fallback);
+gdouble     fm_json_double (JsonObject *object, const char *name, gdouble fallback); /* null is NAN */
+gboolean    fm_json_bool   (JsonObject *object, const char *name);
+JsonObject *fm_json_object (JsonObject *object, const char *name); /* (nullable) (transfer none) */
+JsonArray  *fm_json_array  (JsonObject *object, const char *name); /* (nullable) (transfer none) */
+void        fm_json_set_double (JsonObject *object, const char *name, gdouble value); /* NAN and infinity are null */
+
+/** fm_json_parse: one object in @text. */
+JsonObject *fm_json_parse (const char *text, gssize length, GError **error);
+/** fm_json_line: (transfer full): the object on one line, newline at the end. */
+char       *fm_json_line  (JsonObject *object);
+
+/** fm_stage_result_to_json, _from_json: every row a stage leaves, as a worker sends it. */
+JsonObject    *fm_stage_result_to_json   (const FmStageResult *result);
+FmStageResult *fm_stage_result_from_json (JsonObject *object, FmStageState state);
 
 /* --- evaluate.c ----------------------------------------------------------------------------------------------------*/
 

@@ -220,10 +220,10 @@ score_split (Training *t, const char *split, GError **error)
 static gboolean
 save_checkpoint (Training *t, GError **error)
 {
-  g_autofree char *path = g_build_filename (t->job->artifacts, "checkpoint.safetensors", NULL);
+  g_autofree char *path = g_build_filename (t->job->artifacts, FM_CHECKPOINT_FILE, NULL);
 
   return fm_variables_save (t->variables, path, FALSE, error)
-         && fm_add_artifact_file (t->result, t->job, "checkpoint", "checkpoint.safetensors", error);
+         && fm_add_artifact_file (t->result, t->job, "checkpoint", FM_CHECKPOINT_FILE, error);
 }
 
 static gboolean

@@ -335,6 +335,7 @@ fm_worker_main (gboolean explore)
   prctl (PR_SET_PDEATHSIG, SIGKILL);
   /* Ctrl-C in a terminal reaches the whole group: the runner decides what becomes of its workers. */
   signal (SIGINT, SIG_IGN);
+  signal (SIGPIPE, SIG_DFL); /* runners ignore it, and an ignored signal outlives exec */
 
   /* Libraries may print; only our lines may reach the runner. */
   mouth = fdopen (dup (STDOUT_FILENO), "w");

@@ -1,0 +1,33 @@
+/* estimate.h: what a plan will cost before anything runs: memory to the byte, time roughly. */
+#pragma once
+
+#include "app/batch/plan.h"
+
+G_BEGIN_DECLS
+
+/* Longer plans run only when somebody says so. */
+#define FM_ESTIMATE_MOST_S (24 * 3600.0)
+
+typedef struct
+{
+  gint64  n_stages, n_left;  /* left: neither done nor diverged in the store */
+  gdouble seconds_left;      /* by FLOPs and a cautious speed of the device */
+  guint64 peak_bytes;        /* planned, of the largest worker */
+  guint64 available_bytes;   /* of its device */
+  char   *largest;           /* the variant that needs peak_bytes */
+  gdouble flops_left;
+} FmPlanEstimate;
+
+FM_API void fm_plan_estimate_free (FmPlanEstimate *estimate);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmPlanEstimate, fm_plan_estimate_free)
+
+/**
+ * fm_plan_estimate_new:
+ * @store: (nullable): NULL when nothing was ever run
+ *
+ * Builds the graph of every variant once. FM_APP_ERROR_LARGE with planned and available bytes when one does not fit.
+ */
+FM_API FmPlanEstimate *fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
+  G_GNUC_WARN_UNUSED_RESULT;
+
+G_END_DECLS
