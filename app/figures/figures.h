@@ -193,6 +193,9 @@ FM_API extern const FmFigure fm_figure_interval_header; /* the scale's numbers a
 /** fm_interval_scale: round ends around all intervals of a column. */
 FM_API void fm_interval_scale (const FmEstimate *values, gsize n, gdouble *low, gdouble *high);
 
+/* The marker alone, in the middle of its picture; the model is a gint: the variant's number. */
+FM_API extern const FmFigure fm_figure_marker;
+
 /* --- Attention ----------------------------------------------------------------------------------------------------*/
 
 /* Where one patch of a picture looks. hit and describe count patches row by row. */

@@ -1,4 +1,4 @@
-/* interval.c: the interval in a table cell, and the numbers of its scale above the column. */
+/* interval.c: the interval in a table cell, the numbers of its scale above the column, and a variant's marker. */
 #include <math.h>
 
 #include "app/figures/figures-private.h"
@@ -120,3 +120,24 @@ table_interval (gconstpointer model)
 
 const FmFigure fm_figure_interval = { "interval", draw_interval, table_interval, NULL, NULL };
 const FmFigure fm_figure_interval_header = { "interval-header", draw_interval_header, table_interval, NULL, NULL };
+
+/* --- A marker alone -----------------------------------------------------------------------------------------------*/
+
+static void
+draw_marker (gconstpointer model, cairo_t *cr, gdouble width, gdouble height, const FmFigureStyle *style)
+{
+  fm_draw_marker (cr, style, *(const gint *) model, width / 2, height / 2, MIN (width, height) / 2.7);
+}
+
+static FmFigureTable *
+table_marker (gconstpointer model)
+{
+  FmFigureTable *table = fm_figure_table_new (NULL, "variant", NULL);
+  GStrv cells = g_new0 (char *, 2);
+
+  cells[0] = fm_format_number (*(const gint *) model, 0);
+  fm_figure_table_add (table, cells);
+  return table;
+}
+
+const FmFigure fm_figure_marker = { "marker", draw_marker, table_marker, NULL, NULL };

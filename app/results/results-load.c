@@ -169,6 +169,9 @@ compare_numbers (gconstpointer a, gconstpointer b)
   return (x > y) - (x < y);
 }
 
+/* More points than a picture has pixels to show them; a loss logged at every step is averaged over neighbours. */
+#define MOST_POINTS 200
+
 /* Points of all seeds -> mean and interval at each step. */
 static FmResultsCurve *
 curve_over_seeds (FmResultsRow *row, GPtrArray *seeds)
@@ -177,6 +180,7 @@ curve_over_seeds (FmResultsRow *row, GPtrArray *seeds)
   g_autofree gdouble *values = g_new (gdouble, seeds->len + 1);
   g_autofree guint *next = g_new0 (guint, seeds->len + 1);
   FmResultsCurve *curve;
+  guint n = 0, width;
 
   for (guint s = 0; s < seeds->len; s++)
     {
@@ -192,29 +196,35 @@ curve_over_seeds (FmResultsRow *row, GPtrArray *seeds)
   if (steps->len == 0)
     return NULL;
   g_array_sort (steps, compare_numbers);
+  for (guint i = 0; i < steps->len; i++)
+    if (n == 0 || g_array_index (steps, gdouble, n - 1) != g_array_index (steps, gdouble, i))
+      g_array_index (steps, gdouble, n++) = g_array_index (steps, gdouble, i);
+  width = (n + MOST_POINTS - 1) / MOST_POINTS;
   curve = g_new0 (FmResultsCurve, 1);
   curve->row = g_object_ref (row);
-  curve->x = g_new (gdouble, steps->len);
-  curve->y = g_new (FmEstimate, steps->len);
-  for (guint i = 0; i < steps->len; i++)
+  curve->x = g_new (gdouble, n);
+  curve->y = g_new (FmEstimate, n);
+  for (guint first = 0; first < n; first += width)
     {
-      gdouble step = g_array_index (steps, gdouble, i);
+      gdouble last = g_array_index (steps, gdouble, MIN (first + width, n) - 1);
 
-      if (curve->n > 0 && curve->x[curve->n - 1] == step)
-        continue;
       for (guint s = 0; s < seeds->len; s++)
         {
           GPtrArray *points = g_ptr_array_index (seeds, s); /* ascending by step */
+          gdouble sum = 0;
+          guint count = 0;
 
-          values[s] = NAN;
-          while (next[s] < points->len && ((const FmCurvePoint *) g_ptr_array_index (points, next[s]))->step <= step)
+          for (; next[s] < points->len; next[s]++, count++)
             {
-              const FmCurvePoint *point = g_ptr_array_index (points, next[s]++);
+              const FmCurvePoint *point = g_ptr_array_index (points, next[s]);
 
-              values[s] = point->step == step ? point->value : NAN;
+              if (point->step > last)
+                break;
+              sum += point->value;
             }
+          values[s] = count > 0 ? sum / count : NAN;
         }
-      curve->x[curve->n] = step;
+      curve->x[curve->n] = last;
       curve->y[curve->n++] = fm_estimate (values, seeds->len, 0.95);
     }
   return curve;

@@ -1,0 +1,163 @@
+/* report.c: which document, from which data. */
+#include "app/report/report.h"
+
+#include <string.h>
+
+#include "app/architecture/plugins.h"
+#include "app/report/report-private.h"
+
+static void
+looks_free (FmReportLooks *looks)
+{
+  fm_maps_free (looks->maps);
+  fm_routing_free (looks->routing);
+  g_free (looks);
+}
+
+void
+fm_report_data_free (FmReportData *data)
+{
+  if (data == NULL)
+    return;
+  g_clear_pointer (&data->batch, fm_batch_record_free);
+  g_clear_object (&data->table);
+  g_clear_pointer (&data->accuracy, g_ptr_array_unref);
+  g_clear_pointer (&data->loss, g_ptr_array_unref);
+  g_clear_pointer (&data->looks, g_ptr_array_unref);
+  g_clear_pointer (&data->task, fm_task_record_free);
+  g_free (data->train_provenance);
+  g_free (data->measure_provenance);
+  g_free (data);
+}
+
+/* Artifacts may have been pruned or be damaged: the page then says so in its place, and the rest stays whole. */
+static FmReportLooks *
+load_looks (FmStore *store, FmResultsRow *row)
+{
+  const FmVariantResult *r = fm_results_row_get (row);
+  const char *measure = fm_results_row_first_done (row, FM_STAGE_KIND_MEASURE);
+  FmReportLooks *looks = g_new0 (FmReportLooks, 1);
+
+  looks->row = row;
+  for (gsize i = 0; i < r->n_runs; i++)
+    if (measure != NULL && g_strcmp0 (r->measure_stages[i], measure) == 0)
+      {
+        looks->run = r->run_ids[i];
+        break;
+      }
+  if (measure != NULL)
+    {
+      looks->maps = fm_results_load_maps (store, measure, NULL);
+      looks->routing =
+        fm_results_load_routing (store, measure, fm_results_row_first_done (row, FM_STAGE_KIND_TRAIN), NULL);
+    }
+  return looks;
+}
+
+static char *
+provenance_of (FmStore *store, const char *stage)
+{
+  g_autoptr (FmStageRecord) record = stage != NULL ? fm_store_load_stage (store, stage, NULL) : NULL;
+
+  return record != NULL ? g_strdup (record->provenance) : NULL;
+}
+
+FmReportData *
+fm_report_data_load (FmStore *store, gint64 batch, GError **error)
+{
+  g_autoptr (FmReportData) data = g_new0 (FmReportData, 1);
+
+  data->looks = g_ptr_array_new_with_free_func ((GDestroyNotify) looks_free);
+  data->batch = fm_store_load_batch (store, batch, error);
+  if (data->batch == NULL)
+    return NULL;
+  data->table = fm_results_table_load (store, batch, error);
+  if (data->table == NULL)
+    return NULL;
+  data->accuracy = fm_results_load_curves (store, data->table, "validation_accuracy", error);
+  if (data->accuracy == NULL)
+    return NULL;
+  data->loss = fm_results_load_curves (store, data->table, "loss", error);
+  if (data->loss == NULL)
+    return NULL;
+  for (guint i = 0; i < fm_results_table_get_n_rows (data->table); i++)
+    {
+      FmResultsRow *row = fm_results_table_get_row (data->table, i);
+
+      g_ptr_array_add (data->looks, load_looks (store, row));
+      if (data->train_provenance == NULL)
+        data->train_provenance = provenance_of (store, fm_results_row_first_done (row, FM_STAGE_KIND_TRAIN));
+      if (data->measure_provenance == NULL)
+        data->measure_provenance = provenance_of (store, fm_results_row_first_done (row, FM_STAGE_KIND_MEASURE));
+    }
+  if (fm_results_table_get_n_rows (data->table) > 0)
+    {
+      const FmVariantResult *first = fm_results_row_get (fm_results_table_get_row (data->table, 0));
+      g_autoptr (FmRunRecord) run = fm_store_load_run (store, first->run_ids[0], NULL);
+
+      if (run != NULL)
+        data->task = fm_store_load_task (store, run->task, NULL);
+    }
+  return g_steal_pointer (&data);
+}
+
+char *
+fm_report_file_name (FmReportData *data)
+{
+  return data->batch->file_name != NULL ? g_path_get_basename (data->batch->file_name) : g_strdup ("FILE.batch");
+}
+
+/* --- Which document -----------------------------------------------------------------------------------------------*/
+
+typedef char *(*Writer) (FmStore *store, gint64 batch, GError **error);
+
+static char *
+write_markdown (FmStore *store, gint64 batch, GError **error)
+{
+  g_autoptr (FmResultsTable) table = fm_results_table_load (store, batch, error);
+
+  return table != NULL ? fm_results_table_to_markdown (table) : NULL;
+}
+
+static char *
+write_csv (FmStore *store, gint64 batch, GError **error)
+{
+  g_autoptr (GPtrArray) rows = fm_store_load_results (store, batch, error);
+
+  return rows != NULL ? fm_results_rows_to_csv (rows) : NULL;
+}
+
+static char *
+write_json (FmStore *store, gint64 batch, GError **error)
+{
+  g_autoptr (GPtrArray) rows = fm_store_load_results (store, batch, error);
+
+  return rows != NULL ? fm_results_rows_to_json (rows) : NULL;
+}
+
+static const struct
+{
+  const char *ending;
+  Writer      write;
+} documents[] = {
+  { ".csv", write_csv }, { ".html", fm_report_to_html }, { ".json", write_json }, { ".md", write_markdown },
+};
+
+gboolean
+fm_report_write (FmStore *store, gint64 batch, const char *path, GError **error)
+{
+  g_autofree char *lower = g_ascii_strdown (path, -1);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (documents); i++)
+    if (g_str_has_suffix (lower, documents[i].ending))
+      {
+        /* Asked first: for an unknown batch the list of runs is just empty. */
+        g_autoptr (FmBatchRecord) record = fm_store_load_batch (store, batch, error);
+        g_autofree char *text = record != NULL ? documents[i].write (store, batch, error) : NULL;
+
+        return text != NULL && g_file_set_contents_full (path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, error);
+      }
+  g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT,
+               "%s: the name of a report must end in .html, .md, .csv or .json", path);
+  return FALSE;
+}

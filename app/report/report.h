@@ -1,0 +1,26 @@
+/* report.h: what a batch found as a document that can be sent to somebody: HTML, Markdown, CSV, JSON. */
+#pragma once
+
+#include "app/results/results.h"
+#include "storage/storage.h"
+
+G_BEGIN_DECLS
+
+/**
+ * fm_report_write:
+ * @store: open for reading
+ * @batch: number of a batch, as in fm_store_find_batch()
+ * @path: the ending decides: .html one self-contained page; .md the table with its sentences; .csv and .json one line
+ *   or object a run, named as the columns of the view `results`
+ *
+ * Written beside @path and renamed, so that a reader sees all of it or what was there before. FM_APP_ERROR_INPUT for an
+ * ending that is none of these; else the store's or the file system's error. A part without data (no attention map, no
+ * experts) is a sentence in the page, no error.
+ */
+FM_API gboolean fm_report_write (FmStore *store, gint64 batch, const char *path, GError **error)
+  G_GNUC_WARN_UNUSED_RESULT;
+
+/** fm_report_to_html: (transfer full): the page of fm_report_write(). */
+FM_API char *fm_report_to_html (FmStore *store, gint64 batch, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+G_END_DECLS

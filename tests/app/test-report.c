@@ -1,0 +1,620 @@
+/* Results and reports made from a store that is filled as a runner fills it: five variants, three seeds, one that
+ * diverges in two of them, maps and routing as artifacts. FORMARIUM_KEEP_REPORT=FOLDER keeps the documents to look at. */
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+#include <math.h>
+#include <string.h>
+
+#include "app/architecture/plugins.h"
+#include "app/report/report.h"
+#include "app/results/format.h"
+#include "app/results/results.h"
+
+#define SEEDS 3
+#define STEPS 40
+
+typedef struct
+{
+  const char *mixer, *feedforward;
+  gdouble     accuracy, step_between_seeds, latency_us, peak_mb;
+  gboolean    diverges; /* all seeds but the first */
+} Variant;
+
+/* Differences to the first are set so that each verdict appears once. */
+static const Variant variants[] = {
+  { "softmax-attention", "mlp", 0.845, 0, 412, 21.4, FALSE },
+  { "softmax-attention", "switch", 0.875, 0.0003, 655, 38.6, FALSE },
+  { "local-attention", "mlp", 0.844, 0.0003, 301, 17.8, FALSE },
+  { "linear-attention", "mlp", 0.813, 0.0003, 248, 15.9, FALSE },
+  { "pooling", "mlp", 0.836, 0.005, 183, 14.1, FALSE },
+  { "performer", "mlp", 0.800, 0, 200, 14.0, TRUE },
+};
+static const char *const classes[] = { "T-shirt", "Trouser", "Pullover", "Dress",   "Coat",
+                                       "Sandal",  "Shirt",   "Sneaker",  "Bag & <b>", "Ankle boot", NULL };
+
+typedef struct
+{
+  char    *folder;
+  FmStore *store;
+  gint64   batch;
+} Fixture;
+
+static void
+write_maps (FmStore *store, FmStageResult *result, const char *stage, guint shift)
+{
+  g_autoptr (FmMaps) maps = fm_maps_new (2, 4, 49, 49);
+  g_autofree char *path = fm_store_artifact_path (store, stage, FM_MAPS_FILE);
+  g_autofree char *relative = g_strconcat (stage, "/" FM_MAPS_FILE, NULL), *folder = g_path_get_dirname (path);
+  g_autoptr (GError) error = NULL;
+
+  maps->task = g_strdup ("fashion-mnist");
+  maps->split = g_strdup ("test");
+  maps->example = 11;
+  maps->label = g_strdup ("Coat");
+  maps->grid_rows = maps->grid_columns = 7;
+  maps->image_rows = maps->image_columns = 28;
+  maps->image = g_new0 (gfloat, 784);
+  for (int i = 0; i < 784; i++) /* a coat of two sleeves and a body */
+    {
+      int x = i % 28, y = i / 28;
+
+      if ((y > 2 && x > 8 && x < 20) || (y > 4 && (x > 3 && x < 7)) || (y > 4 && (x > 21 && x < 25)))
+        maps->image[i] = 0.5 + 0.4 * ((x * 7 + y * 3) % 5) / 5;
+    }
+  for (int lh = 0; lh < 8; lh++)
+    for (int q = 0; q < 49; q++)
+      {
+        gfloat *row = maps->attention + (lh * 49 + q) * 49;
+        int mirror = lh == 6 ? q / 7 * 7 + 6 - q % 7 : q;
+        gdouble sum = 0;
+
+        for (int k = 0; k < 49; k++)
+          {
+            gdouble d = hypot (k % 7 - mirror % 7, k / 7 - mirror / 7);
+
+            row[k] = shift == 1 && hypot (k % 7 - q % 7, k / 7 - q / 7) > 2.5
+                       ? NAN
+                       : exp (-d * d * (lh + 1) / (2.0 + 3 * shift)) + 0.001 + (k == q ? 0.4 : 0);
+            sum += isnan (row[k]) ? 0 : row[k];
+          }
+        for (int k = 0; k < 49; k++)
+          row[k] /= sum;
+      }
+  g_assert_cmpint (g_mkdir_with_parents (folder, 0755), ==, 0);
+  g_assert_true (fm_maps_save (maps, path, &error));
+  g_assert_no_error (error);
+  fm_stage_result_add_artifact (result, FM_ARTIFACT_MAPS, relative, 1, "0");
+}
+
+static void
+write_routing (FmStore *store, FmStageResult *result, const char *stage)
+{
+  g_autoptr (FmRouting) routing = fm_routing_new (2, 8, 10, 0);
+  g_autofree char *path = fm_store_artifact_path (store, stage, FM_ROUTING_FILE);
+  g_autofree char *relative = g_strconcat (stage, "/" FM_ROUTING_FILE, NULL), *folder = g_path_get_dirname (path);
+  g_autoptr (GError) error = NULL;
+
+  routing->split = g_strdup ("test");
+  routing->classes = g_strdupv ((char **) classes);
+  routing->dropped = g_new0 (gdouble, 2);
+  routing->dropped[0] = 120;
+  for (int l = 0; l < 2; l++)
+    for (int e = 0; e < 8; e++)
+      for (int c = 0; c < 10; c++)
+        routing->counts[(l * 8 + e) * 10 + c] = l == 1 && e == 5 ? 0 : 20 + (e * 13 + c * 29 + l * 7) % 90;
+  g_assert_cmpint (g_mkdir_with_parents (folder, 0755), ==, 0);
+  g_assert_true (fm_routing_save (routing, path, &error));
+  g_assert_no_error (error);
+  fm_stage_result_add_artifact (result, FM_ARTIFACT_ROUTING, relative, 1, "0");
+}
+
+static void
+finish (FmStore *store, const char *stage, FmStageResult *result)
+{
+  g_autoptr (GError) error = NULL;
+  FmClaim claim;
+
+  g_assert_true (fm_store_claim_stage (store, stage, &claim, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (claim, ==, FM_CLAIM_YOURS);
+  g_assert_true (fm_store_finish_stage (store, stage, result, &error));
+  g_assert_no_error (error);
+}
+
+static gdouble
+seed_accuracy (const Variant *v, gint seed)
+{
+  static const gdouble noise[SEEDS] = { 0, -0.003, 0.003 };
+
+  return v->accuracy + noise[seed] + v->step_between_seeds * (seed - 1);
+}
+
+static void
+finish_training (FmStore *store, const char *stage, const Variant *v, gint seed)
+{
+  gboolean diverged = v->diverges && seed > 0;
+  g_autoptr (FmStageResult) result = fm_stage_result_new (diverged ? FM_STAGE_DIVERGED : FM_STAGE_DONE);
+  FmRandom random;
+
+  fm_random_init (&random, seed, v->latency_us);
+  result->fallbacks = 0;
+  result->provenance = g_strdup ("{\"program\": \"0.1.0\", \"processor\": \"Testing CPU\", \"threads\": 1, "
+                                 "\"driver\": \"OpenBLAS, Haswell\", \"odd_key\": 2.5}");
+  if (diverged)
+    {
+      result->diverged_step = 212;
+      result->diverged_tensor = g_strdup ("layers.0.mixer.q.weight");
+      result->reason = g_strdup ("diverged");
+    }
+  for (gint i = 1; i <= (diverged ? 8 : STEPS); i++)
+    {
+      gint64 step = i * 1000 / STEPS;
+      gdouble fit = 1 - exp (-step / 120.0);
+
+      fm_stage_result_add_point (result, step, "validation_accuracy", "",
+                                 seed_accuracy (v, seed) * fit + 0.004 * fm_random_normal (&random));
+      fm_stage_result_add_point (result, step, "loss", "", 2.3 - 1.85 * fit + 0.03 * fm_random_normal (&random));
+      for (gint e = 0; e < 8 && strcmp (v->feedforward, "switch") == 0; e++)
+        for (gint l = 0; l < 2; l++)
+          {
+            g_autofree char *tag = fm_load_curve_tag (l, e);
+            gdouble share = 0.125 + 0.012 * sin (i * 0.3 + e) + 0.006 * fm_random_normal (&random);
+
+            if (l == 1 && e == 5)
+              share = MAX (0, 0.125 - 0.008 * i);
+            fm_stage_result_add_point (result, step, FM_CURVE_EXPERT_LOAD, tag, share);
+          }
+    }
+  fm_stage_result_add_metric (result, "", "", "", "train_s", 38.2);
+  fm_stage_result_add_metric (result, "", "", "", "parameters", 105000);
+  fm_stage_result_add_metric (result, "", "", "", "flops", 1.02e7);
+  fm_stage_result_add_memory (result, "peak", v->peak_mb * 5e5, v->peak_mb * 1e6);
+  if (!diverged)
+    fm_stage_result_add_metric (result, "test", "label", "", "accuracy", seed_accuracy (v, seed));
+  finish (store, stage, result);
+}
+
+static void
+finish_measuring (FmStore *store, const char *stage, const Variant *v, guint index)
+{
+  g_autoptr (FmStageResult) result = fm_stage_result_new (FM_STAGE_DONE);
+
+  result->fallbacks = 0;
+  result->provenance = g_strdup ("{\"program\": \"0.1.0\", \"processor\": \"Testing CPU\", \"threads\": 2}");
+  for (gint i = 0; i < 20; i++)
+    {
+      fm_stage_result_add_latency (result, 0, "batch1", 1, v->latency_us + (i - 9.5));
+      fm_stage_result_add_latency (result, 0, "throughput", 64, 20 * v->latency_us);
+    }
+  if (strcmp (v->mixer, "pooling") != 0)
+    write_maps (store, result, stage, index);
+  if (strcmp (v->feedforward, "switch") == 0)
+    write_routing (store, result, stage);
+  finish (store, stage, result);
+}
+
+static void
+add_run (Fixture *f, guint index, gint seed)
+{
+  const Variant *v = &variants[index];
+  g_autoptr (FmRunRecord) run = fm_run_record_new ();
+  g_autofree char *architecture = g_strdup_printf ("a%u", index), *train = g_strdup_printf ("train%u%d", index, seed);
+  g_autofree char *measure = g_strdup_printf ("measure%u%d", index, seed);
+  g_autoptr (FmStageRecord) training =
+    fm_stage_record_new (train, FM_STAGE_KIND_TRAIN, "{\"kind\": \"train\", \"steps\": 1000, \"batch\": 64}");
+  g_autoptr (FmStageRecord) measuring = fm_stage_record_new (measure, FM_STAGE_KIND_MEASURE, "{}");
+  g_autoptr (GError) error = NULL;
+
+  g_ptr_array_add (measuring->inputs, g_strdup (train));
+  g_assert_true (fm_store_add_stage (f->store, training, &error));
+  g_assert_true (fm_store_add_stage (f->store, measuring, &error));
+  g_assert_no_error (error);
+  run->batch = f->batch;
+  run->position = index * SEEDS + seed;
+  run->variant = g_strdup_printf ("%s x %s", v->mixer, v->feedforward);
+  run->architecture = g_strdup (architecture);
+  run->task = g_strdup ("t");
+  run->device = g_strdup ("d");
+  run->seed = seed;
+  g_ptr_array_add (run->stages, g_strdup (train));
+  g_ptr_array_add (run->stages, g_strdup (measure));
+  g_assert_true (fm_store_add_run (f->store, run, &error));
+  g_assert_no_error (error);
+  finish_training (f->store, train, v, seed);
+  if (!v->diverges || seed == 0)
+    finish_measuring (f->store, measure, v, index);
+}
+
+static void
+fixture_open (Fixture *f)
+{
+  g_autofree char *path = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FmDeviceRecord) device = fm_device_record_new ();
+  g_autoptr (FmTaskRecord) task = fm_task_record_new ();
+  g_autoptr (FmBatchRecord) batch = fm_batch_record_new ();
+
+  f->folder = g_dir_make_tmp ("formarium-report-XXXXXX", &error);
+  g_assert_no_error (error);
+  path = g_build_filename (f->folder, "formarium.db", NULL);
+  f->store = fm_store_open (path, FM_STORE_WRITE, &error);
+  g_assert_no_error (error);
+  device->id = g_strdup ("d");
+  device->label = g_strdup ("cpu");
+  device->name = g_strdup ("Testing CPU");
+  task->id = g_strdup ("t");
+  task->name = g_strdup ("fashion-mnist");
+  task->chance_level = 0.1;
+  g_ptr_array_add (task->shortcuts, fm_shortcut_record_new ("grey-values", "Only how often each grey appears", 0.312));
+  batch->key = g_strdup ("k");
+  batch->title = g_strdup ("First <comparison> & more");
+  batch->file_name = g_strdup ("/somewhere/first.batch");
+  batch->text = g_strdup ("[batch]\ntitle=First <comparison>\n");
+  batch->program_version = g_strdup ("0.1.0");
+  g_assert_true (fm_store_add_device (f->store, device, &error));
+  g_assert_true (fm_store_add_task (f->store, task, &error));
+  g_assert_true (fm_store_add_batch (f->store, batch, &error));
+  g_assert_no_error (error);
+  f->batch = batch->id;
+}
+
+static void
+fixture_fill (Fixture *f)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (fm_store_lease_batch (f->store, f->batch, &error));
+  g_assert_no_error (error);
+  for (guint i = 0; i < G_N_ELEMENTS (variants); i++)
+    {
+      g_autoptr (FmArchitectureRecord) a = fm_architecture_record_new ();
+
+      a->id = g_strdup_printf ("a%u", i);
+      a->skeleton = g_strdup ("encoder layers=2 width=64 hidden=256");
+      g_ptr_array_add (a->roles, fm_role_record_new ("mixer", -1, variants[i].mixer, "h", ""));
+      g_ptr_array_add (a->roles, fm_role_record_new ("feedforward", -1, variants[i].feedforward, "h", ""));
+      g_assert_true (fm_store_add_architecture (f->store, a, &error));
+      g_assert_no_error (error);
+      for (gint seed = 0; seed < SEEDS; seed++)
+        add_run (f, i, seed);
+    }
+  g_assert_true (fm_store_release_batch (f->store, f->batch, FM_BATCH_DONE, &error));
+  g_assert_no_error (error);
+}
+
+static void
+remove_folder (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *child = g_build_filename (path, name, NULL);
+
+      if (g_file_test (child, G_FILE_TEST_IS_DIR))
+        remove_folder (child);
+      else
+        g_remove (child);
+    }
+  g_rmdir (path);
+}
+
+static void
+fixture_close (Fixture *f)
+{
+  fm_store_close (f->store);
+  remove_folder (f->folder);
+  g_free (f->folder);
+}
+
+static char *
+read_report (Fixture *f, const char *name)
+{
+  const char *keep = g_getenv ("FORMARIUM_KEEP_REPORT");
+  g_autofree char *path = g_build_filename (keep != NULL ? keep : f->folder, name, NULL);
+  char *text = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (fm_report_write (f->store, f->batch, path, &error));
+  g_assert_no_error (error);
+  g_assert_true (g_file_get_contents (path, &text, NULL, &error));
+  g_assert_no_error (error);
+  return text;
+}
+
+static void
+assert_has (const char *text, const char *part)
+{
+  if (strstr (text, part) == NULL)
+    g_error ("\"%s\" is missing", part);
+}
+
+static guint
+count_of (const char *text, const char *part)
+{
+  guint n = 0;
+
+  for (const char *p = text; (p = strstr (p, part)) != NULL; p++)
+    n++;
+  return n;
+}
+
+static void
+test_table (void)
+{
+  static const FmVerdict wanted[] = { FM_VERDICT_BASELINE, FM_VERDICT_BETTER,    FM_VERDICT_EQUAL,
+                                      FM_VERDICT_WORSE,    FM_VERDICT_UNDECIDED, FM_VERDICT_FAIL };
+  Fixture f;
+  g_autoptr (FmResultsTable) table = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *statement = NULL, *sentence = NULL, *held = NULL, *counts = NULL, *text = NULL, *narrow = NULL;
+  const FmVariantResult *r;
+
+  fixture_open (&f);
+  fixture_fill (&f);
+  table = fm_results_table_load (f.store, f.batch, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (table)), ==, G_N_ELEMENTS (variants));
+  for (guint i = 0; i < G_N_ELEMENTS (variants); i++)
+    {
+      r = fm_results_row_get (fm_results_table_get_row (table, i));
+      g_assert_cmpstr (fm_verdict_word (r->verdict), ==, fm_verdict_word (wanted[i]));
+      g_assert_cmpint (r->index, ==, i);
+      g_assert_cmpuint (r->seeds, ==, SEEDS);
+      g_assert_cmpuint (r->done, ==, variants[i].diverges ? 1 : SEEDS);
+    }
+  r = fm_results_row_get (fm_results_table_get_row (table, 1));
+  g_assert_cmpstr (r->title, ==, "softmax-attention × switch");
+  g_assert_cmpstr (r->label, ==, "switch");
+  g_assert_cmpfloat_with_epsilon (r->accuracy.mean, 0.875, 1e-9);
+  g_assert_cmpfloat_with_epsilon (r->difference.mean, 0.030, 1e-9);
+  g_assert_cmpfloat_with_epsilon (r->latency_us_median, 655, 1e-9);
+  g_assert_cmpfloat_with_epsilon (r->latency_ratio, 655.0 / 412, 1e-9);
+  g_assert_cmpint (r->latency_verdict, ==, FM_VERDICT_WORSE);
+  g_assert_cmpint (r->measured_peak_bytes, ==, 38600000);
+  g_assert_cmpint (r->parameters, ==, 105000);
+  r = fm_results_row_get (fm_results_table_get_row (table, 2));
+  g_assert_cmpstr (r->label, ==, "local");
+  r = fm_results_row_get (fm_results_table_get_row (table, 5));
+  g_assert_cmpstr (r->reason, ==, "diverged at step 212 in layers.0.mixer.q.weight");
+  statement = fm_results_table_statement (table);
+  g_assert_cmpstr (statement, ==, "1 better, 1 equal, 1 worse, 1 undecided, 1 failed");
+  sentence = fm_results_table_sentence (table);
+  g_assert_cmpstr (sentence, ==, "Against softmax-attention on fashion-mnist, one variant is better, one equal, one "
+                                 "worse; one is undecided and one failed.");
+  counts = fm_results_table_counts (table);
+  g_assert_cmpstr (counts, ==, "18 runs, 16 done, 2 failed");
+  held = fm_results_table_held_equal (table);
+  g_assert_cmpstr (held, ==, "1,000 steps of 64 examples, 2 layers, width 64, feed-forward 256, the same number of "
+                             "parameters");
+  text = fm_results_table_to_text (table, 0);
+  assert_has (text, "✕ performer");
+  assert_has (text, "1 of 3    diverged at step 212 in layers.0.mixer.q.weight");
+  assert_has (text, "▲ better");
+  assert_has (text, "Chance level");
+  narrow = fm_results_table_to_text (table, 80);
+  {
+    g_auto (GStrv) lines = g_strsplit (narrow, "\n", -1);
+
+    for (gsize i = 0; lines[i] != NULL; i++)
+      if (g_str_has_prefix (lines[i], "●") || g_str_has_prefix (lines[i], "✕"))
+        g_assert_cmpint (g_utf8_strlen (lines[i], -1), <=, 80);
+    assert_has (narrow, "▲ better");
+  }
+  fixture_close (&f);
+}
+
+static void
+test_html (void)
+{
+  Fixture f;
+  g_autofree char *html = NULL;
+
+  fixture_open (&f);
+  fixture_fill (&f);
+  html = read_report (&f, "report.html");
+  assert_has (html, "First &lt;comparison&gt; &amp; more");
+  g_assert_null (strstr (html, "<comparison>"));
+  g_assert_null (strstr (html, "<b>"));
+  g_assert_null (strstr (html, "<script"));
+  g_assert_null (strstr (html, "http-equiv"));
+  assert_has (html, "one variant is better, one equal, one worse");
+  assert_has (html, "Held equal: 1,000 steps of 64 examples");
+  assert_has (html, "Chance level");
+  assert_has (html, "Only how often each grey appears");
+  assert_has (html, "31.2");
+  assert_has (html, "<strong>FAIL</strong>");
+  assert_has (html, "Weights, not an explanation.");
+  assert_has (html, "<strong>Expert 6 of layer 2 is dead.</strong>");
+  assert_has (html, "No map to show: pooling");
+  assert_has (html, "formarium run first.batch");
+  assert_has (html, "OpenBLAS, Haswell");
+  assert_has (html, "Odd key");
+  g_assert_null (strstr (html, "/somewhere/"));
+  /* Self-contained: nothing is fetched. Addresses in xmlns are names, not links. */
+  g_assert_null (strstr (html, "src=\"http"));
+  g_assert_null (strstr (html, "<a href=\"http"));
+  g_assert_cmpuint (count_of (html, "class=\"light\""), ==, count_of (html, "class=\"dark\""));
+  g_assert_cmpuint (count_of (html, "<summary>Table</summary>"), >=, 9);
+  /* No id twice: pictures must not use each other's glyphs. */
+  {
+    g_autoptr (GHashTable) ids = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+    for (const char *p = html; (p = strstr (p, " id=\"")) != NULL;)
+      {
+        p += strlen (" id=\"");
+        g_assert_true (g_hash_table_add (ids, g_strndup (p, strcspn (p, "\""))));
+      }
+    g_assert_cmpuint (g_hash_table_size (ids), >, 50);
+  }
+  g_assert_true (g_utf8_validate (html, -1, NULL));
+  g_assert_cmpuint (strlen (html), <, 4 * 1024 * 1024);
+  fixture_close (&f);
+}
+
+/* An empty batch still makes a whole page: each part says in a sentence what is missing. */
+static void
+test_empty (void)
+{
+  Fixture f;
+  g_autofree char *html = NULL, *markdown = NULL, *csv = NULL, *json = NULL;
+
+  fixture_open (&f);
+  html = read_report (&f, "empty.html");
+  assert_has (html, "Nothing measured yet.");
+  assert_has (html, "No finished run left an attention map.");
+  assert_has (html, "No finished run of this batch has experts.");
+  assert_has (html, "</html>");
+  markdown = read_report (&f, "empty.md");
+  assert_has (markdown, "Nothing measured yet.");
+  csv = read_report (&f, "empty.csv");
+  g_assert_cmpuint (count_of (csv, "\r\n"), ==, 1);
+  json = read_report (&f, "empty.json");
+  g_assert_cmpstr (json, ==, "[]\n");
+  fixture_close (&f);
+}
+
+static void
+test_exports (void)
+{
+  Fixture f;
+  g_autofree char *csv = NULL, *json = NULL, *markdown = NULL;
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  g_autoptr (GError) error = NULL;
+  JsonArray *rows;
+  JsonObject *row;
+
+  fixture_open (&f);
+  fixture_fill (&f);
+  json = read_report (&f, "report.json");
+  g_assert_true (json_parser_load_from_data (parser, json, -1, &error));
+  g_assert_no_error (error);
+  rows = json_node_get_array (json_parser_get_root (parser));
+  g_assert_cmpuint (json_array_get_length (rows), ==, 18);
+  row = json_array_get_object_element (rows, 3);
+  g_assert_cmpstr (json_object_get_string_member (row, "feedforward"), ==, "switch");
+  g_assert_cmpfloat (json_object_get_double_member (row, "test_accuracy"), ==, 0.8747);
+  g_assert_cmpint (json_object_get_int_member (row, "measured_peak_bytes"), ==, 38600000);
+  row = json_array_get_object_element (rows, 16);
+  g_assert_cmpstr (json_object_get_string_member (row, "state"), ==, "diverged");
+  g_assert_true (json_object_get_null_member (row, "latency_us_median"));
+  for (const FmResultField *field = fm_result_fields (); field->name != NULL; field++)
+    g_assert_true (json_object_has_member (row, field->name));
+
+  csv = read_report (&f, "report.csv");
+  g_assert_cmpuint (count_of (csv, "\r\n"), ==, 19);
+  g_assert_true (g_str_has_prefix (csv, "batch,variant,mixer,feedforward,task,device,seed,state,test_accuracy"));
+  assert_has (csv, "First <comparison> & more,softmax-attention x mlp,softmax-attention,mlp,fashion-mnist,cpu,0,done,0.845,");
+
+  markdown = read_report (&f, "report.md");
+  assert_has (markdown, "| softmax-attention × switch | 87.5 [");
+  assert_has (markdown, "| Chance level | 10.0 |");
+  fixture_close (&f);
+}
+
+static void
+test_wrong (void)
+{
+  Fixture f;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = NULL, *folder = NULL;
+
+  fixture_open (&f);
+  path = g_build_filename (f.folder, "report.docx", NULL);
+  g_assert_false (fm_report_write (f.store, f.batch, path, &error));
+  g_assert_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT);
+  assert_has (error->message, ".html, .md, .csv or .json");
+  g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+  g_clear_error (&error);
+
+  folder = g_build_filename (f.folder, "nowhere", "report.html", NULL);
+  g_assert_false (fm_report_write (f.store, f.batch, folder, &error));
+  g_assert_error (error, G_FILE_ERROR, G_FILE_ERROR_NOENT);
+  assert_has (error->message, "nowhere");
+  g_clear_error (&error);
+
+  g_free (path);
+  path = g_build_filename (f.folder, "report.csv", NULL);
+  g_assert_false (fm_report_write (f.store, 99, path, &error));
+  g_assert_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT);
+  g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+  fixture_close (&f);
+}
+
+/* Damaged or missing artifacts cost their own part of the page, nothing else. */
+static void
+test_pruned (void)
+{
+  Fixture f;
+  g_autofree char *html = NULL, *maps = NULL, *routing = NULL;
+  g_autoptr (FmRouting) loaded = NULL;
+  g_autoptr (GError) error = NULL;
+
+  fixture_open (&f);
+  fixture_fill (&f);
+  loaded = fm_results_load_routing (f.store, "measure10", "train10", &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (loaded->n_steps, ==, STEPS);
+  g_assert_cmpfloat_with_epsilon (fm_routing_dead_since (loaded, 1, 5), 400, 1e-9);
+  g_assert_cmpfloat (fm_routing_dead_since (loaded, 0, 5), ==, -1);
+
+  routing = fm_store_artifact_path (f.store, "measure10", FM_ROUTING_FILE);
+  g_assert_true (g_file_set_contents (routing, "{\"format\": \"formarium-routing\", \"version\": 1, \"layers\": -1}", -1, NULL));
+  g_assert_null (fm_results_load_routing (f.store, "measure10", NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA);
+  assert_has (error->message, "measure10/" FM_ROUTING_FILE);
+  g_clear_error (&error);
+  maps = fm_store_artifact_path (f.store, "measure00", FM_MAPS_FILE);
+  g_assert_cmpint (g_remove (maps), ==, 0);
+  g_assert_null (fm_results_load_maps (f.store, "measure00", &error));
+  g_assert_nonnull (error);
+  html = read_report (&f, "pruned.html");
+  assert_has (html, "No finished run of this batch has experts.");
+  assert_has (html, "No map to show: softmax-attention, pooling");
+  fixture_close (&f);
+}
+
+static void
+assert_text (char *got, const char *want)
+{
+  g_assert_cmpstr (got, ==, want);
+  g_free (got);
+}
+
+static void
+test_format (void)
+{
+  assert_text (fm_format_number (1234567.25, 1), "1,234,567.2");
+  assert_text (fm_format_number (-2.1, 1), "−2.1");
+  assert_text (fm_format_number (-0.01, 1), "0.0");
+  assert_text (fm_format_number (999, 0), "999");
+  assert_text (fm_format_number (NAN, 2), "–");
+  assert_text (fm_format_number (INFINITY, 2), "∞");
+  assert_text (fm_format_short_count (121234), "121 k");
+  assert_text (fm_format_short_count (3.42e6), "3.4 M");
+  assert_text (fm_format_short_count (999600), "1.0 M");
+  assert_text (fm_format_duration (0.31), "0.3 s");
+  assert_text (fm_format_duration (9.4), "9 s");
+  assert_text (fm_format_duration (425), "7 minutes");
+  assert_text (fm_format_duration (3600 * 2), "2 hours");
+  assert_text (fm_format_duration (3600 * 3 + 60 * 5), "3 hours 5 minutes");
+  assert_text (fm_format_megabytes (21440000), "21.4");
+  assert_text (fm_format_megabytes (-1), "–");
+  assert_text (fm_format_latency (8.314), "8.31");
+  assert_text (fm_format_latency (12340), "12,340");
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/app/report/format", test_format);
+  g_test_add_func ("/app/report/table", test_table);
+  g_test_add_func ("/app/report/html", test_html);
+  g_test_add_func ("/app/report/empty", test_empty);
+  g_test_add_func ("/app/report/exports", test_exports);
+  g_test_add_func ("/app/report/wrong", test_wrong);
+  g_test_add_func ("/app/report/pruned", test_pruned);
+  return g_test_run ();
+}
