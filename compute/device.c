@@ -72,3 +72,16 @@ fm_device_get_info (FmDevice *device)
 {
   return device->info;
 }
+
+#if !FM_HAVE_VULKAN
+/* Ops name their shaders in any build; without the backend there is no recorder to hand them to. */
+FmTensor fm_vulkan_workspace_marker;
+
+gboolean
+fm_vulkan_dispatch (FmVulkanRecorder *recorder, const FmVulkanDispatch *dispatch, GError **error)
+{
+  g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_UNSUPPORTED,
+               "shader %s cannot run: this program was built without Vulkan", dispatch->shader);
+  return FALSE;
+}
+#endif
