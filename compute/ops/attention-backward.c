@@ -35,7 +35,7 @@ FM_KERNEL (void, weights, (float *restrict s, float *restrict grad, gint64 keys,
     {
       float *restrict sj = s + j * lanes, *restrict gj = grad + j * lanes;
 
-      if (from[j] > 0 || to[j] < lanes)
+      if (from && (from[j] > 0 || to[j] < lanes))
         for (gint32 l = 0; l < lanes; l++)
           {
             float w = fm_expf (sj[l] * scale - lse[l]);
@@ -89,8 +89,9 @@ floats_per_thread (const FmAttentionProblem *p)
   return (gsize) ((p->d + p->dv + 2 * TILE_K + 2) * p->tile_q + 15) / 16 * 16;
 }
 
-/* Queries [q_from,q_to) (multiples of the tile) of the heads of one kv head against keys [k_from,k_to). Adds to dq and
- * to dk, dv where asked; the caller has zeroed them. */
+/* Queries [q_from,q_to) (multiples of the tile) of the heads of one kv head against keys [k_from,k_to). Makes dq and
+ * dk, dv where asked. With a mask some rows may get nothing and everything is added to what the caller has zeroed; without
+ * one the first tile overwrites. */
 static void
 backward_block (const Backward *t, gint64 b, gint64 kv, gint64 q_from, gint64 q_to, gint64 k_from, gint64 k_to,
                 gboolean want_q, gboolean want_kv, float *workspace)
@@ -108,6 +109,7 @@ backward_block (const Backward *t, gint64 b, gint64 kv, gint64 q_from, gint64 q_
     for (gint64 q0 = q_from; q0 < q_to; q0 += lanes)
       {
         gint64 rows = MIN (lanes, q_to - q0), from, to;
+        gboolean on_top_kv = !p->open || h > kv * p->group || q0 > q_from;
         const float *q = t->q + b * p->q_stride[0] + h * p->q_stride[1] + q0 * p->q_stride[2];
         const float *dy = t->dy + b * t->dy_stride[0] + q0 * t->dy_stride[1] + h * t->dy_stride[2];
 
@@ -116,6 +118,8 @@ backward_block (const Backward *t, gint64 b, gint64 kv, gint64 q_from, gint64 q_
         to = MIN (to, k_to);
         if (from >= to)
           continue;
+        fm_attention_prefetch (k + from * p->k_stride[2], p->k_stride[2], MIN (TILE_K, to - from), p->d);
+        fm_attention_prefetch (v + from * p->v_stride[2], p->v_stride[2], MIN (TILE_K, to - from), p->dv);
         fm_attention_turn (q, p->q_stride[2], rows, p->d, lanes, turned_q);
         fm_attention_turn (dy, t->dy_stride[1], rows, p->dv, lanes, turned_dy);
         row_dots (dy, t->dy_stride[1], t->o + ((b * p->n_query + q0) * p->heads + h) * p->dv, row_o, rows, p->dv, delta);
@@ -128,29 +132,23 @@ backward_block (const Backward *t, gint64 b, gint64 kv, gint64 q_from, gint64 q_
         for (gint64 j = from; j < to; j += TILE_K)
           {
             gint64 keys = MIN (TILE_K, to - j);
+            gboolean masked;
 
-            for (gint64 i = 0; i < keys; i++)
-              {
-                gint64 low, high;
-
-                fm_attention_queries (p, b, j + i, &low, &high);
-                lane_from[i] = (gint32) CLAMP (low - q0, 0, lanes);
-                lane_to[i] = high - q0 >= rows ? (gint32) lanes : (gint32) MAX (high - q0, 0);
-              }
+            masked = fm_attention_lanes (p, b, q0, rows, j, keys, lane_from, lane_to);
             fm_tile_gemm (keys, lanes, p->d, k + j * p->k_stride[2], p->k_stride[2], 1, turned_q, lanes, s, lanes, FALSE);
             fm_tile_gemm (keys, lanes, p->dv, v + j * p->v_stride[2], p->v_stride[2], 1, turned_dy, lanes, grad, lanes,
                           FALSE);
-            weights (s, grad, keys, lanes, lane_from, lane_to, p->scale, lse, delta);
+            weights (s, grad, keys, lanes, masked ? lane_from : NULL, lane_to, p->scale, lse, delta);
             if (want_kv)
               {
                 fm_tile_gemm (keys, p->dv, rows, s, lanes, 1, dy, t->dy_stride[1],
-                              t->dv + ((b * p->n_key + j) * p->kv_heads + kv) * p->dv, row_v, TRUE);
+                              t->dv + ((b * p->n_key + j) * p->kv_heads + kv) * p->dv, row_v, on_top_kv);
                 fm_tile_gemm (keys, p->d, rows, grad, lanes, 1, q, p->q_stride[2],
-                              t->dk + ((b * p->n_key + j) * p->kv_heads + kv) * p->d, row_k, TRUE);
+                              t->dk + ((b * p->n_key + j) * p->kv_heads + kv) * p->d, row_k, on_top_kv);
               }
             if (want_q)
               fm_tile_gemm (rows, p->d, keys, grad, 1, lanes, k + j * p->k_stride[2], p->k_stride[2],
-                            t->dq + ((b * p->n_query + q0) * p->heads + h) * p->d, row_q, TRUE);
+                            t->dq + ((b * p->n_query + q0) * p->heads + h) * p->d, row_q, !p->open || j > from);
           }
       }
 }
@@ -174,10 +172,13 @@ backward_cpu (const FmNode *node, const FmCpuArgs *args)
         {
           gint64 b = pair / p->kv_heads, kv = pair % p->kv_heads;
 
-          zero_rows (t.dq + (b * p->n_query * p->heads + kv * p->group) * p->d, p->heads * p->d, p->n_query,
-                     p->group * p->d);
-          zero_rows (t.dk + (b * p->n_key * p->kv_heads + kv) * p->d, p->kv_heads * p->d, p->n_key, p->d);
-          zero_rows (t.dv + (b * p->n_key * p->kv_heads + kv) * p->dv, p->kv_heads * p->dv, p->n_key, p->dv);
+          if (!p->open)
+            {
+              zero_rows (t.dq + (b * p->n_query * p->heads + kv * p->group) * p->d, p->heads * p->d, p->n_query,
+                         p->group * p->d);
+              zero_rows (t.dk + (b * p->n_key * p->kv_heads + kv) * p->d, p->kv_heads * p->d, p->n_key, p->d);
+              zero_rows (t.dv + (b * p->n_key * p->kv_heads + kv) * p->dv, p->kv_heads * p->dv, p->n_key, p->dv);
+            }
           backward_block (&t, b, kv, 0, p->n_query, 0, p->n_key, TRUE, TRUE,
                           workspace + omp_get_thread_num () * per_thread);
         }
@@ -186,9 +187,12 @@ backward_cpu (const FmNode *node, const FmCpuArgs *args)
 
   gint64 q_tiles = (p->n_query + p->tile_q - 1) / p->tile_q, k_tiles = (p->n_key + TILE_K - 1) / TILE_K;
 
-  memset (t.dq, 0, p->batch * p->n_query * p->heads * p->d * sizeof (float));
-  memset (t.dk, 0, p->batch * p->n_key * p->kv_heads * p->d * sizeof (float));
-  memset (t.dv, 0, p->batch * p->n_key * p->kv_heads * p->dv * sizeof (float));
+  if (!p->open)
+    {
+      memset (t.dq, 0, p->batch * p->n_query * p->heads * p->d * sizeof (float));
+      memset (t.dk, 0, p->batch * p->n_key * p->kv_heads * p->d * sizeof (float));
+      memset (t.dv, 0, p->batch * p->n_key * p->kv_heads * p->dv * sizeof (float));
+    }
 #pragma omp parallel num_threads(args->threads)
   {
     float *own = workspace + omp_get_thread_num () * per_thread;

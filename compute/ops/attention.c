@@ -32,6 +32,7 @@ fm_attention_problem (const FmNode *node, const gint32 *lengths)
 
   p.group = p.heads / p.kv_heads;
   p.offset = p.causal ? p.n_key - p.n_query : 0;
+  p.open = !p.causal && p.window == 0 && p.block == 0 && !lengths;
   memcpy (p.q_stride, q->stride, sizeof p.q_stride);
   memcpy (p.k_stride, k->stride, sizeof p.k_stride);
   memcpy (p.v_stride, v->stride, sizeof p.v_stride);
@@ -90,20 +91,42 @@ fm_attention_keys (const FmAttentionProblem *p, gint64 b, gint64 q0, gint64 q1, 
     }
 }
 
-FM_KERNEL (void, turn, (const float *x, gint64 stride, gint64 rows, gint64 d, gint64 lanes, float *restrict turned),
+/* Four rows of four, turned; vectors of 16 bytes are the same at every level. */
+typedef float Four __attribute__ ((vector_size (16), aligned (4), may_alias));
+typedef gint32 FourIndex __attribute__ ((vector_size (16)));
+
+FM_INLINE void
+turn_four (const float *x, gint64 stride, float *turned, gint64 lanes)
+{
+  Four a = *(const Four *) x, b = *(const Four *) (x + stride);
+  Four c = *(const Four *) (x + 2 * stride), d = *(const Four *) (x + 3 * stride);
+  Four ab0 = __builtin_shuffle (a, b, (FourIndex){ 0, 4, 1, 5 }), ab1 = __builtin_shuffle (a, b, (FourIndex){ 2, 6, 3, 7 });
+  Four cd0 = __builtin_shuffle (c, d, (FourIndex){ 0, 4, 1, 5 }), cd1 = __builtin_shuffle (c, d, (FourIndex){ 2, 6, 3, 7 });
+
+  *(Four *) turned = __builtin_shuffle (ab0, cd0, (FourIndex){ 0, 1, 4, 5 });
+  *(Four *) (turned + lanes) = __builtin_shuffle (ab0, cd0, (FourIndex){ 2, 3, 6, 7 });
+  *(Four *) (turned + 2 * lanes) = __builtin_shuffle (ab1, cd1, (FourIndex){ 0, 1, 4, 5 });
+  *(Four *) (turned + 3 * lanes) = __builtin_shuffle (ab1, cd1, (FourIndex){ 2, 3, 6, 7 });
+}
+
+FM_KERNEL (void, turn, (const float *x, gint64 stride, gint64 rows, gint64 d, gint64 lanes, float *turned),
            (x, stride, rows, d, lanes, turned))
 {
-  for (gint64 c0 = 0; c0 < d; c0 += 16)
-    for (gint64 r0 = 0; r0 < lanes; r0 += 16)
-      {
-        float tile[16][16];
+  gint64 full_rows = rows / 4 * 4, full_d = d / 4 * 4;
 
-        for (gint64 r = 0; r < 16; r++)
-          for (gint64 c = 0; c < 16; c++)
-            tile[c][r] = r0 + r < rows && c0 + c < d ? x[(r0 + r) * stride + c0 + c] : 0.0f;
-        for (gint64 c = 0; c < MIN (16, d - c0); c++)
-          memcpy (turned + (c0 + c) * lanes + r0, tile[c], sizeof tile[c]);
-      }
+  for (gint64 r = 0; r < full_rows; r += 4)
+    for (gint64 c = 0; c < full_d; c += 4)
+      turn_four (x + r * stride + c, stride, turned + c * lanes + r, lanes);
+  for (gint64 c = full_d; c < d; c++)
+    for (gint64 r = 0; r < full_rows; r++)
+      turned[c * lanes + r] = x[r * stride + c];
+  for (gint64 c = 0; c < d; c++)
+    {
+      for (gint64 r = full_rows; r < rows; r++)
+        turned[c * lanes + r] = x[r * stride + c];
+      for (gint64 r = rows; r < lanes; r++)
+        turned[c * lanes + r] = 0.0f;
+    }
 }
 
 void
@@ -178,6 +201,34 @@ FM_KERNEL (void, finish, (const float *x, gint64 rows, gint64 d, const float *ma
     lse[r] = sum[r] > 0.0f ? max[r] + fm_logf (sum[r]) : FM_ATTENTION_BLIND;
 }
 
+void
+fm_attention_prefetch (const float *x, gint64 stride, gint64 rows, gint64 d)
+{
+  for (gint64 r = 0; r < rows; r++)
+    for (gint64 c = 0; c < d; c += 16)
+      __builtin_prefetch (x + r * stride + c);
+}
+
+gboolean
+fm_attention_lanes (const FmAttentionProblem *p, gint64 b, gint64 q0, gint64 rows, gint64 j, gint64 keys, gint32 *from,
+                    gint32 *to)
+{
+  gboolean masked = FALSE;
+
+  if (p->open)
+    return FALSE;
+  for (gint64 i = 0; i < keys; i++)
+    {
+      gint64 low, high;
+
+      fm_attention_queries (p, b, j + i, &low, &high);
+      from[i] = (gint32) CLAMP (low - q0, 0, p->tile_q);
+      to[i] = high - q0 >= rows ? (gint32) p->tile_q : (gint32) MAX (high - q0, 0);
+      masked |= from[i] > 0 || to[i] < p->tile_q;
+    }
+  return masked;
+}
+
 static gsize
 floats_per_thread (const FmAttentionProblem *p)
 {
@@ -198,6 +249,9 @@ forward_tile (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, const 
   k += b * p->k_stride[0] + kv * p->k_stride[1];
   v += b * p->v_stride[0] + kv * p->v_stride[1];
   fm_attention_keys (p, b, q0, q0 + rows, &from, &to);
+  /* Heads lie side by side, so rows of one head are apart: ask for the first tile while the queries are turned. */
+  fm_attention_prefetch (k + from * p->k_stride[2], p->k_stride[2], MIN (FM_ATTENTION_TILE_K, to - from), p->d);
+  fm_attention_prefetch (v + from * p->v_stride[2], p->v_stride[2], MIN (FM_ATTENTION_TILE_K, to - from), p->dv);
   turn (q, p->q_stride[2], rows, p->d, lanes, turned);
   for (gint64 l = 0; l < lanes; l++)
     {
@@ -207,17 +261,8 @@ forward_tile (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, const 
   for (gint64 j = from; j < to; j += FM_ATTENTION_TILE_K)
     {
       gint64 keys = MIN (FM_ATTENTION_TILE_K, to - j);
-      gboolean masked = FALSE;
+      gboolean masked = fm_attention_lanes (p, b, q0, rows, j, keys, lane_from, lane_to);
 
-      for (gint64 i = 0; i < keys; i++)
-        {
-          gint64 low, high;
-
-          fm_attention_queries (p, b, j + i, &low, &high);
-          lane_from[i] = (gint32) CLAMP (low - q0, 0, lanes);
-          lane_to[i] = high - q0 >= rows ? (gint32) lanes : (gint32) MAX (high - q0, 0);
-          masked |= lane_from[i] > 0 || lane_to[i] < lanes;
-        }
       fm_tile_gemm (keys, lanes, p->d, k + j * p->k_stride[2], p->k_stride[2], 1, turned, lanes, s, lanes, FALSE);
       online_softmax (s, keys, lanes, masked ? lane_from : NULL, masked ? lane_to : NULL, p->scale, max, sum, shrink);
       if (!first)

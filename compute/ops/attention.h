@@ -21,6 +21,7 @@ typedef struct
   gint64        window, block, offset; /* position of query i among the keys: i + offset */
   float         scale;
   const gint32 *lengths; /* [B] or NULL */
+  gboolean      open;    /* every query sees every key */
   gint64        tile_q;  /* queries a tile: lanes of the score tile */
 } FmAttentionProblem;
 
@@ -32,6 +33,13 @@ FmAttentionProblem fm_attention_problem (const FmNode *node, const gint32 *lengt
  * for every mask there is; empty ones have from >= to. */
 void fm_attention_queries (const FmAttentionProblem *p, gint64 b, gint64 j, gint64 *from, gint64 *to);
 void fm_attention_keys    (const FmAttentionProblem *p, gint64 b, gint64 q0, gint64 q1, gint64 *from, gint64 *to);
+
+/* The lanes of the tile of @rows queries from @q0 that see each of @keys keys from @j; FALSE when all see all, and then
+ * @from and @to may be left unset. */
+gboolean fm_attention_lanes (const FmAttentionProblem *p, gint64 b, gint64 q0, gint64 rows, gint64 j, gint64 keys,
+                             gint32 *from, gint32 *to);
+
+void fm_attention_prefetch (const float *x, gint64 stride, gint64 rows, gint64 d);
 
 /* Columns of a [rows,d] matrix as rows of @lanes, zeros past the last row. */
 void fm_attention_turn (const float *x, gint64 stride, gint64 rows, gint64 d, gint64 lanes, float *turned);
