@@ -251,8 +251,11 @@ fm_gemm_vulkan (FmVulkanRecorder *recorder, const FmGemm *p, FmTensor *a, FmTens
              p->a_row, p->a_column, p->b_row, p->b_column };
   FmVulkanDispatch dispatch = { .shader = "matmul", .bind = { a, b, c, bias ? bias : c }, .n_bind = 4, .push = &push,
                                 .push_bytes = sizeof push, .spec = { bias != NULL }, .n_spec = 1, .local_x = 64 };
+  gint64 small, wide;
 
-  dispatch.groups = (guint64) (divide_up (p->n, 32) * divide_up (p->m, 32));
+  small = divide_up (p->n, 32) * divide_up (p->m, 32);
+  wide = divide_up (p->n, 64) * divide_up (p->m, 64);
+  dispatch.groups = (guint64) small;
   for (guint i = 0; i < 4; i++)
     {
       gboolean there = i < p->batch_rank;
@@ -261,6 +264,12 @@ fm_gemm_vulkan (FmVulkanRecorder *recorder, const FmGemm *p, FmTensor *a, FmTens
       push.a_batch[i] = there ? p->a_batch[i] : 0;
       push.b_batch[i] = there ? p->b_batch[i] : 0;
       dispatch.groups *= push.batch[i];
+    }
+  /* Wide tiles read shared memory half as often, when they are well filled and there are enough of them. */
+  if (4 * wide <= small + small / 4 && dispatch.groups >= 32)
+    {
+      dispatch.shader = "matmul-wide";
+      dispatch.groups = dispatch.groups / (guint64) small * (guint64) wide;
     }
   return fm_vulkan_dispatch (recorder, &dispatch, error);
 }

@@ -13,6 +13,14 @@ build_products (FmGraph *g)
   FmTensor *b = fm_graph_input (g, "b", FM_F32, FM_SHAPE (3, 65, 17));
   FmTensor *w = fm_param (g, "w", FM_SHAPE (40, 65), fm_init_normal (0.2));
 
+  /* Big enough for wide tiles, with an edge on both sides, every order of strides. */
+  FmTensor *c = fm_graph_input (g, "c", FM_F32, FM_SHAPE (203, 37)), *d = fm_graph_input (g, "d", FM_F32, FM_SHAPE (37, 190));
+  FmTensor *ct = fm_contiguous (g, fm_transpose (g, c, 0, 1)), *dt = fm_contiguous (g, fm_transpose (g, d, 0, 1));
+
+  fm_graph_output (g, "wide", fm_matmul (g, c, d, 0));
+  fm_graph_output (g, "wide-a", fm_matmul (g, ct, d, FM_TRANS_A));
+  fm_graph_output (g, "wide-b", fm_matmul (g, c, dt, FM_TRANS_B));
+  fm_graph_output (g, "wide-ab", fm_matmul (g, ct, dt, FM_TRANS_A | FM_TRANS_B));
   fm_graph_output (g, "product", fm_matmul (g, a, b, 0));
   fm_graph_output (g, "transposed", fm_matmul (g, a, fm_contiguous (g, fm_transpose (g, b, 1, 2)), FM_TRANS_B));
   fm_graph_output (g, "affine", fm_affine (g, a, w, fm_param (g, "bias", FM_SHAPE (40), fm_init_normal (1.0))));
