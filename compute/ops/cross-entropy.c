@@ -137,11 +137,55 @@ backward_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
     .push = &push, .push_bytes = sizeof push, .groups = ((guint64) push.rows * push.n + 127) / 128 }, error);
 }
 
+static FmTensor *
+beside_rows (FmGraph *g, FmTensor *t, const FmTensor *x)
+{
+  FmShape shape = x->shape;
+
+  shape.dims[shape.rank - 1] = 1;
+  return fm_reshape (g, t, shape);
+}
+
+static FmTensor *
+probabilities (FmGraph *g, FmTensor *x, FmTensor *maximum, FmTensor *log_sum)
+{
+  return fm_exp (g, fm_sub (g, fm_sub (g, x, beside_rows (g, maximum, x)), beside_rows (g, log_sum, x)));
+}
+
+/* Maximum and log-sum are only ever used as their sum, whose slope by the logits is the softmax: it comes back through
+ * the second of them, and the first has the same gradient, which must not count twice. */
 static void
 forward_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 {
+  FmTensor *x = node->in[0];
+
   if (dy[0])
-    dx[0] = fm_op1 (g, &backward_row, NULL, 5, node->in[0], node->in[1], node->out[1], node->out[2], dy[0]);
+    dx[0] = fm_op1 (g, &backward_row, NULL, 5, x, node->in[1], node->out[1], node->out[2], dy[0]);
+  if (dy[2])
+    {
+      FmTensor *slope = fm_mul (g, probabilities (g, x, node->out[1], node->out[2]), beside_rows (g, dy[2], x));
+
+      dx[0] = dx[0] ? fm_add (g, dx[0], slope) : slope;
+    }
+}
+
+/* As in norm.c: the equation of small ops, on copies that no gradient passes. */
+static void
+backward_gradient (FmGraph *g, FmNode *node, FmTensor * const *dd, FmTensor **dx)
+{
+  FmTensor *target = node->in[1], *wrt[4], *slopes[4], *p, *valid, *out;
+  gint64 classes = fm_rows_width (node->in[0]);
+  static const guint place[] = { 0, 2, 3, 4 };
+
+  for (guint k = 0; k < 4; k++)
+    wrt[k] = fm_stop_gradient (g, node->in[place[k]]);
+  valid = fm_mul (g, fm_less (g, target, fm_constant (g, FM_I32, FM_SHAPE (1), classes)),
+                  fm_less (g, fm_constant (g, FM_I32, FM_SHAPE (1), -1), target));
+  p = fm_mul (g, probabilities (g, wrt[0], wrt[1], wrt[2]), beside_rows (g, valid, wrt[0]));
+  out = fm_mul (g, fm_sub (g, p, fm_one_hot (g, target, classes)), beside_rows (g, wrt[3], wrt[0]));
+  fm_grad (g, fm_sum_all (g, fm_mul (g, out, dd[0])), wrt, 4, slopes);
+  for (guint k = 0; k < 4; k++)
+    dx[place[k]] = slopes[k];
 }
 
 static void
@@ -160,8 +204,7 @@ static const FmOp forward_row = {
 
 static const FmOp backward_row = {
   .name = "cross-entropy-backward", .n_in_min = 5, .n_in_max = 5, .n_out = 1, .infer = backward_infer,
-  .no_gradient = "the fused loss has no second derivative; build the loss of fm_softmax() and fm_log()",
-  .cpu = backward_cpu, .vulkan = backward_vulkan, .cost = cost,
+  .gradient = backward_gradient, .cpu = backward_cpu, .vulkan = backward_vulkan, .cost = cost,
 };
 
 FM_OPS (cross_entropy, &forward_row, &backward_row);

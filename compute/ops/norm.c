@@ -294,27 +294,95 @@ backward_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 
 /* --- Gradients, rows, builders ------------------------------------------------------------------------------------*/
 
+/* Sum of the last axis, kept with size 1, divided by its length. */
+static FmTensor *
+mean_keep (FmGraph *g, FmTensor *x)
+{
+  return fm_mul_scalar (g, fm_sum_keep (g, x, -1), 1.0 / fm_rows_width (x));
+}
+
+/* @t [..] as [..,1], to go with rows. */
+static FmTensor *
+beside_rows (FmGraph *g, FmTensor *t, const FmTensor *x)
+{
+  FmShape shape = x->shape;
+
+  shape.dims[shape.rank - 1] = 1;
+  return fm_reshape (g, t, shape);
+}
+
+/* The saved mean and deviation have gradients of their own when the backward op was differentiated: by x, the mean has
+ * 1/n and the deviation d has -d^3 (x - mean) / n. */
 static void
 gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 {
-  FmTensor *in[] = { node->in[0], node->in[1], dy[0], node->out[1], node->attr.i[0] ? node->out[2] : NULL };
+  FmTensor *x = node->in[0], *mean = node->attr.i[0] ? node->out[2] : NULL;
+  FmTensor *in[] = { x, node->in[1], dy[0], node->out[1], mean };
   FmAttr attr = node->attr;
-  FmNode *back;
 
-  if (dy[0] == NULL)
-    return;
   attr.i[1] = node->attr.i[0] && node->in[2] != NULL;
-  back = fm_node_new (g, node->attr.i[0] ? &layer_backward_row : &rms_backward_row, in, node->attr.i[0] ? 5 : 4, &attr);
-  if (back == NULL)
-    return;
-  dx[0] = back->out[0];
-  if (node->in[1])
-    dx[1] = back->out[1];
-  if (attr.i[1])
-    dx[2] = back->out[2];
+  if (dy[0])
+    {
+      FmNode *back = fm_node_new (g, mean ? &layer_backward_row : &rms_backward_row, in, mean ? 5 : 4, &attr);
+
+      if (back == NULL)
+        return;
+      dx[0] = back->out[0];
+      if (node->in[1])
+        dx[1] = back->out[1];
+      if (attr.i[1])
+        dx[2] = back->out[2];
+    }
+  if (dy[1])
+    {
+      FmTensor *d = beside_rows (g, node->out[1], x), *c = mean ? fm_sub (g, x, beside_rows (g, mean, x)) : x;
+      FmTensor *slope = fm_mul (g, fm_mul (g, d, fm_square (g, d)), beside_rows (g, dy[1], x));
+
+      slope = fm_mul (g, c, fm_mul_scalar (g, slope, -1.0 / fm_rows_width (x)));
+      dx[0] = dx[0] ? fm_add (g, dx[0], slope) : slope;
+    }
+  if (mean && dy[2])
+    {
+      FmTensor *slope = fm_expand (g, fm_mul_scalar (g, beside_rows (g, dy[2], x), 1.0 / fm_rows_width (x)), x->shape);
+
+      dx[0] = dx[0] ? fm_add (g, dx[0], slope) : slope;
+    }
 }
 
-#define NO_SECOND "the fused norm has no second derivative; build it of fm_mean(), fm_square() and fm_rsqrt()"
+/* Second derivatives are rare, so they need no kernel: the backward op's equation is built of small ops on copies of its
+ * operands that no gradient passes, and differentiated. */
+static void
+backward_gradient (FmGraph *g, FmNode *node, FmTensor * const *dd, FmTensor **dx)
+{
+  gboolean center = node->attr.i[0];
+  FmTensor *in[5] = { NULL }, *wrt[5], *slopes[5], *out[3], *loss = NULL, *h, *u, *t;
+  guint place[5], n = 0;
+
+  for (guint k = 0; k < node->n_in; k++)
+    if (node->in[k])
+      {
+        place[n] = k;
+        wrt[n++] = in[k] = fm_stop_gradient (g, node->in[k]);
+      }
+  h = center ? fm_sub (g, in[0], beside_rows (g, in[4], in[0])) : in[0];
+  h = fm_mul (g, h, beside_rows (g, in[3], in[0]));
+  u = in[1] ? fm_mul (g, in[2], in[1]) : in[2];
+  t = fm_sub (g, u, fm_mul (g, h, mean_keep (g, fm_mul (g, u, h))));
+  if (center)
+    t = fm_sub (g, t, mean_keep (g, u));
+  out[0] = fm_mul (g, t, beside_rows (g, in[3], in[0]));
+  out[1] = fm_sum_to (g, fm_mul (g, in[2], h), node->out[1]->shape);
+  out[2] = center ? fm_sum_to (g, in[2], node->out[2]->shape) : NULL;
+  for (guint k = 0; k < node->n_out; k++)
+    if (dd[k])
+      {
+        t = fm_sum_all (g, fm_mul (g, out[k], dd[k]));
+        loss = loss ? fm_add (g, loss, t) : t;
+      }
+  fm_grad (g, loss, wrt, n, slopes);
+  for (guint k = 0; k < n; k++)
+    dx[place[k]] = slopes[k];
+}
 
 static const FmOp layer_row = {
   .name = "layer-norm", .n_in_min = 3, .n_in_max = 3, .n_out = 3, .infer = infer, .gradient = gradient, .cpu = cpu,
@@ -326,12 +394,12 @@ static const FmOp rms_row = {
 };
 static const FmOp layer_backward_row = {
   .name = "layer-norm-backward", .n_in_min = 5, .n_in_max = 5, .n_out = 3, .infer = backward_infer,
-  .no_gradient = NO_SECOND, .cpu = backward_cpu, .vulkan = backward_vulkan, .workspace = backward_workspace,
+  .gradient = backward_gradient, .cpu = backward_cpu, .vulkan = backward_vulkan, .workspace = backward_workspace,
   .cost = backward_cost,
 };
 static const FmOp rms_backward_row = {
   .name = "rms-norm-backward", .n_in_min = 4, .n_in_max = 4, .n_out = 2, .infer = backward_infer,
-  .no_gradient = NO_SECOND, .cpu = backward_cpu, .vulkan = backward_vulkan, .workspace = backward_workspace,
+  .gradient = backward_gradient, .cpu = backward_cpu, .vulkan = backward_vulkan, .workspace = backward_workspace,
   .cost = backward_cost,
 };
 

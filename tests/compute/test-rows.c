@@ -312,6 +312,81 @@ static const FmOpCase loss_cases[] = {
   LOSS ("threads", 1e-6, 130, -3, 3, NULL, 400),
 };
 
+/* --- Second derivatives: the first as the result, weighted by the last input -------------------------------------*/
+
+static FmTensor *
+build_norm_slope (FmGraph *g, FmTensor **x, const gint64 *n, const gdouble *f)
+{
+  FmTensor *y = build_norm (g, x, n, f), *dx;
+
+  fm_grad (g, fm_sum_all (g, fm_mul (g, y, x[n[0] & GAIN ? 2 : 1])), x, 1, &dx);
+  return dx;
+}
+
+static void
+reference_norm_slope (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble *f)
+{
+  gint64 c = x->shape.dims[x->shape.rank - 1];
+  const FmOpArray *gain = n[0] & GAIN ? &x[1] : NULL, *weight = &x[n[0] & GAIN ? 2 : 1];
+
+  fm_op_array_init (y, x->shape);
+  for (gint64 r = 0; r < x->n / c; r++)
+    {
+      const gdouble *in = x->v + r * c, *w = weight->v + r * c;
+      gdouble mean = 0, square = 0, d;
+
+      for (gint64 i = 0; i < c && !(n[0] & RMS); i++)
+        mean += in[i] / c;
+      for (gint64 i = 0; i < c; i++)
+        square += (in[i] - mean) * (in[i] - mean) / c;
+      d = 1 / sqrt (square + f[0]);
+      for (gint64 i = 0; i < c; i++) /* from the derivatives of mean and deviation, element by element */
+        for (gint64 j = 0; j < c; j++)
+          {
+            gdouble u = w[j] * (gain ? gain->v[j] : 1);
+            gdouble centered = (i == j) - (n[0] & RMS ? 0 : 1.0 / c);
+
+            y->v[r * c + i] += u * (d * centered - d * d * d * (in[j] - mean) * (in[i] - mean) / c);
+          }
+    }
+}
+
+static FmTensor *
+build_loss_slope (FmGraph *g, FmTensor **x, const gint64 *n, const gdouble *f)
+{
+  FmTensor *dx;
+
+  fm_grad (g, fm_sum_all (g, fm_mul (g, fm_cross_entropy (g, x[0], x[1]), x[2])), x, 1, &dx);
+  return dx;
+}
+
+static void
+reference_loss_slope (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble *f)
+{
+  const gdouble one[] = { 1 };
+  gint64 c = x->shape.dims[x->shape.rank - 1];
+
+  reference_softmax (x, y, n, one);
+  for (gint64 i = 0; i < x->n; i++)
+    {
+      gdouble t = x[1].v[i / c];
+
+      y->v[i] = t < 0 || t >= c ? 0 : x[2].v[i / c] * (y->v[i] - (i % c == t));
+    }
+}
+
+#define SLOPE(id, build_, reference_, flags, ...) \
+  { .name = "slope/" id, .quick = TRUE, .in = { __VA_ARGS__ }, .n = { flags }, .f = { 0.1 }, .build = build_, \
+    .reference = reference_, .atol = 3e-6, .rtol = 1e-5, .no_views = TRUE, .no_vulkan = TRUE, \
+    .why = "a chain of sums of 9 terms; no Vulkan: the ops below it have their own cases there" }
+
+static const FmOpCase slope_cases[] = {
+  SLOPE ("layer-norm", build_norm_slope, reference_norm_slope, GAIN, X (4, 9), X (9), X (4, 9)),
+  SLOPE ("layer-norm-plain", build_norm_slope, reference_norm_slope, 0, X (4, 9), X (4, 9)),
+  SLOPE ("rms-norm", build_norm_slope, reference_norm_slope, RMS | GAIN, X (4, 9), X (9), X (4, 9)),
+  SLOPE ("cross-entropy", build_loss_slope, reference_loss_slope, 0, X (8, 5), { FM_I32, FM_SHAPE (8), -1, 5 }, X (8)),
+};
+
 int
 main (int argc, char **argv)
 {
@@ -320,5 +395,6 @@ main (int argc, char **argv)
   fm_op_test_add ("rows", softmax_cases, G_N_ELEMENTS (softmax_cases));
   fm_op_test_add ("norm", norm_cases, G_N_ELEMENTS (norm_cases));
   fm_op_test_add ("cross-entropy", loss_cases, G_N_ELEMENTS (loss_cases));
+  fm_op_test_add ("rows", slope_cases, G_N_ELEMENTS (slope_cases));
   return g_test_run ();
 }
