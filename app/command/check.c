@@ -5,6 +5,7 @@
 #include "app/architecture/check.h"
 #include "app/command/command.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -60,7 +61,7 @@ print_row (const char *state, const char *check, const char *detail)
 static int
 run (const FmArgs *args)
 {
-  const char *file = fm_args_word (args, 0);
+  g_autofree char *file = g_canonicalize_filename (fm_args_word (args, 0), NULL); /* a bare name is no library to search */
   g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL);
   g_autoptr (GSubprocess) child = NULL;
   g_autoptr (GError) error = NULL;

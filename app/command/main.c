@@ -6,12 +6,17 @@
 
 #include "data/task.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 /* In the order the help shows them. */
 static const FmCommand * const commands[] = {
+  &fm_command_check,
+  &fm_command_data,
+  &fm_command_store,
+  &fm_command_bench,
   &fm_command_worker,
 };
 
@@ -254,6 +259,11 @@ main (int argc, char **argv)
   const FmCommand *command;
 
   g_set_prgname ("formarium");
+  /* Names and quotes are UTF-8; a bare environment (LANG unset) would turn them into question marks. Numbers stay as C
+   * writes them whatever the person's language, since programs read our output. */
+  setlocale (LC_CTYPE, "");
+  if (!g_get_charset (NULL))
+    setlocale (LC_CTYPE, "C.UTF-8");
   if (argc < 2 || g_str_equal (argv[1], "--help") || g_str_equal (argv[1], "-h"))
     {
       print_overview ();
