@@ -364,6 +364,14 @@ attention_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error
       push.k_stride[i] = p.k_stride[i];
       push.v_stride[i] = p.v_stride[i];
     }
+  /* Tiles of 32 queries pay from a few queries on; wide values do not fit into an invocation's registers. */
+  if (p.n_query >= 8 && p.dv <= 128)
+    {
+      dispatch.shader = "attention-tiles";
+      dispatch.spec[1] = p.dv <= 32 ? 1 : p.dv <= 64 ? 2 : 4;
+      dispatch.n_spec = 2;
+      dispatch.groups = p.batch * p.heads * ((p.n_query + 31) / 32);
+    }
   return fm_vulkan_dispatch (recorder, &dispatch, error);
 }
 
