@@ -4,11 +4,12 @@
  * has finished is never run again. The recipe is what a worker is sent, one JSON object:
  *
  *   {"kind": "train"|"measure", "numerics": 1, "architecture": {...}, "task": {"id", "params": {...}, "data_key"},
- *    "device": "cpu", "seed": 0, "steps": 1000, "batch": 64, "rate": 0.003, "schedule": "cosine", "warmup": 50,
- *    "beta1": 0.9, "beta2": 0.999, "eps": 1e-08, "decay": 0.01, "clip": 1,
+ *    "device": "cpu", "seed": 0, "batch": 64, "steps": 1000, "rate": "0.003", "schedule": "cosine", "warmup": 50,
+ *    "beta1": "0.9", "beta2": "0.999", "eps": "1e-08", "decay": "0.01", "clip": "1",
  *    "inputs": [ids of earlier stages], "hardware": "..."}
  *
- * `hardware` stands in measuring stages alone: a time belongs to the machine it was taken on. */
+ * Real numbers are texts, so that a recipe is the same bytes whoever writes it. What concerns training alone stands in
+ * training stages alone; `hardware` stands in measuring stages alone: a time belongs to the machine it was taken on. */
 #pragma once
 
 #include "app/batch/batch.h"

@@ -41,11 +41,16 @@ add_int (JsonBuilder *b, const char *name, gint64 value)
   json_builder_add_int_value (b, value);
 }
 
+/* As text, like the parameters: json-glib 1.6 writes 1e-08 as 1e-08.0, which no reader takes, its own included. */
 static void
 add_double (JsonBuilder *b, const char *name, gdouble value)
 {
-  json_builder_set_member_name (b, name);
-  json_builder_add_double_value (b, value);
+  char buffer[G_ASCII_DTOSTR_BUF_SIZE];
+
+  g_ascii_formatd (buffer, sizeof buffer, "%.15g", value);
+  if (g_ascii_strtod (buffer, NULL) != value)
+    g_ascii_dtostr (buffer, sizeof buffer, value);
+  add_text (b, name, buffer);
 }
 
 static void

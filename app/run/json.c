@@ -39,8 +39,18 @@ fm_json_double (JsonObject *object, const char *name, gdouble fallback)
     return fallback;
   if (JSON_NODE_HOLDS_NULL (node))
     return NAN;
-  return JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) != G_TYPE_STRING ? json_node_get_double (node)
-                                                                                           : fallback;
+  if (!JSON_NODE_HOLDS_VALUE (node))
+    return fallback;
+  /* Recipes hold real numbers as text. */
+  if (json_node_get_value_type (node) == G_TYPE_STRING)
+    {
+      const char *text = json_node_get_string (node);
+      char *end;
+      gdouble value = g_ascii_strtod (text, &end);
+
+      return end != text && *end == '\0' ? value : fallback;
+    }
+  return json_node_get_double (node);
 }
 
 gboolean

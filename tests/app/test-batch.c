@@ -2,6 +2,7 @@
 #include "app/batch/plan.h"
 
 #include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -116,6 +117,32 @@ test_ids (void)
 
       g_assert_cmpstr (first_train_id (plan), !=, first_train_id (base));
       g_assert_cmpstr (plan->key, !=, base->key);
+    }
+}
+
+/* A recipe goes through the runner's parser and writer to the worker: nothing may change on the way. */
+static void
+test_recipe (void)
+{
+  g_autoptr (FmBatchPlan) plan = good (HEAD "rate=1e-8\ndecay=3e-05\n");
+
+  for (guint i = 0; i < plan->stages->len; i++)
+    {
+      const FmBatchStage *stage = g_ptr_array_index (plan->stages, i);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (JsonNode) once = json_from_string (stage->recipe, &error);
+      g_autofree char *text = once ? json_to_string (once, FALSE) : NULL;
+      g_autofree char *hash = g_compute_checksum_for_string (G_CHECKSUM_SHA256, stage->recipe, -1);
+
+      g_assert_no_error (error);
+      g_assert_cmpstr (text, ==, stage->recipe);
+      g_assert_true (g_str_has_prefix (hash, stage->id));
+      if (g_str_equal (stage->kind, FM_STAGE_KIND_TRAIN))
+        {
+          g_assert_nonnull (strstr (text, "\"rate\":\"1e-08\""));
+          g_assert_nonnull (strstr (text, "\"eps\":\"1e-08\""));
+          g_assert_nonnull (strstr (text, "\"decay\":\"3e-05\""));
+        }
     }
 }
 
@@ -338,6 +365,7 @@ main (int argc, char **argv)
   g_test_add_func ("/batch/pairs", test_pairs);
   g_test_add_func ("/batch/per-layer", test_per_layer);
   g_test_add_func ("/batch/ids", test_ids);
+  g_test_add_func ("/batch/recipe", test_recipe);
   g_test_add_func ("/batch/set", test_set);
   g_test_add_func ("/batch/examples", test_examples);
   g_test_add_func ("/batch/save", test_save);
