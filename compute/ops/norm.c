@@ -4,6 +4,7 @@
  * rms-norm: the same without mean and bias. The backward ops: in x, gain, dy, deviation (and mean); out dx, dgain (and
  * dbias), zeros where there is no gain (bias). attr.i[0]: whether the mean is taken off; i[1]: whether there is a bias. */
 #include "compute/ops/math.h"
+#include "compute/ops/reduce.h"
 #include "compute/ops/rows.h"
 
 static const FmOp layer_row, rms_row, layer_backward_row, rms_backward_row;
@@ -211,12 +212,20 @@ backward_cpu (const FmNode *node, const FmCpuArgs *args)
     }
 }
 
+/* Rows that one workgroup of norm-parameters walks down; 64 or more workgroups a column block where there are rows. */
+static gint64
+vulkan_group (gint64 rows)
+{
+  return MAX (64, rows / 64);
+}
+
 static gsize
 backward_workspace (const FmNode *node, FmBackend backend, guint threads)
 {
-  gint64 rows = fm_rows_count (node->in[0]), n = fm_rows_width (node->in[0]), group = backward_group (n);
+  gint64 rows = fm_rows_count (node->in[0]), n = fm_rows_width (node->in[0]);
+  gint64 group = backend == FM_BACKEND_CPU ? backward_group (n) : vulkan_group (rows);
 
-  return backend == FM_BACKEND_CPU ? (rows + group - 1) / group * 2 * n * sizeof (float) : 0;
+  return (rows + group - 1) / group * 2 * n * sizeof (float);
 }
 
 static void
@@ -243,7 +252,7 @@ typedef struct
 {
   guint32 rows, n, offset[5];
   float   eps;
-  guint32 blocks;
+  guint32 blocks, group, groups;
 } Push;
 
 static Push
@@ -284,12 +293,19 @@ backward_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
         .push = &push, .push_bytes = sizeof push, .spec = { center, gain != NULL }, .n_spec = 2, .local_x = 64,
         .groups = push.rows }, error))
     return FALSE;
+  /* Partial sums [2, groups, n] in the workspace, then their sums. */
   push.blocks = (push.n + 15) / 16;
-  return fm_vulkan_dispatch (recorder, &(FmVulkanDispatch){
-    .shader = "norm-parameters",
-    .bind = { x, dy, deviation, mean, node->out[1], center ? node->out[2] : node->out[1] }, .n_bind = 6,
-    .push = &push, .push_bytes = sizeof push, .spec = { center, gain != NULL, node->attr.i[1] }, .n_spec = 3,
-    .local_x = 128, .groups = push.blocks }, error);
+  push.group = (guint32) vulkan_group (push.rows);
+  push.groups = (push.rows + push.group - 1) / push.group;
+  if (!fm_vulkan_dispatch (recorder, &(FmVulkanDispatch){
+        .shader = "norm-parameters", .bind = { x, dy, deviation, mean, FM_VULKAN_WORKSPACE }, .n_bind = 5,
+        .push = &push, .push_bytes = sizeof push, .spec = { center, gain != NULL, node->attr.i[1] }, .n_spec = 3,
+        .local_x = 128, .groups = (guint64) push.blocks * push.groups }, error))
+    return FALSE;
+  if (!fm_reduce_dispatch (recorder, FM_VULKAN_WORKSPACE, 0, node->out[1], push.groups, push.n, error))
+    return FALSE;
+  return !center || fm_reduce_dispatch (recorder, FM_VULKAN_WORKSPACE, (guint64) push.groups * push.n, node->out[2],
+                                        push.groups, push.n, error);
 }
 
 /* --- Gradients, rows, builders ------------------------------------------------------------------------------------*/

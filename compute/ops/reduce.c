@@ -3,7 +3,7 @@
  * Node: in x f32, seen as [outer, axis, inner]; out [outer, inner]. attr.i: 0 the axis, 1 the kind, 2 whether the axis
  * stays with size 1; attr.f[0] a factor on the sum. A long axis is cut into pieces whose results go to the workspace
  * and are combined in order: how it is cut depends on the shape alone, so every thread count gives the same bits. */
-#include "compute/compute-private.h"
+#include "compute/ops/reduce.h"
 
 #include <math.h>
 #include <string.h>
@@ -205,14 +205,6 @@ cpu (const FmNode *node, const FmCpuArgs *args)
     }
 }
 
-static gsize
-workspace (const FmNode *node, FmBackend backend, guint threads)
-{
-  Cut c = cut_up (node);
-
-  return backend == FM_BACKEND_CPU && c.pieces > 1 ? c.outer * c.pieces * c.inner * sizeof (float) : 0;
-}
-
 static void
 cost (const FmNode *node, FmCost *cost_)
 {
@@ -224,20 +216,75 @@ cost (const FmNode *node, FmCost *cost_)
 
 /* --- Vulkan -------------------------------------------------------------------------------------------------------*/
 
+/* A long axis with few workgroups beside it is cut so that some 512 of them have work; two passes then. */
+static guint32
+vulkan_piece (guint64 outer, guint64 axis, guint64 inner)
+{
+  guint64 groups = outer * ((inner + 31) / 32);
+
+  return axis <= 256 || groups >= 256 ? axis : MAX (64, axis * groups / 512);
+}
+
+static gsize
+vulkan_workspace (guint64 outer, guint64 axis, guint64 inner)
+{
+  guint64 piece = vulkan_piece (outer, axis, inner), pieces = (axis + piece - 1) / piece;
+
+  return pieces > 1 ? outer * pieces * inner * sizeof (float) : 0;
+}
+
+static gboolean
+dispatch_pass (FmVulkanRecorder *recorder, FmTensor *in, guint64 offset, FmTensor *out, guint64 outer, guint64 axis,
+               guint64 inner, guint32 piece, Kind kind, float scale, GError **error)
+{
+  struct { guint32 offset, outer, axis, inner, columns, blocks, piece, pieces; float scale; } push = {
+    (guint32) offset, (guint32) outer, (guint32) axis, (guint32) inner, 1, 0, piece,
+    (guint32) ((axis + piece - 1) / piece), scale };
+
+  while (push.columns < inner && push.columns < (piece < 64 ? 128 : 32))
+    push.columns *= 2;
+  push.blocks = (guint32) ((inner + push.columns - 1) / push.columns);
+  return fm_vulkan_dispatch (recorder, &(FmVulkanDispatch){
+    .shader = "reduce", .bind = { in, out }, .n_bind = 2, .push = &push, .push_bytes = sizeof push,
+    .spec = { kind }, .n_spec = 1, .local_x = 128, .groups = outer * push.pieces * push.blocks }, error);
+}
+
+static gboolean
+dispatch (FmVulkanRecorder *recorder, FmTensor *in, guint64 offset, FmTensor *out, guint64 outer, guint64 axis,
+          guint64 inner, Kind kind, float scale, GError **error)
+{
+  guint32 piece = kind == ARGMAX ? axis : vulkan_piece (outer, axis, inner), pieces = (axis + piece - 1) / piece;
+
+  if (pieces <= 1)
+    return dispatch_pass (recorder, in, offset, out, outer, axis, inner, axis, kind, scale, error);
+  return dispatch_pass (recorder, in, offset, FM_VULKAN_WORKSPACE, outer, axis, inner, piece, kind, 1.0f, error) &&
+         dispatch_pass (recorder, FM_VULKAN_WORKSPACE, 0, out, outer, pieces, inner, pieces, kind, scale, error);
+}
+
 static gboolean
 vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 {
   Cut c = cut_up (node);
-  struct { guint32 offset, outer, axis, inner, columns, blocks; float scale; } push = {
-    .offset = (guint32) node->in[0]->offset, .outer = (guint32) c.outer, .axis = (guint32) c.axis, .inner = (guint32) c.inner, .columns = 1,
-    .scale = node->attr.f[0] };
 
-  while (push.columns < c.inner && push.columns < (c.axis < 64 ? 128 : 32))
-    push.columns *= 2;
-  push.blocks = (guint32) ((c.inner + push.columns - 1) / push.columns);
-  return fm_vulkan_dispatch (recorder, &(FmVulkanDispatch){
-    .shader = "reduce", .bind = { node->in[0], node->out[0] }, .n_bind = 2, .push = &push, .push_bytes = sizeof push,
-    .spec = { node->attr.i[1] }, .n_spec = 1, .local_x = 128, .groups = c.outer * push.blocks }, error);
+  return dispatch (recorder, node->in[0], node->in[0]->offset, node->out[0], c.outer, c.axis, c.inner, node->attr.i[1],
+                   node->attr.f[0], error);
+}
+
+gboolean
+fm_reduce_dispatch (FmVulkanRecorder *recorder, FmTensor *in, guint64 offset, FmTensor *out, guint64 axis, guint64 inner,
+                    GError **error)
+{
+  return dispatch_pass (recorder, in, offset, out, 1, axis, inner, axis, SUM, 1.0f, error);
+}
+
+static gsize
+workspace (const FmNode *node, FmBackend backend, guint threads)
+{
+  Cut c = cut_up (node);
+
+  if (backend == FM_BACKEND_VULKAN)
+    return node->attr.i[1] == ARGMAX ? 0 : vulkan_workspace (c.outer, c.axis, c.inner);
+  return c.pieces > 1 ? c.outer * c.pieces * c.inner * sizeof (float) : 0;
 }
 
 /* --- Gradients ----------------------------------------------------------------------------------------------------*/

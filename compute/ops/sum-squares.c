@@ -3,7 +3,7 @@
  * Node: in n tensors f32 of any shapes; out f32 [n]. */
 #include "compute/compute-private.h"
 
-#define PARTS 16 /* partial sums of one tensor in the shader */
+#define PARTS 64 /* partial sums of one tensor in the shader, as in sum-squares.comp */
 
 static gboolean
 infer (FmNode *node)
@@ -81,9 +81,9 @@ vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
   for (guint k = 0; k <= node->n_in; k++)
     {
       gboolean last = k == node->n_in;
-      struct { guint32 offset, count, place; } push = { 0, node->n_in, k * PARTS };
+      struct { guint32 offset, count, place, parts; } push = { 0, node->n_in, k * PARTS, 1 };
       FmVulkanDispatch dispatch = { .shader = "sum-squares", .n_bind = 2, .push = &push, .push_bytes = sizeof push,
-                                    .spec = { last }, .n_spec = 1, .local_x = 64, .groups = PARTS };
+                                    .spec = { last }, .n_spec = 1, .local_x = 64 };
 
       if (last)
         {
@@ -95,6 +95,8 @@ vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
         {
           push.offset = (guint32) node->in[k]->offset;
           push.count = (guint32) fm_shape_count (&node->in[k]->shape);
+          push.parts = MIN (PARTS, push.count / 1024 + 1);
+          dispatch.groups = push.parts;
           dispatch.bind[0] = node->in[k];
           dispatch.bind[1] = FM_VULKAN_WORKSPACE;
         }
