@@ -334,7 +334,7 @@ fm_graph_output (FmGraph *g, const char *name, FmTensor *t)
       }
   /* What the host reads is contiguous and computed: never an input, a variable or a part of one. */
   if (t->kind != FM_TENSOR_NODE || t->base->kind != FM_TENSOR_NODE || !fm_tensor_is_contiguous (t))
-    t = t->type == FM_F32 ? fm_add_scalar (g, t, 0.0) : fm_cast (g, fm_cast (g, t, FM_F32), FM_I32);
+    t = t->type == FM_F32 ? fm_add_scalar (g, t, 0.0) : fm_add (g, t, fm_constant (g, FM_I32, FM_SHAPE (1), 0));
   if (fm_graph_failed (g))
     return;
   g_ptr_array_add (g->output_names, g_string_chunk_insert_const (g->strings, name));

@@ -29,10 +29,14 @@ FM_KERNEL (void, softmax_rows, (gint64 rows, gint64 n, float scale, const float 
 #pragma omp simd reduction(max : most)
       for (gint64 i = 0; i < n; i++)
         most = x[i] * scale > most ? x[i] * scale : most;
-      if (most == -INFINITY) /* a query that sees nothing */
+      if (most == -INFINITY) /* a query that sees nothing, or NaN, which no comparison finds and which must stay seen */
         {
+          float nothing = 0.0f;
+
           for (gint64 i = 0; i < n; i++)
-            y[i] = 0.0f;
+            nothing += x[i] * scale == -INFINITY ? 0.0f : NAN;
+          for (gint64 i = 0; i < n; i++)
+            y[i] = nothing;
           continue;
         }
 #pragma omp simd reduction(+ : sum)

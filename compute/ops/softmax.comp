@@ -17,10 +17,16 @@ void main ()
   for (uint i = gl_LocalInvocationID.x; i < push.n; i += gl_WorkGroupSize.x)
     most = max (most, x[in_row + i] * push.scale);
   most = group_max (most);
-  if (floatBitsToUint (most) == 0xFF800000u)
+  if (!(most > uintBitsToFloat (0xFF800000u)))
     {
+      // Nothing is seen: zeros; but NaN stays NaN. Told apart by bits, since NaN need not compare as it should.
+      float bad = 0.0;
+
       for (uint i = gl_LocalInvocationID.x; i < push.n; i += gl_WorkGroupSize.x)
-        y[out_row + i] = 0.0;
+        bad += (floatBitsToUint (x[in_row + i]) & 0x7FFFFFFFu) > 0x7F800000u ? 1.0 : 0.0;
+      bad = group_sum (bad);
+      for (uint i = gl_LocalInvocationID.x; i < push.n; i += gl_WorkGroupSize.x)
+        y[out_row + i] = bad > 0.0 ? uintBitsToFloat (0x7FC00000u) : 0.0;
       return;
     }
   for (uint i = gl_LocalInvocationID.x; i < push.n; i += gl_WorkGroupSize.x)

@@ -132,10 +132,16 @@ reference_softmax (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdou
     {
       const gdouble *in = x->v + r * c;
       gdouble most = -INFINITY, sum = 0;
+      gboolean bad = FALSE;
 
       for (gint64 i = 0; i < c; i++)
-        most = MAX (most, in[i] * f[0]);
-      if (most == -INFINITY)
+        {
+          bad |= isnan (in[i]);
+          most = MAX (most, in[i] * f[0]);
+        }
+      for (gint64 i = 0; i < c && bad; i++)
+        y->v[r * c + i] = NAN;
+      if (bad || most == -INFINITY)
         continue;
       for (gint64 i = 0; i < c; i++)
         sum += exp (in[i] * f[0] - most);
@@ -183,6 +189,19 @@ fill_masked (FmOpArray *x)
     }
 }
 
+/* Row 0: NaN alone; row 1: NaN among -inf. A diverged run must not look like a masked one. */
+static void
+fill_nan (FmOpArray *x)
+{
+  gint64 c = x->shape.dims[x->shape.rank - 1];
+
+  for (gint64 i = 0; i < c; i++)
+    {
+      x->v[i] = NAN;
+      x->v[c + i] = i == 4 ? NAN : -INFINITY;
+    }
+}
+
 static void
 fill_offset (FmOpArray *x)
 {
@@ -202,6 +221,7 @@ static const FmOpCase softmax_cases[] = {
   SOFTMAX ("one", 1.0, 0, 1e-7, { FM_F32, FM_SHAPE (3, 1), -5, 5, TRUE }),
   SOFTMAX ("vector", 1.0, 1e-7, 2e-6, { FM_F32, FM_SHAPE (300), -5, 5, TRUE }),
   SOFTMAX ("masked", 1.0, 1e-7, 2e-6, { FM_F32, FM_SHAPE (4, 33), -5, 5, TRUE, fill_masked }),
+  SOFTMAX ("nan", 1.0, 1e-7, 2e-6, { FM_F32, FM_SHAPE (3, 33), -5, 5, FALSE, fill_nan }),
   SOFTMAX ("extremes", 1.0, 1e-7, 2e-5, { FM_F32, FM_SHAPE (5, 33), -80, 80, TRUE }),
   SOFTMAX ("offset", 1.0, 1e-7, 2e-6, { FM_F32, FM_SHAPE (5, 33), -5, 5, TRUE, fill_offset }),
   SOFTMAX ("threads", 1.0, 1e-7, 2e-6, { FM_F32, FM_SHAPE (700, 49), -5, 5, TRUE }),
