@@ -254,6 +254,21 @@ FM_API extern const FmFigure fm_figure_expert_shares;  /* layer by expert; hit c
 FM_API extern const FmFigure fm_figure_expert_load;    /* one layer's experts over training; hit gives the expert */
 FM_API extern const FmFigure fm_figure_expert_classes; /* class by expert in one layer; class * experts + expert */
 
+/* One example in one layer: each patch in the colour and with the number of the expert that took it; beside it how many
+ * each expert got, where there is room. hit and describe count patches row by row. */
+typedef struct
+{
+  gint64        image_rows, image_columns;
+  const gfloat *image; /* or NULL */
+  gint64        grid_rows, grid_columns;
+  gint64        experts;
+  gint64        n_tokens; /* grid_rows * grid_columns */
+  const gint32 *expert;   /* [n_tokens], -1 = dropped */
+  gint64        chosen;   /* expert; the others are faded; -1 = none */
+} FmExpertPatches;
+
+FM_API extern const FmFigure fm_figure_expert_patches;
+
 /** fm_routing_alarm: (transfer full) (nullable): "Expert 6 of layer 3 is dead." and what follows, of the first dead
  * expert; NULL when all live. */
 FM_API char *fm_routing_alarm (const FmRouting *routing);

@@ -118,7 +118,8 @@ pareto_front (const FmPlot *plot)
   for (gsize i = 0; i < plot->n_points; i++)
     if (is_drawn (&plot->points[i]))
       g_ptr_array_add (sorted, (gpointer) &plot->points[i]);
-  qsort (sorted->pdata, sorted->len, sizeof (gpointer), by_cost);
+  if (sorted->len > 0)
+    qsort (sorted->pdata, sorted->len, sizeof (gpointer), by_cost);
   for (guint i = 0; i < sorted->len; i++)
     {
       const FmPlotPoint *point = sorted->pdata[i];
