@@ -117,6 +117,7 @@ struct _FmPanes
   GtkWidget    *bar;     /* AdwViewSwitcherBar, child */
   gint          threshold; /* narrower than this, one column is seen */
   gboolean      narrow;
+  gboolean      slim;      /* a table of several columns does not fit any more */
   gboolean      side_hidden;
   guint         idle;
 };
@@ -126,7 +127,10 @@ static void fm_panes_buildable_init (GtkBuildableIface *iface);
 G_DEFINE_FINAL_TYPE_WITH_CODE (FmPanes, fm_panes, GTK_TYPE_WIDGET,
                                G_IMPLEMENT_INTERFACE (GTK_TYPE_BUILDABLE, fm_panes_buildable_init))
 
-enum { PROP_NARROW = 1, PROP_THRESHOLD, PROP_SHOWN, N_PROPS };
+enum { PROP_NARROW = 1, PROP_SLIM, PROP_THRESHOLD, PROP_SHOWN, N_PROPS };
+
+/* Below this width tables become cards. */
+#define SLIM_WIDTH 620
 static GParamSpec *props[N_PROPS];
 
 gboolean
@@ -141,6 +145,13 @@ fm_panes_get_shown (FmPanes *self)
 {
   g_return_val_if_fail (FM_IS_PANES (self), NULL);
   return adw_view_stack_get_visible_child_name (self->model);
+}
+
+gboolean
+fm_panes_get_slim (FmPanes *self)
+{
+  g_return_val_if_fail (FM_IS_PANES (self), FALSE);
+  return self->slim;
 }
 
 void
@@ -213,6 +224,7 @@ narrow_changed (gpointer user_data)
   self->idle = 0;
   adw_view_switcher_bar_set_reveal (ADW_VIEW_SWITCHER_BAR (self->bar), self->narrow && self->panes->len > 1);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_NARROW]);
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_SLIM]);
   gtk_widget_queue_resize (GTK_WIDGET (self));
   return G_SOURCE_REMOVE;
 }
@@ -228,9 +240,10 @@ fm_panes_size_allocate (GtkWidget *widget,
   int bar_height = 0, left = width, n_free = 0, x = 0;
   gboolean rtl = gtk_widget_get_direction (widget) == GTK_TEXT_DIR_RTL;
 
-  if (narrow != self->narrow)
+  if (narrow != self->narrow || (width < SLIM_WIDTH) != self->slim)
     {
       self->narrow = narrow;
+      self->slim = width < SLIM_WIDTH;
       if (self->idle == 0)
         self->idle = g_idle_add (narrow_changed, self);
     }
@@ -336,6 +349,9 @@ fm_panes_get_property (GObject    *object,
     case PROP_NARROW:
       g_value_set_boolean (value, self->narrow);
       break;
+    case PROP_SLIM:
+      g_value_set_boolean (value, self->slim);
+      break;
     case PROP_THRESHOLD:
       g_value_set_int (value, self->threshold);
       break;
@@ -397,6 +413,7 @@ fm_panes_class_init (FmPanesClass *klass)
   widget_class->measure = fm_panes_measure;
   widget_class->size_allocate = fm_panes_size_allocate;
   props[PROP_NARROW] = g_param_spec_boolean ("narrow", NULL, NULL, FALSE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  props[PROP_SLIM] = g_param_spec_boolean ("slim", NULL, NULL, FALSE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
   props[PROP_THRESHOLD] = g_param_spec_int ("threshold", NULL, NULL, 0, 4000, 600,
                                             G_PARAM_READWRITE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS);
   props[PROP_SHOWN] = g_param_spec_string ("shown", NULL, NULL, NULL, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS);

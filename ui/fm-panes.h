@@ -16,6 +16,7 @@ G_DECLARE_FINAL_TYPE (FmPane, fm_pane, FM, PANE, AdwBin)
 G_DECLARE_FINAL_TYPE (FmPanes, fm_panes, FM, PANES, GtkWidget)
 
 gboolean    fm_panes_get_narrow  (FmPanes *self);
+gboolean    fm_panes_get_slim    (FmPanes *self);
 void        fm_panes_show        (FmPanes *self, const char *name);
 const char *fm_panes_get_shown   (FmPanes *self); /* the one seen while narrow */
 /** fm_panes_toggle_side: hides or shows the first column (F9); nothing while narrow. */

@@ -5,6 +5,7 @@
 
 #include "fm-library-page.h"
 #include "fm-panes.h"
+#include "fm-results-page.h"
 #include "fm-window.h"
 
 struct _FmWindow
@@ -30,6 +31,7 @@ static const struct
   GType     (*type) (void);
 } pages[] = {
   { "library", N_("Library"), "fm-library-symbolic", fm_library_page_get_type },
+  { "results", N_("Results"), "fm-results-symbolic", fm_results_page_get_type },
 };
 
 /* --- State between sessions ---------------------------------------------------------------------------------------*/

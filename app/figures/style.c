@@ -23,7 +23,7 @@ fm_style_colour (const FmFigureStyle *style, FmColourName name)
   };
   static const FmColour dark[] = {
     [FM_COLOUR_PAGE] = RGB (0x242424),   [FM_COLOUR_INK] = RGB (0xf0f0f0),    [FM_COLOUR_DIM] = RGB (0xa3a3a6),
-    [FM_COLOUR_GRID] = RGB (0x3a3a3c),   [FM_COLOUR_BAND] = RGB (0x363638),   [FM_COLOUR_CURSOR] = RGB (0xffa348),
+    [FM_COLOUR_GRID] = RGB (0x3a3a3c),   [FM_COLOUR_BAND] = RGB (0x48484c),   [FM_COLOUR_CURSOR] = RGB (0xffa348),
     [FM_COLOUR_ACCENT] = RGB (0x78aeed), [FM_COLOUR_FINISHED] = RGB (0x77777b),
   };
 
