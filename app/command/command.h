@@ -67,6 +67,9 @@ int fm_command_usage (const char *format, ...) G_GNUC_PRINTF (1, 2);
 /** fm_command_print_json: an array or object on stdout, pretty; FALSE when stdout could not be written. */
 int fm_command_print_json (JsonNode *node);
 
+/** fm_command_print_results: the table (or JSON) of one batch, 0 for all, on stdout; in run.c. */
+int fm_command_print_results (FmStore *store, gint64 batch, gboolean json);
+
 /** fm_command_open_store: of `--store` or the default. */
 FmStore *fm_command_open_store (const FmArgs *args, FmStoreMode mode, GError **error);
 

@@ -13,6 +13,14 @@
 
 /* In the order the help shows them. */
 static const FmCommand * const commands[] = {
+  &fm_command_run,
+  &fm_command_resume,
+  &fm_command_results,
+  &fm_command_report,
+  &fm_command_map,
+  &fm_command_routing,
+  &fm_command_list,
+  &fm_command_inspect,
   &fm_command_check,
   &fm_command_data,
   &fm_command_store,

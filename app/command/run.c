@@ -1,0 +1,356 @@
+/* run.c: `formarium run FILE.batch` and `formarium resume [BATCH]`: the plan, the progress, the table. */
+#include "config.h"
+
+#include "app/batch/plan.h"
+#include "app/command/command.h"
+#include "app/results/format.h"
+#include "app/results/results.h"
+#include "app/run/estimate.h"
+#include "app/run/run.h"
+
+#include <glib-unix.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* --- Progress on standard error ------------------------------------------------------------------------------------*/
+
+typedef struct
+{
+  GMainLoop *loop;
+  FmRunner  *runner;
+  gboolean   terminal;
+  gboolean   interrupted;
+  gboolean   bar_shown;
+  guint      started; /* stages, for plain lines */
+} Progress;
+
+static void
+clear_bar (Progress *p)
+{
+  if (p->bar_shown)
+    g_printerr ("\r\033[K");
+  p->bar_shown = FALSE;
+}
+
+static void
+show_bar (Progress *p, const FmRunStatus *s)
+{
+  enum { WIDTH = 24 };
+  guint filled = (guint) (s->fraction * WIDTH);
+  g_autoptr (GString) bar = g_string_new (NULL), doing = g_string_new (NULL);
+  g_autofree char *left = isnan (s->seconds_left) ? NULL : fm_format_duration (s->seconds_left);
+  g_autofree char *line = NULL, *cut = NULL;
+  struct winsize size = { 0 };
+
+  for (guint i = 0; i < WIDTH; i++)
+    g_string_append (bar, i < filled ? "█" : "░");
+  for (guint i = 0; i < s->workers->len && i < 2; i++)
+    {
+      const FmRunWorker *w = g_ptr_array_index (s->workers, i);
+
+      g_string_append_printf (doing, "%s%s %" G_GINT64_FORMAT "/%" G_GINT64_FORMAT, i ? ", " : "", w->variant, w->step,
+                              w->steps);
+    }
+  if (s->workers->len > 2)
+    g_string_append_printf (doing, " and %u more", s->workers->len - 2);
+  line = g_strdup_printf ("%s %3.0f %%  %s  %s %" G_GINT64_FORMAT "/%" G_GINT64_FORMAT "  %s", bar->str,
+                          s->fraction * 100, left ? left : "", fm_run_phase_to_string (s->phase), s->n_done, s->n_stages,
+                          doing->str);
+  if (ioctl (STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+    size.ws_col = 80;
+  cut = g_utf8_substring (line, 0, MIN (g_utf8_strlen (line, -1), size.ws_col - 1));
+  g_printerr ("\r\033[K%s", cut);
+  p->bar_shown = TRUE;
+}
+
+static void
+on_event (const FmRunStatus *s, const FmRunEvent *event, gpointer data)
+{
+  Progress *p = data;
+
+  switch (event->kind)
+    {
+    case FM_RUN_EVENT_STATUS:
+      if (p->terminal)
+        show_bar (p, s);
+      break;
+    case FM_RUN_EVENT_STAGE_ENDED:
+      clear_bar (p);
+      g_printerr ("%" G_GINT64_FORMAT "/%" G_GINT64_FORMAT "  %s seed %" G_GINT64_FORMAT ": %s %s%s%s\n", s->n_done + 1,
+                  s->n_stages, event->variant, event->seed, event->stage_kind, event->state,
+                  event->reason ? ": " : "", event->reason ? event->reason : "");
+      break;
+    case FM_RUN_EVENT_LOG:
+      clear_bar (p);
+      g_printerr ("%s%s%s\n", event->variant ? event->variant : "", event->variant ? ": " : "", event->text);
+      break;
+    case FM_RUN_EVENT_ENDED:
+      clear_bar (p);
+      g_main_loop_quit (p->loop);
+      break;
+    case FM_RUN_EVENT_STAGE_STARTED:
+    case FM_RUN_EVENT_POINT:
+      break;
+    }
+}
+
+static gboolean
+on_interrupt (gpointer data)
+{
+  Progress *p = data;
+
+  p->interrupted = TRUE;
+  clear_bar (p);
+  g_printerr ("Stopping; what is finished is kept\n");
+  fm_runner_cancel (p->runner);
+  return G_SOURCE_CONTINUE;
+}
+
+/* --- The plan and the table ----------------------------------------------------------------------------------------*/
+
+static void
+print_plan (FmBatchPlan *plan, const FmPlanEstimate *e)
+{
+  g_autofree char *time = fm_format_duration (e->seconds_left);
+  g_autofree char *peak = fm_format_megabytes ((gint64) e->peak_bytes);
+  g_autofree char *available = fm_format_megabytes ((gint64) e->available_bytes);
+  g_autofree char *left = e->n_left < e->n_stages
+                              ? g_strdup_printf (", %" G_GINT64_FORMAT " of them to do", e->n_left) : g_strdup ("");
+
+  g_printerr ("%s: %" G_GINT64_FORMAT " variants, %u runs, %" G_GINT64_FORMAT " stages%s\n", plan->title,
+              plan->n_variants, plan->runs->len, e->n_stages, left);
+  if (e->n_left > 0)
+    g_printerr ("About %s; the largest worker needs %s MB of %s MB (%s)\n", time, peak, available, e->largest);
+}
+
+/* `--dry-run` on standard output: the plan is the data then. */
+static int
+print_dry_run (FmBatchPlan *plan, const FmPlanEstimate *e, gboolean json)
+{
+  g_autoptr (JsonArray) array = json_array_new ();
+
+  for (guint i = 0; i < plan->runs->len; i++)
+    {
+      FmBatchRun *run = g_ptr_array_index (plan->runs, i);
+      JsonObject *row = json_object_new ();
+
+      if (!json)
+        g_print ("%-44s seed %" G_GINT64_FORMAT "  %" G_GINT64_FORMAT " steps of %" G_GINT64_FORMAT " on %s, %s\n",
+                 run->variant, run->seed, run->steps, run->batch, fm_task_get_class (run->task)->id, run->device);
+      json_object_set_string_member (row, "variant", run->variant);
+      json_object_set_string_member (row, "mixer", run->mixer);
+      json_object_set_string_member (row, "feedforward", run->feedforward);
+      json_object_set_string_member (row, "task", fm_task_get_class (run->task)->id);
+      json_object_set_string_member (row, "device", run->device);
+      json_object_set_int_member (row, "seed", run->seed);
+      json_object_set_int_member (row, "steps", run->steps);
+      json_object_set_int_member (row, "batch", run->batch);
+      json_object_set_string_member (row, "train_stage", run->train->id);
+      json_object_set_string_member (row, "measure_stage", run->measure->id);
+      json_array_add_object_element (array, row);
+    }
+  if (json)
+    {
+      g_autoptr (JsonNode) node = json_node_init_array (json_node_alloc (), array);
+
+      return fm_command_print_json (node);
+    }
+  print_plan (plan, e);
+  return FM_EXIT_OK;
+}
+
+int
+fm_command_print_results (FmStore *store, gint64 batch, gboolean json)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) rows = NULL;
+  g_autoptr (FmResultsTable) table = NULL;
+  g_autofree char *text = NULL;
+
+  if (json)
+    {
+      rows = fm_store_load_results (store, batch, &error);
+      text = rows ? fm_results_rows_to_json (rows) : NULL;
+    }
+  else
+    {
+      struct winsize size = { 0 };
+      gboolean terminal = isatty (STDOUT_FILENO) && ioctl (STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+
+      table = fm_results_table_load (store, batch, &error);
+      text = table ? fm_results_table_to_text (table, terminal ? size.ws_col : 0) : NULL;
+    }
+  if (text == NULL)
+    return fm_command_error (g_steal_pointer (&error));
+  if (fputs (text, stdout) < 0 || (json && !g_str_has_suffix (text, "\n") && putchar ('\n') < 0) || fflush (stdout) != 0)
+    return fm_command_usage ("Standard output cannot be written");
+  return FM_EXIT_OK;
+}
+
+/* --- Running -------------------------------------------------------------------------------------------------------*/
+
+/* Counts of runs decide the exit status: 3 when some failed, 1 when all did. */
+static int
+exit_status (FmStore *store, gint64 batch)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FmBatchRecord) record = fm_store_load_batch (store, batch, &error);
+
+  if (record == NULL)
+    return fm_command_error (g_steal_pointer (&error));
+  if (record->n_runs_failed == 0)
+    return FM_EXIT_OK;
+  return record->n_runs_failed < record->n_runs ? FM_EXIT_SOME_FAILED : FM_EXIT_FAILED;
+}
+
+static int
+run_batch (FmStore *store, gint64 batch, const char *command, gboolean json)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  FmRunnerOptions options = { .batch = batch, .command = command };
+  Progress p = { .loop = loop, .terminal = isatty (STDERR_FILENO) };
+  guint sources[2];
+  int status;
+
+  p.runner = fm_runner_new (store, &options, &error);
+  if (p.runner == NULL)
+    return fm_command_error (g_steal_pointer (&error));
+  fm_runner_set_event_func (p.runner, on_event, &p);
+  sources[0] = g_unix_signal_add (SIGINT, on_interrupt, &p);
+  sources[1] = g_unix_signal_add (SIGTERM, on_interrupt, &p);
+  fm_runner_start (p.runner);
+  g_main_loop_run (loop);
+  g_source_remove (sources[0]);
+  g_source_remove (sources[1]);
+  if (fm_runner_get_error (p.runner))
+    error = g_error_copy (fm_runner_get_error (p.runner));
+  status = fm_runner_get_status (p.runner)->phase == FM_RUN_CANCELLED ? FM_EXIT_INTERRUPTED : FM_EXIT_OK;
+  g_clear_pointer (&p.runner, fm_runner_free);
+  if (error)
+    {
+      fm_command_error (g_steal_pointer (&error));
+      return FM_EXIT_FAILED;
+    }
+  if (status == FM_EXIT_INTERRUPTED)
+    {
+      g_printerr ("Stopped. `formarium resume %" G_GINT64_FORMAT "` finishes what is left\n", batch);
+      return status;
+    }
+
+  status = fm_command_print_results (store, batch, json);
+  if (status != FM_EXIT_OK)
+    return status;
+  g_printerr ("\nStored in %s as batch %" G_GINT64_FORMAT ".\n"
+              "A report: formarium report %" G_GINT64_FORMAT " -o report.html     The window: formarium-gtk\n",
+              fm_store_get_path (store), batch, batch);
+  return exit_status (store, batch);
+}
+
+static int
+run (const FmArgs *args)
+{
+  const char *path = fm_args_word (args, 0);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FmBatchFile) file = fm_batch_file_load (path, &error);
+  g_autoptr (FmBatchPlan) plan = NULL;
+  g_autoptr (FmPlanEstimate) estimate = NULL;
+  g_autoptr (FmStore) store = NULL;
+  g_autofree char *command = g_strdup_printf ("formarium run %s", path);
+  gboolean dry = fm_args_has (args, "--dry-run"), json = fm_args_has (args, "--json");
+  gint64 batch;
+
+  if (file == NULL
+      || (fm_args_has (args, "--device") && !fm_batch_file_set (file, "device", fm_args_get (args, "--device"), &error)))
+    return fm_command_error (g_steal_pointer (&error));
+  plan = fm_batch_plan_new (file, &error);
+  if (plan == NULL)
+    return fm_command_error (g_steal_pointer (&error));
+
+  /* Read first: a plan that is refused leaves nothing behind, not even an empty store. */
+  store = fm_command_open_store (args, FM_STORE_READ, &error);
+  if (store == NULL && !g_error_matches (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT))
+    return fm_command_error (g_steal_pointer (&error));
+  g_clear_error (&error);
+  estimate = fm_plan_estimate_new (plan, store, &error);
+  if (estimate == NULL)
+    return fm_command_error (g_steal_pointer (&error));
+  g_clear_pointer (&store, fm_store_close);
+  if (dry)
+    return print_dry_run (plan, estimate, json);
+  print_plan (plan, estimate);
+  if (estimate->seconds_left > FM_ESTIMATE_MOST_S && !fm_args_has (args, "--yes"))
+    {
+      g_autofree char *time = fm_format_duration (estimate->seconds_left);
+
+      return fm_command_usage ("This plan takes about %s, more than 24 hours; say --yes to run it", time);
+    }
+
+  store = fm_command_open_store (args, FM_STORE_WRITE, &error);
+  if (store == NULL || !fm_batch_plan_save (plan, store, &batch, &error))
+    return fm_command_error (g_steal_pointer (&error));
+  return run_batch (store, batch, command, json);
+}
+
+static const FmFlag run_flags[] = {
+  { "--device", 0, FM_FLAG_TEXT, "DEVICE", "cpu, vulkan or vulkan:N in place of the file's" },
+  { "--dry-run", 0, FM_FLAG_BOOL, NULL, "Show the plan and its estimate, run nothing" },
+  { "--yes", 0, FM_FLAG_BOOL, NULL, "Run it even if it takes more than 24 hours" },
+  { "--json", 0, FM_FLAG_BOOL, NULL, "Results as JSON: an array with one object a run" },
+  { "--store", 0, FM_FLAG_TEXT, "FILE", "Database in place of the default one" },
+  FM_FLAG_END
+};
+
+const FmCommand fm_command_run = {
+  .name = "run",
+  .summary = "Run a batch file: train, measure, store and compare",
+  .example = "formarium run examples/first.batch",
+  .usage = "FILE.batch",
+  .help = "Finished stages are never run again. Ctrl-C stops; `formarium resume` goes on.",
+  .flags = run_flags,
+  .min_words = 1,
+  .max_words = 1,
+  .run = run,
+};
+
+static int
+resume (const FmArgs *args)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FmStore) store = NULL;
+  g_autofree char *command = NULL;
+  gint64 batch = 0;
+
+  /* Read first: to resume must not make a store where there was none. */
+  store = fm_command_open_store (args, FM_STORE_READ, &error);
+  if (store)
+    batch = fm_store_find_batch (store, fm_args_word (args, 0), &error);
+  if (batch <= 0)
+    return fm_command_error (g_steal_pointer (&error));
+  g_clear_pointer (&store, fm_store_close);
+  store = fm_command_open_store (args, FM_STORE_WRITE, &error);
+  if (store == NULL)
+    return fm_command_error (g_steal_pointer (&error));
+  command = g_strdup_printf ("formarium resume %" G_GINT64_FORMAT, batch);
+  return run_batch (store, batch, command, fm_args_has (args, "--json"));
+}
+
+static const FmFlag resume_flags[] = {
+  { "--json", 0, FM_FLAG_BOOL, NULL, "Results as JSON: an array with one object a run" },
+  { "--store", 0, FM_FLAG_TEXT, "FILE", "Database in place of the default one" },
+  FM_FLAG_END
+};
+
+const FmCommand fm_command_resume = {
+  .name = "resume",
+  .summary = "Finish what is left of a batch",
+  .example = "formarium resume\nformarium resume first.batch",
+  .usage = "[BATCH]",
+  .help = "BATCH is a number, a title or a file name; without it the newest batch is meant.",
+  .flags = resume_flags,
+  .max_words = 1,
+  .run = resume,
+};
