@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "app/batch/batch-private.h"
+#include "app/json.h"
 
 #include <json-glib/json-glib.h>
 
@@ -127,6 +128,7 @@ fm_recipe_stage (const FmRecipeParts *parts, const char *kind, const FmBatchStag
   json_builder_end_object (b);
   root = json_builder_get_root (b);
   stage->recipe = json_to_string (root, FALSE);
+  fm_json_repair_numbers (stage->recipe);
   stage->id = fm_short_hash (stage->recipe);
   return stage;
 }

@@ -4,6 +4,7 @@
 
 #include "app/command/command.h"
 
+#include "app/json.h"
 #include "data/task.h"
 
 #include <locale.h>
@@ -106,6 +107,7 @@ fm_command_print_json (JsonNode *node)
 {
   g_autofree char *text = json_to_string (node, TRUE);
 
+  fm_json_repair_numbers (text);
   if (puts (text) < 0 || fflush (stdout) != 0)
     return fm_command_usage ("Standard output cannot be written");
   return FM_EXIT_OK;

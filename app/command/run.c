@@ -79,7 +79,7 @@ on_event (const FmRunStatus *s, const FmRunEvent *event, gpointer data)
       break;
     case FM_RUN_EVENT_STAGE_ENDED:
       clear_bar (p);
-      g_printerr ("%" G_GINT64_FORMAT "/%" G_GINT64_FORMAT "  %s seed %" G_GINT64_FORMAT ": %s %s%s%s\n", s->n_done + 1,
+      g_printerr ("%" G_GINT64_FORMAT "/%" G_GINT64_FORMAT "  %s seed %" G_GINT64_FORMAT ": %s %s%s%s\n", s->n_done,
                   s->n_stages, event->variant, event->seed, event->stage_kind, event->state,
                   event->reason ? ": " : "", event->reason ? event->reason : "");
       break;

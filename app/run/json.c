@@ -1,6 +1,7 @@
 /* json.c: JSON lines and the rows of a stage as JSON. */
 #include "config.h"
 
+#include "app/json.h"
 #include "app/run/run-private.h"
 
 #include <math.h>
@@ -109,6 +110,7 @@ fm_json_line (JsonObject *object)
   g_autoptr (JsonNode) node = json_node_init_object (json_node_alloc (), object);
   g_autofree char *text = json_to_string (node, FALSE);
 
+  fm_json_repair_numbers (text);
   return g_strconcat (text, "\n", NULL);
 }
 

@@ -556,6 +556,7 @@ fm_runner_worker_exited (FmRunnerWorker *worker, const char *how)
   g_ptr_array_find (runner->workers, worker, &index);
   g_ptr_array_remove_index (runner->workers, index);
   runner->dirty = TRUE;
+  update_status (runner);
   if (has_ended (stage))
     tell_stage (runner, FM_RUN_EVENT_STAGE_ENDED, stage, reason);
   fm_runner_worker_free (worker);

@@ -343,7 +343,7 @@ fm_worker_main (gboolean explore)
     return 1;
   listen ();
   status = explore ? fm_explore_serve () : serve_stage ();
-  /* The listening thread still holds stdin: leave without waiting for it. */
-  fflush (NULL);
+  /* Leave without waiting for the listening thread: it holds stdin, which exit() and fflush (NULL) would lock. */
+  fflush (mouth);
   _exit (status);
 }
