@@ -31,10 +31,14 @@ fm_json_int (JsonObject *object, const char *name, gint64 fallback)
   return node && json_node_get_value_type (node) != G_TYPE_STRING ? json_node_get_int (node) : fallback;
 }
 
+/* Recipes hold real numbers as text, which every writer leaves alone. */
 gdouble
 fm_json_double (JsonObject *object, const char *name, gdouble fallback)
 {
   JsonNode *node = object ? json_object_get_member (object, name) : NULL;
+  const char *text;
+  char *end;
+  gdouble value;
 
   if (node == NULL)
     return fallback;
@@ -42,16 +46,11 @@ fm_json_double (JsonObject *object, const char *name, gdouble fallback)
     return NAN;
   if (!JSON_NODE_HOLDS_VALUE (node))
     return fallback;
-  /* Recipes hold real numbers as text. */
-  if (json_node_get_value_type (node) == G_TYPE_STRING)
-    {
-      const char *text = json_node_get_string (node);
-      char *end;
-      gdouble value = g_ascii_strtod (text, &end);
-
-      return end != text && *end == '\0' ? value : fallback;
-    }
-  return json_node_get_double (node);
+  if (json_node_get_value_type (node) != G_TYPE_STRING)
+    return json_node_get_double (node);
+  text = json_node_get_string (node);
+  value = g_ascii_strtod (text, &end);
+  return end != text && *end == '\0' ? value : fallback;
 }
 
 gboolean
