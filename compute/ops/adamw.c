@@ -79,8 +79,8 @@ vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
     float   fresh1, fresh2, eps, decay, clip, factor, log_beta1, log_beta2;
   } push = {
     (guint32) fm_shape_count (&node->in[0]->shape), (guint32) node->in[3]->offset, (guint32) node->in[4]->offset,
-    (guint32) node->in[5]->offset, (guint32) node->in[6]->offset, 1.0 - f[0], 1.0 - f[1], f[2], f[3], f[4], f[5], log (f[0]),
-    log (f[1])
+    (guint32) node->in[5]->offset, (guint32) node->in[6]->offset, 1.0 - f[0], 1.0 - f[1], f[2], f[3], f[4], f[5],
+    log (f[0]), log (f[1])
   };
   FmVulkanDispatch dispatch = { .shader = "adamw", .n_bind = 7, .push = &push, .push_bytes = sizeof push,
                                 .groups = (push.count + 127) / 128 };

@@ -18,8 +18,8 @@ infer (FmNode *node)
       g_autofree char *logits = fm_shape_to_string (&node->in[0]->shape);
       g_autofree char *target = fm_shape_to_string (&node->in[1]->shape);
 
-      fm_graph_fail (node->graph, "cross-entropy", "needs f32 logits [..,C] and i32 targets [..], not %s and %s", logits,
-                     target);
+      fm_graph_fail (node->graph, "cross-entropy", "needs f32 logits [..,C] and i32 targets [..], not %s and %s",
+                     logits, target);
       return FALSE;
     }
   for (guint k = 0; k < 3; k++)

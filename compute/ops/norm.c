@@ -2,7 +2,7 @@
  *
  * Nodes: layer-norm: in x, gain, bias; out y, the reciprocal deviation of each row, its mean; attr.f[0] = eps.
  * rms-norm: the same without mean and bias. The backward ops: in x, gain, dy, deviation (and mean); out dx, dgain (and
- * dbias), zeros where there is no gain (bias). attr.i[0]: whether the mean is taken off; i[1]: whether there is a bias. */
+ * dbias), zeros where there is no gain (bias). attr.i[0]: is the mean taken off; i[1]: is there a bias. */
 #include "compute/ops/math.h"
 #include "compute/ops/reduce.h"
 #include "compute/ops/rows.h"
@@ -25,7 +25,8 @@ infer (FmNode *node)
       {
         g_autofree char *got = fm_shape_to_string (&node->in[k]->shape), *want = fm_shape_to_string (&width);
 
-        fm_graph_fail (node->graph, node->op->name, "needs a %s of shape %s, not %s", k == 1 ? "gain" : "bias", want, got);
+        fm_graph_fail (node->graph, node->op->name, "needs a %s of shape %s, not %s", k == 1 ? "gain" : "bias", want,
+                       got);
         return FALSE;
       }
   node->out[0]->type = FM_F32;
@@ -365,8 +366,8 @@ gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
     }
 }
 
-/* Second derivatives are rare, so they need no kernel: the backward op's equation is built of small ops on copies of its
- * operands that no gradient passes, and differentiated. */
+/* Second derivatives are rare, so they need no kernel: the backward op's equation is built of small ops on copies of
+ * its operands that no gradient passes, and differentiated. */
 static void
 backward_gradient (FmGraph *g, FmNode *node, FmTensor * const *dd, FmTensor **dx)
 {

@@ -65,7 +65,8 @@ infer (FmNode *node)
 /* --- CPU ----------------------------------------------------------------------------------------------------------*/
 
 /* @rows rows of @n, @stride apart, each to one number. */
-FM_KERNEL (void, reduce_rows, (Kind kind, gint64 rows, gint64 n, gint64 stride, const float *x, float scale, float *out),
+FM_KERNEL (void, reduce_rows, (Kind kind, gint64 rows, gint64 n, gint64 stride, const float *x, float scale,
+                               float *out),
            (kind, rows, n, stride, x, scale, out))
 {
   for (gint64 r = 0; r < rows; r++, x += stride)
@@ -105,7 +106,7 @@ FM_KERNEL (void, reduce_rows, (Kind kind, gint64 rows, gint64 n, gint64 stride, 
       }
 }
 
-/* @n rows of @width, @stride apart, combined down to one row of @width; four rows a pass, to save on the accumulator. */
+/* @n rows of @width, @stride apart, combined down to one row of @width; four rows a pass spare the accumulator. */
 FM_KERNEL (void, reduce_columns, (Kind kind, gint64 n, gint64 width, gint64 stride, const float *x, float scale,
                                   float *out),
            (kind, n, width, stride, x, scale, out))
@@ -271,8 +272,8 @@ vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 }
 
 gboolean
-fm_reduce_dispatch (FmVulkanRecorder *recorder, FmTensor *in, guint64 offset, FmTensor *out, guint64 axis, guint64 inner,
-                    GError **error)
+fm_reduce_dispatch (FmVulkanRecorder *recorder, FmTensor *in, guint64 offset, FmTensor *out, guint64 axis,
+                    guint64 inner, GError **error)
 {
   return dispatch_pass (recorder, in, offset, out, 1, axis, inner, axis, SUM, 1.0f, error);
 }

@@ -201,12 +201,12 @@ forward_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 static FmTensor *
 second_derivative (FmGraph *g, Kind kind, FmTensor *s)
 {
-  FmTensor *one, *sigmoid;
+  FmTensor *one = fm_constant (g, FM_F32, FM_SHAPE (1), 1), *sigmoid;
 
   switch (kind)
     {
-    case LOG:     return fm_neg (g, fm_square (g, fm_div (g, fm_constant (g, FM_F32, FM_SHAPE (1), 1), s)));
-    case SQRT:    return fm_mul_scalar (g, fm_square (g, fm_div (g, fm_constant (g, FM_F32, FM_SHAPE (1), 1), s)), -0.5);
+    case LOG:     return fm_neg (g, fm_square (g, fm_div (g, one, s)));
+    case SQRT:    return fm_mul_scalar (g, fm_square (g, fm_div (g, one, s)), -0.5);
     case RSQRT:   return fm_mul_scalar (g, fm_square (g, s), -1.5);
     case SQUARE:  return fm_constant (g, FM_F32, FM_SHAPE (1), 2);
     case TANH:    return fm_mul_scalar (g, s, -2);

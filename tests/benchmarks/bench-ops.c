@@ -240,8 +240,8 @@ bench (const Case *c, FmDevice *device, FmDevice *one, FmVariables *variables, g
   baseline = make_program (g, one, variables, c->rows, c->n);
   if (!same (p, baseline, g, level))
     {
-      g_print ("%-24s [%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT "] DIFFERS from the baseline: no time\n", c->name, c->rows,
-               c->n);
+      g_print ("%-24s [%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT "] DIFFERS from the baseline: no time\n", c->name,
+               c->rows, c->n);
       return;
     }
 
@@ -264,9 +264,9 @@ bench (const Case *c, FmDevice *device, FmDevice *one, FmVariables *variables, g
       fm_node_cost (node, &cost);
       if (!g_str_has_prefix (node->op->name, c->name) && !g_str_equal (node->op->name, "sum") && k != 1)
         continue;
-      g_print ("%-24s [%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT "]\t%9.1f us best %9.1f us median %7.1f GB/s %5.0f%% of the "
-               "roof\n", node->op->name, c->rows, c->n, t[0] * 1e6, t[ROUNDS / 2] * 1e6, cost.bytes / t[0] * 1e-9,
-               100 * cost.bytes / t[0] * 1e-9 / roof);
+      g_print ("%-24s [%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT "]\t%9.1f us best %9.1f us median %7.1f GB/s %5.0f%% "
+               "of the roof\n", node->op->name, c->rows, c->n, t[0] * 1e6, t[ROUNDS / 2] * 1e6,
+               cost.bytes / t[0] * 1e-9, 100 * cost.bytes / t[0] * 1e-9 / roof);
     }
 }
 

@@ -223,8 +223,8 @@ write_array (FmProgram *p, const char *name, const FmOpArray *a, FmType type, gb
   g_assert_no_error (error);
 }
 
-/* Fills the first megabytes of the device's arena with NaN, so that an element which a kernel forgets to write, or reads
- * before anybody wrote it, cannot pass as the zero of fresh memory. */
+/* Fills the first megabytes of the device's arena with NaN, so that an element which a kernel forgets to write, or
+ * reads before anybody wrote it, cannot pass as the zero of fresh memory. */
 static void
 soil_arena (FmDevice *device)
 {
@@ -311,8 +311,8 @@ check_values (const Run *run, FmGraph *g, const GArray *words, const char *where
       value = y->type == FM_F32 ? (gdouble) f : (gdouble) word;
       if (!close_enough (value, run->y.v[i], run->c->atol, run->c->rtol))
         {
-          g_test_message ("%s, %s: element %" G_GINT64_FORMAT " is %.9g, the reference %.9g, off by %.3g; allowed %g + %g "
-                          "relative (%s)", run->c->name, where, i, value, run->y.v[i], value - run->y.v[i],
+          g_test_message ("%s, %s: element %" G_GINT64_FORMAT " is %.9g, the reference %.9g, off by %.3g; allowed "
+                          "%g + %g relative (%s)", run->c->name, where, i, value, run->y.v[i], value - run->y.v[i],
                           run->c->atol, run->c->rtol, run->c->why);
           g_test_fail ();
           return;

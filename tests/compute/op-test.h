@@ -48,8 +48,8 @@ typedef struct
   FmTensor *(*build)     (FmGraph *g, FmTensor **x, const gint64 *n, const gdouble *f);
   void      (*reference) (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble *f);
 
-  /* |value - reference| <= atol + rtol |reference|. From the type and the longest sum behind an element: one rounding is
-   * 6e-8 relative, a sum of K terms of size s adds about sqrt (K) 6e-8 s, K 6e-8 s at the worst. */
+  /* |value - reference| <= atol + rtol |reference|. From the type and the longest sum behind an element: one rounding
+   * is 6e-8 relative, a sum of K terms of size s adds about sqrt (K) 6e-8 s, K 6e-8 s at the worst. */
   gdouble     atol, rtol;
   const char *why;                   /* where the two come from */
 

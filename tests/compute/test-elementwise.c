@@ -86,7 +86,8 @@ reference_binary (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdoub
 #define POS(...) { FM_F32, FM_SHAPE (__VA_ARGS__), 0.5, 2, TRUE }
 #define I32(...) { FM_I32, FM_SHAPE (__VA_ARGS__), -3, 3 }
 #define BINARY(id, kind, ...) \
-  { .name = id, .quick = TRUE, .in = { __VA_ARGS__ }, .n = { kind }, .build = build_binary, .reference = reference_binary, \
+  { .name = id, .quick = TRUE, .in = { __VA_ARGS__ }, .n = { kind }, \
+    .build = build_binary, .reference = reference_binary, \
     .atol = 1e-7, .rtol = 2e-7, .grad_atol = 2e-5, .grad_rtol = 2e-6, .why = WHY_ONE }
 
 static const FmOpCase binary_cases[] = {
@@ -262,7 +263,8 @@ reference_slope (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdoubl
 
 #define SLOPE(id, kind, low_, high_) \
   { .name = "slope/" id, .in = { { FM_F32, FM_SHAPE (3, 7), low_, high_, TRUE, fill_no_kink } }, .n = { kind }, \
-    .build = build_slope, .reference = reference_slope, .atol = 1e-6, .rtol = 1e-6, .no_views = TRUE, .no_vulkan = TRUE, \
+    .build = build_slope, .reference = reference_slope, .atol = 1e-6, .rtol = 1e-6, \
+    .no_views = TRUE, .no_vulkan = TRUE, \
     .why = "a chain of some ten roundings; no Vulkan: the ops below it have their own cases there" }
 
 static const FmOpCase slope_cases[] = {

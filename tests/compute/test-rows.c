@@ -280,7 +280,8 @@ static const FmOpCase norm_cases[] = {
   NORM ("rms/plain", RMS, X (5, 130)),
   NORM ("rms/one", RMS | GAIN, X (4, 1), X (1)),
   /* The mean is rounded to 6e-5 at this offset, so a deviation of 1 has that error, whatever the formula. */
-  { .name = "layer/offset", .quick = TRUE, .in = { { FM_F32, FM_SHAPE (5, 33), -2, 2, TRUE, fill_offset }, X (33), X (33) },
+  { .name = "layer/offset", .quick = TRUE,
+    .in = { { FM_F32, FM_SHAPE (5, 33), -2, 2, TRUE, fill_offset }, X (33), X (33) },
     .n = { GAIN | BIAS }, .f = { 1e-5 }, .build = build_norm, .reference = reference_norm, .atol = 3e-4, .rtol = 1e-5,
     .grad_atol = 1e-3, .grad_rtol = 1e-4, .grad_step = 1e-7,
     .why = "the mean of values near 1000 is rounded to 6e-5, times a gain of 2" },
@@ -319,9 +320,11 @@ reference_loss (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble
 
 #define LOSS(id, a, classes, low, high, fill, ...) \
   { .name = id, .quick = TRUE, \
-    .in = { { FM_F32, FM_SHAPE (__VA_ARGS__, classes), low, high, TRUE, fill }, { FM_I32, FM_SHAPE (__VA_ARGS__), -1, classes } }, \
+    .in = { { FM_F32, FM_SHAPE (__VA_ARGS__, classes), low, high, TRUE, fill }, \
+            { FM_I32, FM_SHAPE (__VA_ARGS__), -1, classes } }, \
     .build = build_loss, .reference = reference_loss, .atol = a, .rtol = 3e-7, .grad_atol = 1e-6, .grad_rtol = 2e-6, \
-    .grad_step = 1e-7, .grad_samples = 30, .why = "differences of logits of that size, then a logarithm; targets -1 and C are among them" }
+    .grad_step = 1e-7, .grad_samples = 30, \
+    .why = "differences of logits of that size, then a logarithm; targets -1 and C are among them" }
 
 static const FmOpCase loss_cases[] = {
   LOSS ("ten", 1e-6, 10, -3, 3, NULL, 37),

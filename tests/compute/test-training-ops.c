@@ -1,4 +1,4 @@
-/* test-training-ops.c: what a training step needs besides the model: gradient norms, AdamW, assignments, random draws. */
+/* test-training-ops.c: what a training step needs besides the model: norms, AdamW, assignments, random draws. */
 #include "op-test.h"
 
 #include <math.h>
@@ -58,7 +58,8 @@ reference_squares (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdou
 
 static const FmOpCase squares_cases[] = {
   { .name = "several", .quick = TRUE, .in = { F32 (7, 33), F32 (1), F32 (40001), F32 (2, 3, 5) }, .n = { 4 },
-    .build = build_squares, .reference = reference_squares, .atol = 1e-6, .rtol = 4e-6, .grad_atol = 2e-6, .grad_rtol = 1e-6,
+    .build = build_squares, .reference = reference_squares, .atol = 1e-6, .rtol = 4e-6, 
+    .grad_atol = 2e-6, .grad_rtol = 1e-6,
     .why = "positive terms: a lane of 16 adds a thousand of them, 6e-8 each" },
 };
 
@@ -305,7 +306,8 @@ test_dropout_refused (void)
 static void
 add_both (const char *name, GTestDataFunc func)
 {
-  g_autofree char *cpu = g_strdup_printf ("/compute/%s/cpu", name), *vulkan = g_strdup_printf ("/compute/%s/vulkan", name);
+  g_autofree char *cpu = g_strdup_printf ("/compute/%s/cpu", name);
+  g_autofree char *vulkan = g_strdup_printf ("/compute/%s/vulkan", name);
 
   g_test_add_data_func (cpu, GINT_TO_POINTER (FALSE), func);
   if (!g_test_quick ())
