@@ -295,6 +295,16 @@ backward_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
       push.v_stride[i] = p.v_stride[i];
       push.dy_stride[i] = dy->stride[i];
     }
+  /* As forward: tiles of 32 rows, unless the queries are few or too wide for registers. */
+  if (p.n_query >= 8 && MAX (p.d, p.dv) <= 128)
+    {
+      queries.shader = "attention-backward-q-tiles";
+      keys.shader = "attention-backward-kv-tiles";
+      queries.spec[1] = keys.spec[1] = MAX (p.d, p.dv) <= 32 ? 1 : MAX (p.d, p.dv) <= 64 ? 2 : 4;
+      queries.n_spec = keys.n_spec = 2;
+      queries.groups = p.batch * p.heads * ((p.n_query + 31) / 32);
+      keys.groups = p.batch * p.kv_heads * ((p.n_key + 31) / 32);
+    }
   return fm_vulkan_dispatch (recorder, &delta, error) && fm_vulkan_dispatch (recorder, &queries, error)
          && fm_vulkan_dispatch (recorder, &keys, error);
 }

@@ -7,7 +7,6 @@
 #include "common.glsl"
 
 layout (constant_id = 3) const uint with_lengths = 0;
-layout (constant_id = 4) const uint GROUPS = 1;
 
 layout (std430, binding = 0) readonly buffer Q { float q[]; };
 layout (std430, binding = 1) readonly buffer K { float k[]; };
@@ -24,13 +23,9 @@ layout (push_constant) uniform Push
   uint q_stride[3], k_stride[3], v_stride[3];
 };
 #include "attention-mask.glsl"
+#include "attention-tiles.glsl"
 
 const float NOTHING = -1e30; // below any score, and finite
-const uint SIDE = 32;
-const uint DEPTH = 16; // columns of q and k that pass through shared memory at once
-
-shared vec4 tile_q[DEPTH][SIDE / 4 + 1];
-shared vec4 tile_k[DEPTH][SIDE / 4 + 1];
 shared vec4 weight[SIDE][SIDE / 4 + 1]; // by key, then query: scores, then their exponentials
 shared float part_top[2][SIDE], part_sum[2][SIDE];
 shared vec4 shrink[SIDE / 4], total[SIDE / 4];
@@ -74,29 +69,8 @@ main ()
       vec4 score[4]; // by key, four queries each
       float own_top = NOTHING, own_sum = 0.0;
 
-      [[unroll]] for (uint j = 0; j < 4; j++)
-        score[j] = vec4 (0.0);
-      for (uint inner = 0; inner < d; inner += DEPTH)
-        {
-          for (uint e = local; e < SIDE * DEPTH; e += 64)
-            {
-              uint r = e / DEPTH, c = e % DEPTH;
-
-              tile_q[c][r / 4][r % 4] = i0 + r < n_query && inner + c < d ? q[from_q + (i0 + r) * q_stride[2] + inner + c]
-                                                                          : 0.0;
-              tile_k[c][r / 4][r % 4] = j0 + int (r) < end && inner + c < d
-                                        ? k[from_k + (uint (j0) + r) * k_stride[2] + inner + c] : 0.0;
-            }
-          barrier ();
-          for (uint t = 0; t < DEPTH; t++)
-            {
-              vec4 left = tile_q[t][y], right = tile_k[t][x];
-
-              [[unroll]] for (uint j = 0; j < 4; j++)
-                score[j] = fma (left, vec4 (right[j]), score[j]);
-            }
-          barrier ();
-        }
+      TILE_PRODUCT (score, q, from_q + i0 * q_stride[2], q_stride[2], n_query - i0,
+                    k, from_k + uint (j0) * k_stride[2], k_stride[2], uint (end - j0), d)
       [[unroll]] for (uint j = 0; j < 4; j++)
         {
           uint key = uint (j0) + x * 4 + j;
@@ -127,21 +101,7 @@ main ()
       [[unroll]] for (uint c = 0; c < GROUPS; c++)
         [[unroll]] for (uint i = 0; i < 4; i++)
           result[i][c] *= shrink[y][i];
-      for (uint t = 0; t < min (SIDE, uint (end - j0)); t++)
-        {
-          vec4 w = weight[t][y];
-          uint from = from_v + (uint (j0) + t) * v_stride[2];
-
-          [[unroll]] for (uint c = 0; c < GROUPS; c++)
-            {
-              vec4 value;
-
-              [[unroll]] for (uint e = 0; e < 4; e++)
-                value[e] = v[from + min (c * 32 + x * 4 + e, dv - 1)];
-              [[unroll]] for (uint i = 0; i < 4; i++)
-                result[i][c] = fma (vec4 (w[i]), value, result[i][c]);
-            }
-        }
+      TILE_ACCUMULATE (result, weight, v, from_v + uint (j0) * v_stride[2], v_stride[2], min (SIDE, uint (end - j0)), dv)
       // The next round writes weights and the like after two barriers at least.
     }
   if (side == 0)
