@@ -36,7 +36,7 @@ FM_KERNEL (void, weights, (float *restrict s, float *restrict grad, gint64 keys,
       float *restrict sj = s + j * lanes, *restrict gj = grad + j * lanes;
 
       if (from && (from[j] > 0 || to[j] < lanes))
-        for (gint32 l = 0; l < lanes; l++)
+        for (gint32 l = 0; l < (gint32) lanes; l++)
           {
             float w = fm_expf (sj[l] * scale - lse[l]);
 

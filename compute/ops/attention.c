@@ -41,7 +41,7 @@ fm_attention_problem (const FmNode *node, const gint32 *lengths)
     reach = p.window;
   if (p.block > 0)
     reach = MIN (reach, p.block);
-  p.tile_q = reach < 32 || p.n_query <= 16 ? 16 : 64;
+  p.tile_q = (reach < 32 && p.n_query > 64) || p.n_query <= 16 ? 16 : 64;
   return p;
 }
 
@@ -93,20 +93,19 @@ fm_attention_keys (const FmAttentionProblem *p, gint64 b, gint64 q0, gint64 q1, 
 
 /* Four rows of four, turned; vectors of 16 bytes are the same at every level. */
 typedef float Four __attribute__ ((vector_size (16), aligned (4), may_alias));
-typedef gint32 FourIndex __attribute__ ((vector_size (16)));
 
 FM_INLINE void
 turn_four (const float *x, gint64 stride, float *turned, gint64 lanes)
 {
   Four a = *(const Four *) x, b = *(const Four *) (x + stride);
   Four c = *(const Four *) (x + 2 * stride), d = *(const Four *) (x + 3 * stride);
-  Four ab0 = __builtin_shuffle (a, b, (FourIndex){ 0, 4, 1, 5 }), ab1 = __builtin_shuffle (a, b, (FourIndex){ 2, 6, 3, 7 });
-  Four cd0 = __builtin_shuffle (c, d, (FourIndex){ 0, 4, 1, 5 }), cd1 = __builtin_shuffle (c, d, (FourIndex){ 2, 6, 3, 7 });
+  Four ab0 = __builtin_shufflevector (a, b, 0, 4, 1, 5), ab1 = __builtin_shufflevector (a, b, 2, 6, 3, 7);
+  Four cd0 = __builtin_shufflevector (c, d, 0, 4, 1, 5), cd1 = __builtin_shufflevector (c, d, 2, 6, 3, 7);
 
-  *(Four *) turned = __builtin_shuffle (ab0, cd0, (FourIndex){ 0, 1, 4, 5 });
-  *(Four *) (turned + lanes) = __builtin_shuffle (ab0, cd0, (FourIndex){ 2, 3, 6, 7 });
-  *(Four *) (turned + 2 * lanes) = __builtin_shuffle (ab1, cd1, (FourIndex){ 0, 1, 4, 5 });
-  *(Four *) (turned + 3 * lanes) = __builtin_shuffle (ab1, cd1, (FourIndex){ 2, 3, 6, 7 });
+  *(Four *) turned = __builtin_shufflevector (ab0, cd0, 0, 1, 4, 5);
+  *(Four *) (turned + lanes) = __builtin_shufflevector (ab0, cd0, 2, 3, 6, 7);
+  *(Four *) (turned + 2 * lanes) = __builtin_shufflevector (ab1, cd1, 0, 1, 4, 5);
+  *(Four *) (turned + 3 * lanes) = __builtin_shufflevector (ab1, cd1, 2, 3, 6, 7);
 }
 
 FM_KERNEL (void, turn, (const float *x, gint64 stride, gint64 rows, gint64 d, gint64 lanes, float *turned),
@@ -150,7 +149,7 @@ FM_KERNEL (void, online_softmax, (float *restrict s, gint64 keys, gint64 lanes, 
       float *restrict row = s + j * lanes;
 
       if (from && (from[j] > 0 || to[j] < lanes))
-        for (gint32 l = 0; l < lanes; l++)
+        for (gint32 l = 0; l < (gint32) lanes; l++)
           row[l] = l >= from[j] && l < to[j] ? row[l] * scale : -INFINITY;
       else
         for (gint64 l = 0; l < lanes; l++)

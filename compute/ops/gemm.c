@@ -1,5 +1,5 @@
-/* gemm.c: how a product is cut, and which hand makes the pieces: the BLAS, or fm_tile_gemm() where the second operand can
- * be read in rows. At the shapes of the bench (3136 rows by 64 to 256) ours is 1.1 to 2 times as fast as the BLAS, which
+/* gemm.c: how a product is cut, and which hand makes the pieces: the BLAS, or fm_tile_gemm() where the second operand
+ * can be read in rows. At the shapes of the bench (3136 rows by 64 to 256) ours is 1.1 to 2 times as fast as the BLAS, which
  * packs both operands for every piece; a second operand that lies the wrong way, or is wide, is packed once for all. */
 #include "config.h"
 
@@ -20,10 +20,13 @@
 #define FEW_BLOCKS 8
 #define SPLIT_K 256
 #define SPLIT_MAX 16
-/* Packed panels of b: so many columns, the widest row of sums the tile holds; so many rows of k stay in the second-level
- * cache while a block of c is made. */
+/* Packed panels of b: so many columns, the widest row of sums the tile holds; so many rows of k stay in the
+ * second-level cache while a block of c is made. */
 #define PANEL 64
 #define DEPTH 1024
+/* A batch is packed when its products have at least so many rows, and it has at most so many. */
+#define PACK_MIN 192
+#define PACK_BATCHES 64
 /* Rows of b further apart than this fall on few sets of the first-level cache. */
 #define WIDE_B 256
 
@@ -93,7 +96,8 @@ cut_new (const FmGemm *p)
   cut.k_block = divide_up (divide_up (p->k, cut.k_blocks), 16) * 16;
   cut.k_blocks = divide_up (p->k, cut.k_block);
   /* A batch of small products is not worth packing; the BLAS transposes on its way. */
-  cut.packed = cut.batches == 1 && p->n >= BLOCK_MIN && ((p->b_column != 1 && p->m > 1) || p->m > WIDE_B);
+  cut.packed = p->n >= (cut.batches == 1 ? BLOCK_MIN : PACK_MIN) && cut.batches <= PACK_BATCHES
+               && ((p->b_column != 1 && p->m > 1) || p->m > WIDE_B);
   cut.tiles = cut.packed || p->b_column == 1 || p->m == 1;
   return cut;
 }
@@ -108,7 +112,7 @@ parts_count (const FmGemm *p, const Cut *cut)
 static gint64
 packed_count (const FmGemm *p, const Cut *cut)
 {
-  return cut->packed ? divide_up (p->m, PANEL) * PANEL * p->k : 0;
+  return cut->packed ? cut->batches * divide_up (p->m, PANEL) * PANEL * p->k : 0;
 }
 
 gsize
@@ -194,10 +198,16 @@ fm_gemm (const FmGemm *p, const float *a, const float *b, const float *bias, flo
   /* Small pieces are dealt in handfuls. */
   gint64 piece_macs = MIN (p->n, cut.row_block) * MIN (p->m, cut.column_block) * MIN (p->k, cut.k_block);
   gint64 handful = CLAMP (BLOCK_MACS / 4 / MAX (piece_macs, 1), 1, 64);
+  gint64 packed_size = divide_up (p->m, PANEL) * PANEL * p->k;
   float *packed = cut.packed ? (float *) workspace + parts_count (p, &cut) : NULL;
 
-  if (cut.packed)
-    pack (p, b, packed, threads);
+  for (gint64 batch = 0; cut.packed && batch < cut.batches; batch++)
+    {
+      gint64 a_offset, b_offset;
+
+      batch_offsets (p, batch, &a_offset, &b_offset);
+      pack (p, b + b_offset, packed + batch * packed_size, threads);
+    }
   if (!fm_matrix_layout (p->n, p->k, p->a_row, p->a_column, &la)
       || !fm_matrix_layout (p->k, p->m, p->b_row, p->b_column, &lb))
     g_return_if_reached ();
@@ -218,8 +228,8 @@ fm_gemm (const FmGemm *p, const float *a, const float *b, const float *bias, flo
         fill_bias (bias + column, target, p->m, rows, columns);
       if (cut.tiles)
         {
-          block_by_tiles (p, a + a_offset, b + b_offset, packed, row, rows, column, columns, inner, depth, target,
-                          with_bias);
+          block_by_tiles (p, a + a_offset, b + b_offset, packed ? packed + batch * packed_size : NULL, row, rows, column,
+                          columns, inner, depth, target, with_bias);
           continue;
         }
       cblas_sgemm (CblasRowMajor, la.transposed ? CblasTrans : CblasNoTrans, lb.transposed ? CblasTrans : CblasNoTrans,

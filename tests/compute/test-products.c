@@ -91,6 +91,10 @@ static const FmOpCase matmul_cases[] = {
   MATMUL ("one-left", 0, 5, F32 (6, 5), F32 (4, 5, 12)),
   MATMUL ("broadcast", 0, 6, F32 (2, 1, 5, 6), F32 (3, 6, 4)),
   MATMUL ("tiles", 0, 70, F32 (67, 70), F32 (70, 97)),
+  MATMUL ("wide", 0, 20, F32 (80, 20), F32 (20, 300)),
+  MATMUL ("packed", FM_TRANS_B, 20, F32 (75, 20), F32 (70, 20)),
+  MATMUL ("packed-batch", FM_TRANS_B, 12, F32 (3, 200, 12), F32 (3, 9, 12)),
+  MATMUL ("deep", 0, 1100, F32 (75, 1100), F32 (1100, 7)),
   MATMUL ("long-sum", FM_TRANS_A, 1500, F32 (1500, 9), F32 (1500, 17)),
 };
 
