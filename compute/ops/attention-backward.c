@@ -90,8 +90,8 @@ floats_per_thread (const FmAttentionProblem *p)
 }
 
 /* Queries [q_from,q_to) (multiples of the tile) of the heads of one kv head against keys [k_from,k_to). Makes dq and
- * dk, dv where asked. With a mask some rows may get nothing and everything is added to what the caller has zeroed; without
- * one the first tile overwrites. */
+ * dk, dv where asked. With a mask some rows may get nothing and everything is added to what the caller has zeroed;
+ * without one the first tile overwrites. */
 static void
 backward_block (const Backward *t, gint64 b, gint64 kv, gint64 q_from, gint64 q_to, gint64 k_from, gint64 k_to,
                 gboolean want_q, gboolean want_kv, float *workspace)
@@ -122,7 +122,8 @@ backward_block (const Backward *t, gint64 b, gint64 kv, gint64 q_from, gint64 q_
         fm_attention_prefetch (v + from * p->v_stride[2], p->v_stride[2], MIN (TILE_K, to - from), p->dv);
         fm_attention_turn (q, p->q_stride[2], rows, p->d, lanes, turned_q);
         fm_attention_turn (dy, t->dy_stride[1], rows, p->dv, lanes, turned_dy);
-        row_dots (dy, t->dy_stride[1], t->o + ((b * p->n_query + q0) * p->heads + h) * p->dv, row_o, rows, p->dv, delta);
+        row_dots (dy, t->dy_stride[1], t->o + ((b * p->n_query + q0) * p->heads + h) * p->dv, row_o, rows, p->dv,
+                  delta);
         memcpy (lse, t->lse + (b * p->heads + h) * p->n_query + q0, rows * sizeof *lse);
         for (gint64 l = rows; l < lanes; l++)
           {
@@ -135,7 +136,8 @@ backward_block (const Backward *t, gint64 b, gint64 kv, gint64 q_from, gint64 q_
             gboolean masked;
 
             masked = fm_attention_lanes (p, b, q0, rows, j, keys, lane_from, lane_to);
-            fm_tile_gemm (keys, lanes, p->d, k + j * p->k_stride[2], p->k_stride[2], 1, turned_q, lanes, s, lanes, FALSE);
+            fm_tile_gemm (keys, lanes, p->d, k + j * p->k_stride[2], p->k_stride[2], 1, turned_q, lanes, s, lanes,
+                          FALSE);
             fm_tile_gemm (keys, lanes, p->dv, v + j * p->v_stride[2], p->v_stride[2], 1, turned_dy, lanes, grad, lanes,
                           FALSE);
             weights (s, grad, keys, lanes, masked ? lane_from : NULL, lane_to, p->scale, lse, delta);
@@ -261,8 +263,8 @@ static gboolean
 backward_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 {
   FmAttentionProblem p = fm_attention_problem (node, NULL);
-  FmTensor *q = node->in[0], *k = node->in[1], *v = node->in[2], *o = node->in[3], *lse = node->in[4], *dy = node->in[5],
-           *lengths = node->in[6];
+  FmTensor *q = node->in[0], *k = node->in[1], *v = node->in[2], *o = node->in[3], *lse = node->in[4];
+  FmTensor *dy = node->in[5], *lengths = node->in[6];
   struct
   {
     guint32 batch, heads, group, n_query, n_key, d, dv;

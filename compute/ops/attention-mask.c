@@ -50,9 +50,13 @@ mask_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 {
   FmAttentionProblem p = mask_problem (node, NULL);
   FmTensor *lengths = node->in[0], *y = node->out[0];
-  struct { guint32 count, n_query, n_key; gint32 causal, window, block, offset; guint32 lengths_offset, y_offset; } push = {
-    fm_shape_count (&y->shape), p.n_query, p.n_key, p.causal, p.window, p.block, p.offset, lengths ? lengths->offset : 0,
-    y->offset };
+  struct
+  {
+    guint32 count, n_query, n_key;
+    gint32  causal, window, block, offset;
+    guint32 lengths_offset, y_offset;
+  } push = { fm_shape_count (&y->shape), p.n_query, p.n_key, p.causal, p.window, p.block, p.offset,
+             lengths ? lengths->offset : 0, y->offset };
   FmVulkanDispatch dispatch = { .shader = "attention-mask", .bind = { y, lengths ? lengths : y }, .n_bind = 2,
                                 .push = &push, .push_bytes = sizeof push, .spec = { lengths != NULL }, .n_spec = 1,
                                 .groups = ((guint64) push.count + 127) / 128 };

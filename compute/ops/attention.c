@@ -410,8 +410,8 @@ heads_are_sound (FmGraph *g, const FmTensor *q, const FmTensor *k)
     {
       g_autofree char *sq = fm_shape_to_string (&q->shape), *sk = fm_shape_to_string (&k->shape);
 
-      fm_graph_fail (g, "attention", "q %s with k %s; wants [B,H,Nq,d] and [B,Hk,Nk,d] in f32, H a multiple of Hk, d at "
-                     "most %d", sq, sk, FM_ATTENTION_MAX_WIDTH);
+      fm_graph_fail (g, "attention", "q %s with k %s; wants [B,H,Nq,d] and [B,Hk,Nk,d] in f32, H a multiple of Hk, d "
+                     "at most %d", sq, sk, FM_ATTENTION_MAX_WIDTH);
       return FALSE;
     }
   return TRUE;
@@ -436,8 +436,7 @@ fm_attention_core (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, gdouble sc
     {
       g_autofree char *sk = fm_shape_to_string (&k->shape), *sv = fm_shape_to_string (&v->shape);
 
-      return fm_graph_fail (g, "attention", "k %s with v %s; wants f32, equal but in the last size, which is at most %d",
-                            sk, sv, FM_ATTENTION_MAX_WIDTH);
+      return fm_graph_fail (g, "attention", "k %s with v %s; wants f32, equal but in the last size, at most %d", sk, sv, FM_ATTENTION_MAX_WIDTH);
     }
   attr.i[0] = mask->causal;
   attr.i[1] = mask->window;
@@ -453,7 +452,8 @@ fm_attention_map (FmGraph *g, FmTensor *q, FmTensor *k, gdouble scale, const FmA
   FmTensor *scores, *visible;
   gint64 b, h, hk, n_query, n_key;
 
-  if (fm_graph_failed (g) || !heads_are_sound (g, q, k) || (mask && !fm_attention_mask_is_sound (g, mask, q->shape.dims[0])))
+  if (fm_graph_failed (g) || !heads_are_sound (g, q, k)
+      || (mask && !fm_attention_mask_is_sound (g, mask, q->shape.dims[0])))
     return g->poison;
   b = q->shape.dims[0];
   h = q->shape.dims[1];
@@ -469,7 +469,8 @@ fm_attention_map (FmGraph *g, FmTensor *q, FmTensor *k, gdouble scale, const FmA
   if (mask && (mask->causal || mask->window > 0 || mask->block > 0 || mask->key_lengths))
     {
       visible = fm_attention_mask_tensor (g, n_query, n_key, mask);
-      scores = fm_where (g, visible, scores, fm_constant (g, FM_F32, FM_SHAPE (1, 1, 1, 1), scale < 0 ? INFINITY : -INFINITY));
+      scores = fm_where (g, visible, scores,
+                         fm_constant (g, FM_F32, FM_SHAPE (1, 1, 1, 1), scale < 0 ? INFINITY : -INFINITY));
     }
   return fm_softmax (g, scores, scale);
 }

@@ -140,8 +140,8 @@ fm_patches (FmGraph *g, FmTensor *x, gint64 patch)
     {
       g_autofree char *s = fm_shape_to_string (&x->shape);
 
-      return fm_graph_fail (g, "patches", "%s in patches of %" G_GINT64_FORMAT "; wants [B,Y,X,C] with Y and X multiples "
-                            "of the patch", s, patch);
+      return fm_graph_fail (g, "patches", "%s in patches of %" G_GINT64_FORMAT "; wants [B,Y,X,C] with Y and X "
+                            "multiples of the patch", s, patch);
     }
   x = fm_reshape (g, x, FM_SHAPE (dims[0], dims[1] / patch, patch, dims[2] / patch, patch, dims[3]));
   x = fm_permute (g, x, axes);

@@ -201,8 +201,8 @@ copy_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 {
   FmTensor *x = node->in[0], *y = node->out[0];
 
-  return fm_copy_region_vulkan (recorder, x->shape.rank, x->shape.dims, x, x->offset, x->stride, y, y->offset, y->stride,
-                                error);
+  return fm_copy_region_vulkan (recorder, x->shape.rank, x->shape.dims, x, x->offset, x->stride, y, y->offset,
+                                y->stride, error);
 }
 
 static void

@@ -1,6 +1,6 @@
 /* gemm.c: how a product is cut, and which hand makes the pieces: the BLAS, or fm_tile_gemm() where the second operand
- * can be read in rows. At the shapes of the bench (3136 rows by 64 to 256) ours is 1.1 to 2 times as fast as the BLAS, which
- * packs both operands for every piece; a second operand that lies the wrong way, or is wide, is packed once for all. */
+ * can be read in rows. At the shapes of the bench (3136 rows by 64 to 256) ours is 1.1 to 2 times as fast as the BLAS,
+ * which packs both operands for every piece; a second operand that lies the wrong way, or is wide, is packed once. */
 #include "config.h"
 
 #include "gemm.h"
@@ -228,8 +228,8 @@ fm_gemm (const FmGemm *p, const float *a, const float *b, const float *bias, flo
         fill_bias (bias + column, target, p->m, rows, columns);
       if (cut.tiles)
         {
-          block_by_tiles (p, a + a_offset, b + b_offset, packed ? packed + batch * packed_size : NULL, row, rows, column,
-                          columns, inner, depth, target, with_bias);
+          block_by_tiles (p, a + a_offset, b + b_offset, packed ? packed + batch * packed_size : NULL, row, rows,
+                          column, columns, inner, depth, target, with_bias);
           continue;
         }
       cblas_sgemm (CblasRowMajor, la.transposed ? CblasTrans : CblasNoTrans, lb.transposed ? CblasTrans : CblasNoTrans,

@@ -16,7 +16,8 @@ typedef struct
 } FmMatrixLayout;
 
 /* FALSE when neither axis has unit stride: copy it first. Strides of axes of size 1 do not matter. */
-gboolean fm_matrix_layout (gint64 rows, gint64 columns, gint64 row_stride, gint64 column_stride, FmMatrixLayout *layout);
+gboolean fm_matrix_layout (gint64 rows, gint64 columns, gint64 row_stride, gint64 column_stride,
+                           FmMatrixLayout *layout);
 
 #define FM_GEMM_MAX_BATCH_RANK 4
 

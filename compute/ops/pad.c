@@ -1,4 +1,5 @@
-/* pad.c: zeros before and after along one axis; the gradient of a slice. Attributes: i[0] axis, i[1] before, i[2] after. */
+/* pad.c: zeros before and after along one axis; the gradient of a slice.
+ * Attributes: i[0] axis, i[1] before, i[2] after. */
 #include "config.h"
 
 #include "movement.h"
@@ -83,8 +84,8 @@ fm_pad (FmGraph *g, FmTensor *x, gint axis, gint64 before, gint64 after)
     return g->poison;
   if (before < 0 || after < 0 || __builtin_add_overflow (before, after, &sum)
       || __builtin_add_overflow (sum, x->shape.dims[axis], &sum))
-    return fm_graph_fail (g, "pad", "%" G_GINT64_FORMAT " before and %" G_GINT64_FORMAT " after; wants sizes of 0 or more",
-                          before, after);
+    return fm_graph_fail (g, "pad", "%" G_GINT64_FORMAT " before and %" G_GINT64_FORMAT " after; wants 0 or more", before,
+                          after);
   if (before == 0 && after == 0)
     return x;
   attr.i[0] = axis;

@@ -1,6 +1,7 @@
 /* tile-kernel.h: the body of fm_tile_gemm() for one processor level; included once a level by tile.c, which defines
- * LANES (floats in a vector), WIDE (the widest panel in vectors) and WIDE_ROWS, PAIR_ROWS, ONE_ROWS (rows whose sums fit
- * the registers for WIDE, 2 and 1 vectors a row) and NAME (). Vector types must be lowered for their own target, so always-inline bodies do not do here. */
+ * LANES (floats in a vector), WIDE (the widest panel in vectors), WIDE_ROWS, PAIR_ROWS, ONE_ROWS (rows whose sums fit
+ * the registers for WIDE, 2 and 1 vectors a row) and NAME (). Vector types must be lowered for their own target, so
+ * always-inline bodies do not do here. */
 
 typedef float NAME (vec) __attribute__ ((vector_size (LANES * 4), aligned (4), may_alias));
 
@@ -93,8 +94,8 @@ NAME (tail) (gint64 m, gint64 n, gint64 k, const float *a, gint64 a_row, gint64 
         {
           gint64 rows = MIN (ROWS, m - i0);
 
-          NAME (panel_one) (rows, depth, a + i0 * a_row + t0 * a_column, a_row, a_column, padded[0], LANES, sums[0], LANES,
-                          FALSE);
+          NAME (panel_one) (rows, depth, a + i0 * a_row + t0 * a_column, a_row, a_column, padded[0], LANES, sums[0],
+                            LANES, FALSE);
           for (gint64 i = 0; i < rows; i++)
             for (gint64 j = 0; j < n; j++)
               c[(i0 + i) * ldc + j] = sums[i][j] + (on_top ? c[(i0 + i) * ldc + j] : 0.0f);

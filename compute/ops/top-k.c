@@ -133,8 +133,8 @@ fm_top_k (FmGraph *g, FmTensor *x, gint64 k, FmTensor **index)
   if (x->type != FM_F32 || x->shape.rank < 1)
     return fm_graph_fail (g, "top-k", "wants f32 with at least one axis");
   if (k < 1 || k > x->shape.dims[x->shape.rank - 1])
-    return fm_graph_fail (g, "top-k", "k = %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT "; wants 1 to the size of the last "
-                          "axis", k, x->shape.dims[x->shape.rank - 1]);
+    return fm_graph_fail (g, "top-k", "k = %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT "; wants 1 to the size of the "
+                          "last axis", k, x->shape.dims[x->shape.rank - 1]);
   node = fm_node_new (g, &top_k_op, &x, 1, &attr);
   if (!node)
     return g->poison;

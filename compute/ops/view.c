@@ -116,8 +116,8 @@ fm_reshape (FmGraph *g, FmTensor *x, FmShape shape)
       if (shape.dims[i] == -1 && free_axis < 0)
         free_axis = (gint) i;
       else if (shape.dims[i] < 1)
-        return fm_graph_fail (g, "reshape", "axis %u has size %" G_GINT64_FORMAT "; sizes are at least 1, one may be -1",
-                              i, shape.dims[i]);
+        return fm_graph_fail (g, "reshape", "axis %u has size %" G_GINT64_FORMAT "; sizes start at 1, one may be -1", i,
+                              shape.dims[i]);
       else if (__builtin_mul_overflow (product, shape.dims[i], &product))
         return fm_graph_fail (g, "reshape", "the number of elements does not fit 64 bits");
     }
@@ -257,8 +257,8 @@ fm_slice (FmGraph *g, FmTensor *x, gint axis, gint64 start, gint64 length)
     return g->poison;
   dim = x->shape.dims[axis];
   if (start < 0 || length < 1 || start > dim - length)
-    return fm_graph_fail (g, "slice", "%" G_GINT64_FORMAT " elements from %" G_GINT64_FORMAT " do not lie within axis %d "
-                          "of size %" G_GINT64_FORMAT, length, start, axis, dim);
+    return fm_graph_fail (g, "slice", "%" G_GINT64_FORMAT " elements from %" G_GINT64_FORMAT " do not lie within axis "
+                          "%d of size %" G_GINT64_FORMAT, length, start, axis, dim);
   if (length == dim)
     return x;
   attr.i[0] = axis;

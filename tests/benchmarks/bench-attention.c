@@ -41,7 +41,8 @@ reference (const Case *c, const float *q, const float *k, const float *v, gint64
       y[t] += w[j] / sum * v[((b * c->n + j) * c->heads + h) * c->d + t];
 }
 
-/* Forward: sampled queries. Backward: the sum of dv over the keys is the sum of dy over the queries, for any weights. */
+/* Forward: sampled queries. Backward: the sum of dv over the keys is the sum of dy over the queries, whatever the
+ * weights. */
 static gboolean
 verify (const Case *c, const float *q, const float *k, const float *v, const float *dy, const float *result)
 {

@@ -87,8 +87,8 @@ main (int argc, char **argv)
       g_autoptr(FmProgram) program = NULL;
       g_autofree float *a = NULL, *b = NULL, *bias = NULL;
       g_autofree float *y = g_new (float, c->batch * c->n * c->m);
-      g_autofree char *name = g_strdup_printf ("%s %s%" G_GINT64_FORMAT "x%" G_GINT64_FORMAT "x%" G_GINT64_FORMAT, c->what,
-                                               c->batch > 1 ? "many " : "", c->n, c->k, c->m);
+      g_autofree char *name = g_strdup_printf ("%s %s%" G_GINT64_FORMAT "x%" G_GINT64_FORMAT "x%" G_GINT64_FORMAT,
+                                               c->what, c->batch > 1 ? "many " : "", c->n, c->k, c->m);
 
       fm_graph_output (g, "y", build (g, c));
       program = fm_program_new (g, device, variables, &error);

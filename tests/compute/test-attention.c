@@ -15,7 +15,8 @@ build_attention (FmGraph *g, FmTensor **x, const gint64 *n, const gdouble *f)
                            .key_lengths = n[0] & LENGTHS ? x[n[0] & MAP ? 2 : 3] : NULL };
   gdouble scale = f[0] != 0 ? f[0] : 1 / sqrt ((gdouble) fm_tensor_get_dim (x[0], 3));
 
-  return n[0] & MAP ? fm_attention_map (g, x[0], x[1], scale, &mask) : fm_attention_core (g, x[0], x[1], x[2], scale, &mask);
+  return n[0] & MAP ? fm_attention_map (g, x[0], x[1], scale, &mask)
+                    : fm_attention_core (g, x[0], x[1], x[2], scale, &mask);
 }
 
 /* From the definition of FmAttentionMask, pair by pair. */
@@ -173,7 +174,8 @@ test_refused (void)
   g_autoptr(FmGraph) g = fm_graph_new ();
   g_autoptr(FmGraph) h = fm_graph_new ();
   g_autoptr(FmGraph) s = fm_graph_new ();
-  FmTensor *q = fm_graph_input (g, "q", FM_F32, FM_SHAPE (1, 4, 5, 8)), *k = fm_graph_input (g, "k", FM_F32, FM_SHAPE (1, 3, 5, 8));
+  FmTensor *q = fm_graph_input (g, "q", FM_F32, FM_SHAPE (1, 4, 5, 8));
+  FmTensor *k = fm_graph_input (g, "k", FM_F32, FM_SHAPE (1, 3, 5, 8));
   FmTensor *p = fm_graph_input (h, "p", FM_F32, FM_SHAPE (1, 4, 5, 8)), *dx, *wrt;
   FmAttentionMask mask = { .window = -1 };
 

@@ -8,8 +8,8 @@
 #define F32(...) { FM_F32, FM_SHAPE (__VA_ARGS__), -2, 2, TRUE }
 #define I32(lo, hi, ...) { FM_I32, FM_SHAPE (__VA_ARGS__), lo, hi }
 #define MOVE(id, kind, with, ...) \
-  { .name = id, .quick = TRUE, .in = { __VA_ARGS__ }, .n = { kind, with }, .build = build_move, .reference = reference_move, \
-    .atol = 0, .rtol = 0, .grad_atol = 2e-5, .grad_rtol = 1e-6, .why = EXACT }
+  { .name = id, .quick = TRUE, .in = { __VA_ARGS__ }, .n = { kind, with }, .build = build_move, \
+    .reference = reference_move, .atol = 0, .rtol = 0, .grad_atol = 2e-5, .grad_rtol = 1e-6, .why = EXACT }
 
 /* --- Reshape, permute, slice, expand, concat, pad, heads, patches --------------------------------------------------*/
 
@@ -261,8 +261,9 @@ reference_rows (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble
 }
 
 #define ROWS(id, kind, rows, ...) \
-  { .name = id, .quick = TRUE, .in = { __VA_ARGS__ }, .n = { kind, rows }, .build = build_rows, .reference = reference_rows, \
-    .atol = 3e-6, .rtol = 1e-6, .grad_atol = 3e-5, .grad_rtol = 1e-5, .why = "sums of up to some 60 terms of size 2" }
+  { .name = id, .quick = TRUE, .in = { __VA_ARGS__ }, .n = { kind, rows }, .build = build_rows, \
+    .reference = reference_rows, .atol = 3e-6, .rtol = 1e-6, .grad_atol = 3e-5, .grad_rtol = 1e-5, \
+    .why = "sums of up to some 60 terms of size 2" }
 
 static const FmOpCase row_cases[] = {
   ROWS ("gather/matrix", GATHER, 0, F32 (7, 5), I32 (-2, 9, 4, 3)),
@@ -321,8 +322,8 @@ fill_ties (FmOpArray *a)
 }
 
 #define TOP_K(id, k, which, draw, ...) \
-  { .name = id, .in = { { FM_F32, FM_SHAPE (__VA_ARGS__), -2, 2, !(which) && (draw) == NULL, draw } }, .n = { k, which }, \
-    .build = build_top_k, .reference = reference_top_k, .grad_atol = 2e-5, .grad_rtol = 1e-6, .why = EXACT }
+  { .name = id, .in = { { FM_F32, FM_SHAPE (__VA_ARGS__), -2, 2, !(which) && (draw) == NULL, draw } }, \
+    .n = { k, which }, .build = build_top_k, .reference = reference_top_k, .grad_atol = 2e-5, .grad_rtol = 1e-6, .why = EXACT }
 
 static const FmOpCase top_k_cases[] = {
   TOP_K ("values/one", 1, 0, NULL, 5, 9),
@@ -404,10 +405,20 @@ static FmTensor *bad_overflow (FmGraph *g, FmTensor *x) { return fm_reshape (g, 
 static FmTensor *bad_permute (FmGraph *g, FmTensor *x) { return fm_permute (g, x, (gint[]){ 0, 0 }); }
 static FmTensor *bad_slice (FmGraph *g, FmTensor *x) { return fm_slice (g, x, 1, 4, 3); }
 static FmTensor *bad_expand (FmGraph *g, FmTensor *x) { return fm_expand (g, x, FM_SHAPE (8, 6)); }
-static FmTensor *bad_heads (FmGraph *g, FmTensor *x) { return fm_split_heads (g, fm_reshape (g, x, FM_SHAPE (1, 4, 6)), 4); }
+static FmTensor *
+bad_heads (FmGraph *g, FmTensor *x)
+{
+  return fm_split_heads (g, fm_reshape (g, x, FM_SHAPE (1, 4, 6)), 4);
+}
+
 static FmTensor *bad_pad (FmGraph *g, FmTensor *x) { return fm_pad (g, x, 0, -1, 0); }
 static FmTensor *bad_gather (FmGraph *g, FmTensor *x) { return fm_gather_rows (g, x, x); }
-static FmTensor *bad_pool (FmGraph *g, FmTensor *x) { return fm_avg_pool (g, fm_reshape (g, x, FM_SHAPE (1, 4, 6, 1)), 2, 3); }
+
+static FmTensor *
+bad_pool (FmGraph *g, FmTensor *x)
+{
+  return fm_avg_pool (g, fm_reshape (g, x, FM_SHAPE (1, 4, 6, 1)), 2, 3);
+}
 
 static FmTensor *
 bad_top_k (FmGraph *g, FmTensor *x)

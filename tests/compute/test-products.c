@@ -125,8 +125,8 @@ reference_affine (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdoub
 
 #define AFFINE(id, bias, longest, ...) \
   { .name = id, .quick = TRUE, .in = { __VA_ARGS__ }, .n = { bias }, .build = build_affine, \
-    .reference = reference_affine, .atol = (longest) * 6e-8 + 1e-7, .rtol = 1e-6, .grad_atol = 1e-4, .grad_rtol = 1e-5, \
-    .grad_samples = 6, .why = "sums of K products below 1; gradients sum over all rows" }
+    .reference = reference_affine, .atol = (longest) * 6e-8 + 1e-7, .rtol = 1e-6, .grad_atol = 1e-4, \
+    .grad_rtol = 1e-5, .grad_samples = 6, .why = "sums of K products below 1; gradients sum over all rows" }
 
 static const FmOpCase affine_cases[] = {
   AFFINE ("bias", TRUE, 9, F32 (7, 9), F32 (5, 9), F32 (5)),
@@ -148,7 +148,8 @@ test_refused (void)
   fm_matmul (g, fm_graph_input (g, "a", FM_F32, FM_SHAPE (2, 3)), fm_graph_input (g, "b", FM_F32, FM_SHAPE (4, 3)), 0);
   g_assert_error ((GError *) fm_graph_get_error (g), FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH);
   g_assert_nonnull (strstr (fm_graph_get_error (g)->message, "[2,3] times [4,3]"));
-  fm_affine (h, fm_graph_input (h, "a", FM_F32, FM_SHAPE (2, 3)), fm_graph_input (h, "b", FM_F32, FM_SHAPE (4, 2)), NULL);
+  fm_affine (h, fm_graph_input (h, "a", FM_F32, FM_SHAPE (2, 3)), fm_graph_input (h, "b", FM_F32, FM_SHAPE (4, 2)),
+             NULL);
   g_assert_error ((GError *) fm_graph_get_error (h), FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH);
   g_assert_nonnull (strstr (fm_graph_get_error (h)->message, "[2,3]"));
 }
