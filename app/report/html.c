@@ -27,7 +27,7 @@ static const char style[] =
   "th{font-size:0.84rem;color:var(--dim);font-weight:600;border-top:1px solid var(--rule);"
   "border-bottom:1px solid var(--rule)}"
   "th:first-child,td:first-child,th.l,td.l{text-align:left}th:first-child,td:first-child{padding-left:0}"
-  "td.l{white-space:normal}td.wide{min-width:14em;padding-left:1.9em;text-indent:-1.4em}th.wide{padding-left:1.9em}td.wide span{text-indent:0}td.level{padding-left:20px!important}.sign{display:inline-block;width:1.4em}.dim{color:var(--dim)}"
+  "td.l{white-space:normal}td.wide{min-width:16em;padding-left:1.9em;text-indent:-1.4em}th.wide{padding-left:1.9em}td.wide span{text-indent:0}td.level{padding-left:20px!important}.sign{display:inline-block;width:1.4em}.dim{color:var(--dim)}"
   ".pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:26px 50px;"
   "margin-top:26px}"
   ".four{display:grid;grid-template-columns:repeat(auto-fill,minmax(212px,1fr));gap:18px 24px;margin:16px 0}"

@@ -542,6 +542,70 @@ test_wrong (void)
   fixture_close (&f);
 }
 
+/* A curve is the mean over seeds at each step; beyond 200 steps over neighbouring steps as well, and no point is lost. */
+static void
+test_curves (void)
+{
+  Fixture f;
+  g_autoptr (FmResultsTable) table = NULL;
+  g_autoptr (GPtrArray) curves = NULL, points = NULL, long_curves = NULL;
+  g_autoptr (FmStageRecord) stage = fm_stage_record_new ("long", FM_STAGE_KIND_TRAIN, "{}");
+  g_autoptr (FmRunRecord) run = fm_run_record_new ();
+  g_autoptr (FmStageResult) result = fm_stage_result_new (FM_STAGE_DONE);
+  g_autoptr (GError) error = NULL;
+  const FmResultsCurve *curve;
+  gdouble sum = 0;
+
+  fixture_open (&f);
+  fixture_fill (&f);
+  table = fm_results_table_load (f.store, f.batch, &error);
+  curves = fm_results_load_curves (f.store, table, "validation_accuracy", &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (curves->len, ==, G_N_ELEMENTS (variants));
+  curve = g_ptr_array_index (curves, 2);
+  g_assert_cmpuint (curve->n, ==, STEPS);
+  g_assert_cmpfloat (curve->x[0], ==, 25);
+  for (gint seed = 0; seed < SEEDS; seed++)
+    {
+      g_autofree char *id = g_strdup_printf ("train2%d", seed);
+      g_autoptr (GPtrArray) own = fm_store_load_curve (f.store, id, "validation_accuracy", -1, &error);
+
+      sum += ((const FmCurvePoint *) g_ptr_array_index (own, 7))->value;
+    }
+  g_assert_cmpuint (curve->y[7].n, ==, SEEDS);
+  g_assert_cmpfloat_with_epsilon (curve->y[7].mean, sum / SEEDS, 1e-12);
+  curve = g_ptr_array_index (curves, 5); /* two seeds diverged after eight points */
+  g_assert_cmpuint (curve->y[7].n, ==, 3);
+  g_assert_cmpuint (curve->y[8].n, ==, 1);
+  g_assert_true (isnan (curve->y[8].low));
+
+  g_assert_true (fm_store_lease_batch (f.store, f.batch, &error));
+  g_assert_true (fm_store_add_stage (f.store, stage, &error));
+  run->batch = f.batch;
+  run->position = 99;
+  run->variant = g_strdup ("pooling x swiglu");
+  run->architecture = g_strdup ("a4");
+  run->task = g_strdup ("t");
+  run->device = g_strdup ("d");
+  g_ptr_array_add (run->stages, g_strdup ("long"));
+  g_assert_true (fm_store_add_run (f.store, run, &error));
+  g_assert_no_error (error);
+  for (gint step = 1; step <= 1000; step++)
+    fm_stage_result_add_point (result, step, "steps", "", step);
+  finish (f.store, "long", result);
+  g_clear_object (&table);
+  table = fm_results_table_load (f.store, f.batch, &error);
+  long_curves = fm_results_load_curves (f.store, table, "steps", &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (long_curves->len, ==, 1);
+  curve = g_ptr_array_index (long_curves, 0);
+  g_assert_cmpuint (curve->n, ==, 200);
+  g_assert_cmpfloat (curve->x[0], ==, 5);
+  g_assert_cmpfloat_with_epsilon (curve->y[0].mean, 3, 1e-12); /* 1 to 5 */
+  g_assert_cmpfloat_with_epsilon (curve->y[199].mean, 998, 1e-12);
+  fixture_close (&f);
+}
+
 /* Damaged or missing artifacts cost their own part of the page, nothing else. */
 static void
 test_pruned (void)
@@ -611,6 +675,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/app/report/format", test_format);
   g_test_add_func ("/app/report/table", test_table);
+  g_test_add_func ("/app/report/curves", test_curves);
   g_test_add_func ("/app/report/html", test_html);
   g_test_add_func ("/app/report/empty", test_empty);
   g_test_add_func ("/app/report/exports", test_exports);
