@@ -145,10 +145,59 @@ add_all (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **error)
   return TRUE;
 }
 
-/* --- Data: is it here, and what do shortcuts reach on it? ---------------------------------------------------------*/
+/* --- Data: is it here, and what do shortcuts reach on it? ----------------------------------------------------------*/
 
+/* What is known of a task's data before anything is written. */
+typedef struct
+{
+  char         *absent;    /* why it is not here and how to add it, or NULL */
+  const GArray *shortcuts; /* FmTaskShortcut, owned by the task; NULL: the store has them already */
+} Data;
+
+static void
+data_free (Data *data)
+{
+  g_free (data->absent);
+  g_free (data);
+}
+
+/* (transfer full): NULL where the data is damaged. Absent data is no error: the cell is skipped, not the batch. */
+static Data *
+look_at_data (FmStore *store, const FmBatchRun *run, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  g_autoptr (FmTaskRecord) record = fm_store_load_task (store, run->task_id, &local);
+  Data *data;
+
+  if (record == NULL && !g_error_matches (local, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return NULL;
+    }
+  g_clear_error (&local);
+  data = g_new0 (Data, 1);
+  if (record != NULL && record->shortcuts->len > 0)
+    return data;
+  if (fm_task_load (run->task, NULL, &local))
+    data->shortcuts = fm_task_shortcuts (run->task, &local);
+  else if (g_error_matches (local, FM_DATA_ERROR, FM_DATA_ERROR_ABSENT))
+    {
+      data->absent = g_strdup (local->message);
+      return data;
+    }
+  if (local != NULL)
+    {
+      data_free (data);
+      g_propagate_prefixed_error (error, g_steal_pointer (&local), "task %s: ", fm_task_get_class (run->task)->id);
+      return NULL;
+    }
+  return data;
+}
+
+/* Runs whose data is absent are skipped with the sentence that says how to add it; when it has been added, asking for
+ * the batch again takes them up. */
 static gboolean
-mark_runs (FmBatchPlan *plan, FmStore *store, gint64 batch, const char *task, const char *reason, GError **error)
+mark_runs (FmStore *store, gint64 batch, GHashTable *tasks, GError **error)
 {
   g_autoptr (GPtrArray) runs = fm_store_load_runs (store, batch, error);
 
@@ -157,76 +206,71 @@ mark_runs (FmBatchPlan *plan, FmStore *store, gint64 batch, const char *task, co
   for (guint i = 0; i < runs->len; i++)
     {
       const FmRunRecord *run = g_ptr_array_index (runs, i);
-      gboolean skipped = g_str_equal (run->state, "skipped");
+      const Data *data = g_hash_table_lookup (tasks, run->task);
 
-      if (g_str_equal (run->task, task) && (skipped || reason != NULL) &&
-          !fm_store_skip_run (store, run->id, reason, error))
+      if (data != NULL && (data->absent != NULL || g_str_equal (run->state, "skipped")) &&
+          !fm_store_skip_run (store, run->id, data->absent, error))
         return FALSE;
     }
   return TRUE;
 }
 
-/* Absent data skips its runs with the sentence that says how to add it; the other tasks' runs go on. Later, when it has
- * been added, the same batch takes them up. */
 static gboolean
-look_at_data (FmBatchPlan *plan, FmStore *store, gint64 batch, const FmBatchRun *run, GError **error)
+add_shortcuts (FmStore *store, const FmBatchRun *run, const GArray *shortcuts, GError **error)
 {
-  g_autoptr (FmTaskRecord) record = fm_store_load_task (store, run->task_id, error);
-  g_autoptr (GError) local = NULL;
-  const GArray *shortcuts;
+  g_autoptr (FmTaskRecord) record = task_record (run);
 
-  if (record == NULL)
-    return FALSE;
-  if (record->shortcuts->len > 0)
-    return mark_runs (plan, store, batch, run->task_id, NULL, error);
-  if (!fm_task_load (run->task, NULL, &local))
-    {
-      if (g_error_matches (local, FM_DATA_ERROR, FM_DATA_ERROR_ABSENT))
-        return mark_runs (plan, store, batch, run->task_id, local->message, error);
-      g_propagate_prefixed_error (error, g_steal_pointer (&local), "task %s: ", record->name);
-      return FALSE;
-    }
-  shortcuts = fm_task_shortcuts (run->task, error);
-  if (shortcuts == NULL)
-    return FALSE;
   for (guint i = 0; i < shortcuts->len; i++)
     {
       const FmTaskShortcut *s = &g_array_index (shortcuts, FmTaskShortcut, i);
 
       g_ptr_array_add (record->shortcuts, fm_shortcut_record_new (s->name, s->help, s->accuracy));
     }
-  return fm_store_add_task (store, record, error) && mark_runs (plan, store, batch, run->task_id, NULL, error);
+  return fm_store_add_task (store, record, error);
+}
+
+static gboolean
+save (FmBatchPlan *plan, FmStore *store, GHashTable *tasks, gint64 *batch, GError **error)
+{
+  *batch = fm_store_find_batch_by_key (store, plan->key, error);
+  if (*batch < 0 || (*batch == 0 && !add_all (plan, store, batch, error)))
+    return FALSE;
+  for (guint i = 0; i < plan->runs->len; i++)
+    {
+      const FmBatchRun *run = g_ptr_array_index (plan->runs, i);
+      Data *data = g_hash_table_lookup (tasks, run->task_id);
+
+      if (data->shortcuts != NULL && !add_shortcuts (store, run, data->shortcuts, error))
+        return FALSE;
+      data->shortcuts = NULL; /* once a task */
+    }
+  return mark_runs (store, *batch, tasks, error);
 }
 
 gboolean
 fm_batch_plan_save (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **error)
 {
-  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
-  gint64 id = fm_store_find_batch_by_key (store, plan->key, error);
+  g_autoptr (GHashTable) tasks = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) data_free);
 
-  if (id < 0)
-    return FALSE;
-  if (id == 0)
-    {
-      if (!fm_store_begin (store, error))
-        return FALSE;
-      if (!add_all (plan, store, &id, error))
-        {
-          fm_store_rollback (store);
-          return FALSE;
-        }
-      if (!fm_store_commit (store, error))
-        return FALSE;
-    }
+  /* First all that can be wrong with the data, then one transaction. */
   for (guint i = 0; i < plan->runs->len; i++)
     {
       const FmBatchRun *run = g_ptr_array_index (plan->runs, i);
+      Data *data;
 
-      if (g_hash_table_add (seen, run->task_id) && !look_at_data (plan, store, id, run, error))
+      if (g_hash_table_contains (tasks, run->task_id))
+        continue;
+      data = look_at_data (store, run, error);
+      if (data == NULL)
         return FALSE;
+      g_hash_table_insert (tasks, run->task_id, data);
     }
-  *batch = id;
-  return TRUE;
+  if (!fm_store_begin (store, error))
+    return FALSE;
+  if (save (plan, store, tasks, batch, error))
+    return fm_store_commit (store, error);
+  fm_store_rollback (store);
+  return FALSE;
 }
 
 gint64

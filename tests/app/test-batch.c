@@ -229,6 +229,65 @@ test_save (void)
   g_rmdir (folder);
 }
 
+/* Absent data skips its runs and says why; once it is there the same batch goes on. Damaged data leaves no row. */
+static void
+test_data (void)
+{
+  static const char * const files[] = { "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
+                                        "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz" };
+  g_autoptr (GError) error = NULL;
+  g_autofree char *folder = g_dir_make_tmp ("formarium-batch-XXXXXX", &error);
+  g_autofree char *path = g_build_filename (folder, "formarium.db", NULL);
+  g_autoptr (FmStore) store = fm_store_open (path, FM_STORE_WRITE, &error);
+  g_autoptr (FmBatchPlan) plan = good (HEAD "seeds=1\n");
+  g_autoptr (GPtrArray) rows = NULL;
+  gint64 batch;
+
+  g_assert_no_error (error);
+  g_setenv ("FORMARIUM_FASHION_MNIST_DIR", folder, TRUE);
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++)
+    {
+      g_autofree char *file = g_build_filename (folder, files[i], NULL);
+
+      g_assert_true (g_file_set_contents (file, "cut short", -1, &error));
+    }
+  g_assert_false (fm_batch_plan_save (plan, store, &batch, &error));
+  g_assert_error (error, FM_DATA_ERROR, FM_DATA_ERROR_CORRUPT);
+  g_clear_error (&error);
+  rows = fm_store_load_batches (store, &error);
+  g_assert_cmpuint (rows->len, ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++)
+    {
+      g_autofree char *file = g_build_filename (folder, files[i], NULL);
+
+      g_remove (file);
+    }
+
+  g_assert_true (fm_batch_plan_save (plan, store, &batch, &error));
+  g_assert_no_error (error);
+  g_clear_pointer (&rows, g_ptr_array_unref);
+  rows = fm_store_load_results (store, batch, &error);
+  g_assert_cmpstr (((FmResultRow *) g_ptr_array_index (rows, 0))->state, ==, "skipped");
+  g_assert_nonnull (strstr (((FmResultRow *) g_ptr_array_index (rows, 0))->reason, "FORMARIUM_FASHION_MNIST_DIR"));
+
+  g_unsetenv ("FORMARIUM_FASHION_MNIST_DIR");
+  g_clear_pointer (&rows, g_ptr_array_unref);
+  if (g_file_test ("/usr/share/datasets/fashion-mnist", G_FILE_TEST_IS_DIR))
+    {
+      g_assert_true (fm_batch_plan_save (plan, store, &batch, &error));
+      g_assert_no_error (error);
+      rows = fm_store_load_results (store, batch, &error);
+      g_assert_cmpstr (((FmResultRow *) g_ptr_array_index (rows, 0))->state, ==, "planned");
+      g_assert_cmpfloat (((FmResultRow *) g_ptr_array_index (rows, 0))->best_shortcut_accuracy, >, 0.1);
+    }
+  else
+    g_test_skip ("Fashion-MNIST is not here: apt install dataset-fashion-mnist");
+
+  g_clear_pointer (&store, fm_store_close);
+  g_remove (path);
+  g_rmdir (folder);
+}
+
 /* --- Bad input ----------------------------------------------------------------------------------------------------*/
 
 typedef struct
@@ -293,7 +352,8 @@ static const Bad bad[] = {
   { HEAD "title=\n", { "line 5", "title" } },
   { "[batch]\ntask=fashion-mnist+listops\nmixer=pooling\nfeedforward=mlp\n", { "line 2", "do not work yet" } },
   { "[batch]\ntask=listops\nmixer=pooling+softmax-attention\nfeedforward=mlp\n", { "line 3", "do not work yet" } },
-  { "[batch]\ntask=fashion-mnist\nmixer=pooling,pooling,pooling\nfeedforward=mlp\n", { "line 3", "3 layers", "layers=2" } },
+  { "[batch]\ntask=fashion-mnist\nmixer=pooling,pooling,pooling\nfeedforward=mlp\n",
+    { "line 3", "3 layers", "layers=2" } },
   { "[batch]\ntask=fashion-mnist\nvariants=pooling x mlp\nmixer=pooling\nfeedforward=mlp\n", { "line 3", "remove" } },
   { "[batch]\ntask=fashion-mnist\nvariants=pooling mlp\n", { "line 3", "MIXER x FEEDFORWARD" } },
   { "[batch]\ntask=fashion-mnist\nvariants=pooling x mlp;pooling  x mlp\n", { "line 3", "twice" } },
@@ -369,6 +429,7 @@ main (int argc, char **argv)
   g_test_add_func ("/batch/set", test_set);
   g_test_add_func ("/batch/examples", test_examples);
   g_test_add_func ("/batch/save", test_save);
+  g_test_add_func ("/batch/data", test_data);
   g_test_add_func ("/batch/bad/files", test_bad_files);
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
     {
