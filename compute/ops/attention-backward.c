@@ -12,7 +12,6 @@
 #include "math.h"
 #include "tile.h"
 
-#include <omp.h>
 #include <string.h>
 
 #define TILE_K FM_ATTENTION_TILE_K

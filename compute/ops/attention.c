@@ -11,7 +11,6 @@
 #include "math.h"
 #include "tile.h"
 
-#include <omp.h>
 #include <string.h>
 
 static gint64

@@ -3,6 +3,12 @@
 
 #include "compute/compute-private.h"
 
+#ifdef _OPENMP
+#include <omp.h>
+#else
+#define omp_get_thread_num() 0 /* a compiler without OpenMP ignores the pragmas, too */
+#endif
+
 G_BEGIN_DECLS
 
 /* A head that fits neither the shared memory of a shader nor any published model. */
