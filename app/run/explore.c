@@ -102,6 +102,7 @@ fm_explorer_new_for_run (FmStore *store, gint64 run, GError **error)
   g_autoptr (FmStageRecord) stage = NULL;
   g_autoptr (FmExplorer) self = NULL;
   g_autoptr (JsonObject) request = NULL, recipe = NULL;
+  g_autoptr (GSubprocessLauncher) launcher = NULL;
   g_autofree char *checkpoint = NULL, *program = fm_program_path ();
   GWeakRef *weak;
 
@@ -123,8 +124,9 @@ fm_explorer_new_for_run (FmStore *store, gint64 run, GError **error)
     return NULL;
 
   self = g_object_new (FM_TYPE_EXPLORER, NULL);
-  self->process = g_subprocess_new (G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, error, program,
-                                    "worker", "--explore", NULL);
+  launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE);
+  fm_worker_environment (launcher);
+  self->process = g_subprocess_launcher_spawn (launcher, error, program, "worker", "--explore", NULL);
   if (self->process == NULL)
     {
       g_prefix_error (error, "The worker program %s cannot be started: ", program);

@@ -11,6 +11,9 @@ G_BEGIN_DECLS
 
 /* --- runtime.c -----------------------------------------------------------------------------------------------------*/
 
+/** fm_worker_environment: what every worker process is started with. */
+void     fm_worker_environment      (GSubprocessLauncher *launcher);
+
 /* The lock that keeps the machine quiet while something is measured; without a runtime folder it does nothing. */
 typedef struct _FmQuiet FmQuiet;
 FmQuiet *fm_quiet_new               (void);

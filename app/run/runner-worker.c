@@ -109,8 +109,10 @@ fm_runner_worker_new (FmRunner *runner, FmRunnerStage *stage, JsonObject *reques
   g_autofree char *program = fm_program_path ();
   g_autofree char *line = fm_json_line (request);
   FmRunnerWorker *worker;
-  GSubprocess *process = g_subprocess_launcher_spawn (launcher, error, program, "worker", NULL);
+  GSubprocess *process;
 
+  fm_worker_environment (launcher);
+  process = g_subprocess_launcher_spawn (launcher, error, program, "worker", NULL);
   if (process == NULL)
     {
       g_prefix_error (error, "The worker program %s cannot be started: ", program);
