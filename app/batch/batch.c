@@ -19,7 +19,7 @@ const FmParam fm_batch_setting_params[] = {
   /* 0 is only the default: four times the width. */
   FM_PARAM_INT (FmBatchSettings, hidden, 0, 1, 1 << 24, "numbers", "Width inside the feed-forward"),
   FM_PARAM_INT (FmBatchSettings, batch, 64, 1, 1 << 20, "examples", "Examples a step"),
-  FM_PARAM_DOUBLE (FmBatchSettings, rate, 3e-3, 1e-12, 1e3, NULL, "Highest learning rate"),
+  FM_PARAM_DOUBLE (FmBatchSettings, rate, 3e-3, 1e-12, 1e30, NULL, "Highest learning rate"),
   FM_PARAM_CHOICE (FmBatchSettings, schedule, schedules, "How the rate falls after warm-up"),
   FM_PARAM_INT (FmBatchSettings, warmup, 50, 0, 1e9, "steps", "Steps in which the rate rises"),
   FM_PARAM_DOUBLE (FmBatchSettings, decay, 0.01, 0, 1e3, NULL, "Weight decay"),

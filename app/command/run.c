@@ -111,6 +111,13 @@ on_interrupt (gpointer data)
 
 /* --- The plan and the table ----------------------------------------------------------------------------------------*/
 
+/* "1 run", "15 runs". */
+static char *
+counted (gint64 n, const char *thing)
+{
+  return g_strdup_printf ("%" G_GINT64_FORMAT " %s%s", n, thing, n == 1 ? "" : "s");
+}
+
 static void
 print_plan (FmBatchPlan *plan, const FmPlanEstimate *e)
 {
@@ -120,8 +127,10 @@ print_plan (FmBatchPlan *plan, const FmPlanEstimate *e)
   g_autofree char *left = e->n_left < e->n_stages
                               ? g_strdup_printf (", %" G_GINT64_FORMAT " of them to do", e->n_left) : g_strdup ("");
 
-  g_printerr ("%s: %" G_GINT64_FORMAT " variants, %u runs, %" G_GINT64_FORMAT " stages%s\n", plan->title,
-              plan->n_variants, plan->runs->len, e->n_stages, left);
+  g_autofree char *variants = counted (plan->n_variants, "variant"), *runs = counted (plan->runs->len, "run");
+  g_autofree char *stages = counted (e->n_stages, "stage");
+
+  g_printerr ("%s: %s, %s, %s%s\n", plan->title, variants, runs, stages, left);
   if (e->n_left > 0)
     g_printerr ("About %s; the largest worker needs %s MB of %s MB (%s)\n", time, peak, available, e->largest);
 }
@@ -281,7 +290,6 @@ run (const FmArgs *args)
   g_clear_pointer (&store, fm_store_close);
   if (dry)
     return print_dry_run (plan, estimate, json);
-  print_plan (plan, estimate);
   if (estimate->seconds_left > FM_ESTIMATE_MOST_S && !fm_args_has (args, "--yes"))
     {
       g_autofree char *time = fm_format_duration (estimate->seconds_left);
@@ -292,6 +300,7 @@ run (const FmArgs *args)
   store = fm_command_open_store (args, FM_STORE_WRITE, &error);
   if (store == NULL || !fm_batch_plan_save (plan, store, &batch, &error))
     return fm_command_error (g_steal_pointer (&error));
+  print_plan (plan, estimate);
   return run_batch (store, batch, command, json);
 }
 

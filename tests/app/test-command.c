@@ -1,0 +1,203 @@
+/* test-command.c: help, typos, exit statuses, and one sentence for every bad input. */
+#include "program.h"
+
+#include <glib/gstdio.h>
+#include <sqlite3.h>
+#include <string.h>
+
+/* One sentence on standard error that holds @words, nothing on standard output. */
+static void
+assert_refused (Run *run, int status, const char *words)
+{
+  if (run->status != status || !strstr (run->err, words))
+    g_error ("status %d (wanted %d), said: %s(wanted: %s)", run->status, status, run->err, words);
+  g_assert_cmpstr (run->out, ==, "");
+  g_assert_nonnull (strchr (run->err, '\n'));
+}
+
+static void
+test_help (void)
+{
+  static const char * const names[] = { "run", "resume", "results", "report", "map", "routing", "list", "inspect", "check",
+                                        "data", "store", "bench" };
+  g_autoptr (Place) place = place_new ();
+  g_autoptr (Run) overview = program ("--help", NULL), none = program (NULL, NULL);
+
+  g_assert_cmpint (overview->status, ==, 0);
+  g_assert_cmpint (none->status, ==, 2);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (Run) help = program (names[i], "--help", NULL);
+      g_autofree char *line = g_strdup_printf ("  %s ", names[i]), *example = g_strdup_printf ("  formarium %s", names[i]);
+
+      g_assert_nonnull (strstr (overview->out, line));
+      g_assert_cmpint (help->status, ==, 0);
+      g_assert_true (g_str_has_prefix (help->out, "Example:\n"));
+      g_assert_nonnull (strstr (help->out, example));
+    }
+  g_assert_null (strstr (overview->out, "worker"));
+}
+
+static void
+test_typo (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autoptr (Run) command = program ("rnu", NULL), flag = program ("results", "--jsno", NULL);
+  g_autoptr (Run) plugin = program ("inspect", "softmax-atention", NULL), kind = program ("list", "mixer5", NULL);
+  g_autoptr (Run) value = program ("report", "-o", NULL), words = program ("run", NULL);
+
+  assert_refused (command, 2, "did you mean 'run'?");
+  assert_refused (flag, 2, "did you mean '--json'?");
+  assert_refused (plugin, 2, "did you mean 'softmax-attention'?");
+  assert_refused (kind, 2, "did you mean 'mixers'?");
+  assert_refused (value, 2, "needs a value");
+  assert_refused (words, 2, "formarium run examples/first.batch");
+}
+
+static void
+test_list (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autoptr (Run) run = program ("list", "--json", NULL), one = program ("inspect", "switch", "--json", NULL);
+  g_autoptr (JsonArray) rows = run_rows (run), found = run_rows (one);
+  gboolean cpu = FALSE, mixer = FALSE, task = FALSE;
+
+  for (guint i = 0; i < json_array_get_length (rows); i++)
+    {
+      JsonObject *row = json_array_get_object_element (rows, i);
+      const char *id = json_object_get_string_member (row, "id"), *role = json_object_get_string_member (row, "role");
+
+      g_assert_cmpstr (json_object_get_string_member (row, "title"), !=, "");
+      cpu = cpu || (g_str_equal (id, "cpu") && g_str_equal (role, "device"));
+      mixer = mixer || (g_str_equal (id, "softmax-attention") && g_str_equal (role, "mixer"));
+      task = task || (g_str_equal (id, "fashion-mnist") && g_str_equal (role, "task"));
+    }
+  g_assert_true (cpu && mixer && task);
+  g_assert_cmpuint (json_array_get_length (found), ==, 1);
+  g_assert_cmpstr (json_object_get_string_member (json_array_get_object_element (found, 0), "role"), ==, "feedforward");
+}
+
+/* What the file says: test-batch.c knows all the sentences; here that they reach a person, and that nothing is left. */
+static void
+test_bad_batch (void)
+{
+  static const struct
+  {
+    const char *text, *words;
+  } cases[] = {
+    { "", "empty" },
+    { "[batch]\ntitle=a\ntask=mqar\nvariants=pooling x mlp\nbudget=steps:0\n", "steps" },
+    { "[batch]\ntitle=a\ntask=mqar\nvariants=pooling x mlp\nbudget=steps:5\nseeds=0\n", "seeds" },
+    { "[batch]\ntitle=a\ntask=mqar\nvariants=pooling x mlp\nbudget=steps:5\nrate=nan\n", "rate" },
+    { "[batch]\ntitle=a\ntask=mqar\nvariants=pooling x mlp\nbudget=steps:100000000000000000000\n", "steps" },
+    { "[batch]\ntitle=a\ntask=mqar\nvariants=pooling x mpl\nbudget=steps:5\n", "mlp" },
+    { "[batch]\ntitle=a\ntask=mqar\nmixer=softmax-attention\nfeedforward=mlp\nbudget=steps:5\nwidth=30\n", "30" },
+    { "[batch]\ntitle=a\ntask=mqar\nmixer=softmax-attention\nfeedforward=mlp\nbudget=steps:5\ndevice=vulkan:77\n",
+      "vulkan:77" },
+    { "[batch]\ntitle=a\ntask=mqar\nmixer=softmax-attention\nfeedforward=mlp\nbudget=steps:5\nbatch=64\n"
+      "[mqar]\nlength=1000000\n", "available" },
+  };
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *path = g_build_filename (place->folder, "bad.batch", NULL);
+  g_autoptr (Run) missing = program ("run", "/nowhere/at.batch", NULL), folder = program ("run", "/tmp", NULL);
+
+  assert_refused (missing, 2, "/nowhere/at.batch");
+  assert_refused (folder, 2, "/tmp");
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (Run) run = NULL;
+
+      g_assert_true (g_file_set_contents (path, cases[i].text, -1, NULL));
+      run = program ("run", path, NULL);
+      assert_refused (run, 2, cases[i].words);
+      g_assert_false (g_file_test (place->store, G_FILE_TEST_EXISTS));
+    }
+}
+
+static void
+test_long (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *path = place_batch (place, "long", "softmax-attention x mlp", 1, 1000000000, NULL);
+  g_autoptr (Run) run = program ("run", path, NULL), dry = program ("run", path, "--dry-run", NULL);
+
+  assert_refused (run, 2, "--yes");
+  g_assert_cmpint (dry->status, ==, 0);
+  g_assert_false (g_file_test (place->store, G_FILE_TEST_EXISTS));
+}
+
+static void
+test_bad_store (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *path = place_batch (place, "stored", "pooling x mlp", 1, 2, NULL);
+  g_autofree char *text = g_build_filename (place->folder, "text.db", NULL);
+  g_autofree char *newer = g_build_filename (place->folder, "newer.db", NULL);
+  g_autofree char *below_file = g_build_filename (text, "no.db", NULL);
+  g_autoptr (Run) none = program ("results", NULL), resume = program ("resume", NULL), run = NULL, later = NULL;
+  g_autoptr (Run) below = NULL;
+  sqlite3 *db;
+
+  /* Nothing stored yet: a sentence, and still nothing. */
+  assert_refused (none, 2, place->store);
+  assert_refused (resume, 2, place->store);
+  g_assert_false (g_file_test (place->store, G_FILE_TEST_EXISTS));
+
+  g_assert_true (g_file_set_contents (text, "This is no database, only words that are long enough to be read.", -1, NULL));
+  run = program ("run", path, "--store", text, NULL);
+  assert_refused (run, 2, text);
+
+  g_assert_cmpint (sqlite3_open (newer, &db), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_exec (db, "CREATE TABLE t (x); PRAGMA application_id = 1179472449; PRAGMA user_version = 99;",
+                                 NULL, NULL, NULL), ==, SQLITE_OK);
+  sqlite3_close (db);
+  later = program ("run", path, "--store", newer, NULL);
+  assert_refused (later, 2, newer);
+
+  below = program ("run", path, "--store", below_file, NULL);
+  assert_refused (below, 2, text);
+}
+
+/* Data that is not here: the cell is skipped with a word how to add it, the others run. */
+static void
+test_absent_data (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autoptr (Run) shown = program ("data", "list", NULL);
+
+  g_assert_cmpint (shown->status, ==, 0);
+  g_assert_nonnull (strstr (shown->out, "fashion-mnist"));
+}
+
+static void
+test_no_vulkan (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *path = place_batch (place, "gpu", "pooling x mlp", 1, 2, NULL);
+  g_autofree char *before = g_strdup (g_getenv ("VK_ICD_FILENAMES"));
+  g_autoptr (Run) run = NULL;
+
+  g_setenv ("VK_ICD_FILENAMES", "/nowhere/driver.json", TRUE);
+  run = program ("run", path, "--device", "vulkan", NULL);
+  if (before)
+    g_setenv ("VK_ICD_FILENAMES", before, TRUE);
+  else
+    g_unsetenv ("VK_ICD_FILENAMES");
+  assert_refused (run, 2, "vulkan");
+  g_assert_false (g_file_test (place->store, G_FILE_TEST_EXISTS));
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/command/help", test_help);
+  g_test_add_func ("/command/typo", test_typo);
+  g_test_add_func ("/command/list", test_list);
+  g_test_add_func ("/command/bad-batch", test_bad_batch);
+  g_test_add_func ("/command/long", test_long);
+  g_test_add_func ("/command/bad-store", test_bad_store);
+  g_test_add_func ("/command/data", test_absent_data);
+  g_test_add_func ("/command/no-vulkan", test_no_vulkan);
+  return g_test_run ();
+}

@@ -1,0 +1,337 @@
+/* test-run.c: small batches from end to end through the built program. */
+#include "app/run/control.h"
+#include "app/run/explore.h"
+#include "program.h"
+
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+
+static JsonObject *
+row_at (JsonArray *rows, guint index)
+{
+  return json_array_get_object_element (rows, index);
+}
+
+/* run, a second call that finds everything, results, report, map, routing. */
+static void
+test_whole (void)
+{
+  static const char * const fields[]
+      = { "batch", "mixer", "feedforward", "task", "device", "seed", "state", "test_accuracy", "latency_us_median",
+          "latency_us_p95", "train_s", "planned_peak_bytes", "measured_peak_bytes", "parameters", "flops" };
+  static const char * const endings[] = { "svg", "png", "pdf", "csv", "npy", "json" };
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *path = place_batch (place, "whole", "softmax-attention x mlp; softmax-attention x switch", 1, 12, NULL);
+  g_autofree char *report = g_build_filename (place->folder, "report.html", NULL);
+  g_autoptr (Run) dry = program ("run", path, "--dry-run", "--json", NULL);
+  g_autoptr (Run) first = NULL, second = NULL, results = NULL, written = NULL;
+  g_autoptr (JsonArray) planned = run_rows (dry), rows = NULL, again = NULL;
+  gint64 start;
+
+  g_assert_cmpint (dry->status, ==, 0);
+  g_assert_cmpuint (json_array_get_length (planned), ==, 2);
+  g_assert_false (g_file_test (place->store, G_FILE_TEST_EXISTS));
+
+  first = program ("run", path, "--json", NULL);
+  if (first->status != 0)
+    g_test_message ("%s", first->err);
+  g_assert_cmpint (first->status, ==, 0);
+  rows = run_rows (first);
+  g_assert_cmpuint (json_array_get_length (rows), ==, 2);
+  for (guint i = 0; i < 2; i++)
+    {
+      JsonObject *row = row_at (rows, i);
+
+      for (guint k = 0; k < G_N_ELEMENTS (fields); k++)
+        {
+          g_assert_true (json_object_has_member (row, fields[k]));
+          g_assert_false (json_object_get_null_member (row, fields[k]));
+        }
+      g_assert_cmpstr (json_object_get_string_member (row, "state"), ==, "done");
+      g_assert_cmpfloat (json_object_get_double_member (row, "latency_us_median"), >, 0);
+      g_assert_cmpint (json_object_get_int_member (row, "measured_peak_bytes"), >, 0);
+      g_assert_cmpint (json_object_get_int_member (row, "fallbacks"), ==, 0);
+    }
+  g_assert_nonnull (strstr (first->err, place->store)); /* names the database */
+
+  start = g_get_monotonic_time ();
+  second = program ("run", path, "--json", NULL);
+  g_assert_cmpint (second->status, ==, 0);
+  g_assert_cmpstr (second->out, ==, first->out);
+  g_test_message ("second call: %.2f s", (g_get_monotonic_time () - start) / 1e6);
+
+  results = program ("results", "whole", "--json", NULL);
+  g_assert_cmpint (results->status, ==, 0);
+  g_assert_cmpstr (results->out, ==, first->out);
+
+  written = program ("report", "whole", "-o", report, NULL);
+  g_assert_cmpint (written->status, ==, 0);
+  g_assert_true (g_file_test (report, G_FILE_TEST_IS_REGULAR));
+  for (guint i = 0; i < G_N_ELEMENTS (endings); i++)
+    {
+      g_autofree char *map = g_strdup_printf ("%s/map.%s", place->folder, endings[i]);
+      g_autofree char *routing = g_strdup_printf ("%s/routing.%s", place->folder, endings[i]);
+      g_autoptr (Run) a = program ("map", "whole", "-o", map, NULL), b = program ("routing", "whole", "-o", routing, NULL);
+
+      g_assert_cmpint (a->status, ==, 0);
+      g_assert_cmpint (b->status, ==, 0);
+      g_assert_true (g_file_test (map, G_FILE_TEST_IS_REGULAR));
+      g_assert_true (g_file_test (routing, G_FILE_TEST_IS_REGULAR));
+    }
+}
+
+/* A rate that blows up: FAIL with step and tensor, counted, exit 3 beside a run that is fine. */
+static void
+test_diverged (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *path = place_batch (place, "diverged", "pooling x mlp", 1, 12, "rate=1e30\nwarmup=0");
+  g_autoptr (Run) run = program ("run", path, "--json", NULL), again = NULL;
+  g_autoptr (JsonArray) rows = run_rows (run);
+  JsonObject *row = row_at (rows, 0);
+
+  g_assert_cmpint (run->status, ==, 1);
+  g_assert_cmpstr (json_object_get_string_member (row, "state"), ==, "diverged");
+  g_assert_cmpint (json_object_get_int_member (row, "diverged_step"), >, 1);
+  g_assert_cmpint (json_object_get_int_member (row, "diverged_step"), <=, 12);
+  g_assert_cmpstr (json_object_get_string_member (row, "diverged_tensor"), !=, NULL);
+  g_assert_true (json_object_get_null_member (row, "test_accuracy"));
+
+  /* Final: the same numbers would come again. */
+  again = program ("resume", "--json", NULL);
+  g_assert_cmpint (again->status, ==, 1);
+  g_assert_cmpstr (again->out, ==, run->out);
+}
+
+/* A learning model: more steps, better than chance. What is trained is what is asked for. */
+static void
+test_learns (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *path = place_batch (place, "learns", "softmax-attention x mlp", 1, 400, "rate=0.01");
+  g_autoptr (Run) run = program ("run", path, "--json", NULL);
+  g_autoptr (JsonArray) rows = run_rows (run);
+  JsonObject *row = row_at (rows, 0);
+
+  g_assert_cmpint (run->status, ==, 0);
+  g_assert_cmpfloat (json_object_get_double_member (row, "test_accuracy"), >,
+                     2 * json_object_get_double_member (row, "chance_level"));
+}
+
+/* --- The control socket --------------------------------------------------------------------------------------------*/
+
+typedef struct
+{
+  GMainLoop *loop;
+  FmControl *control;
+  guint      points, changes;
+  char      *closed; /* reason */
+  gboolean   failed;
+} Watch;
+
+static void
+on_connected (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Watch *w = data;
+
+  w->control = fm_control_connect_finish (result, NULL);
+  w->failed = w->control == NULL;
+  g_main_loop_quit (w->loop);
+}
+
+static void
+on_point (FmControl *control, const char *stage, const char *name, const char *tag, gint64 step, gdouble value,
+          gpointer data)
+{
+  ((Watch *) data)->points++;
+}
+
+static void
+on_changed (FmControl *control, gpointer data)
+{
+  ((Watch *) data)->changes++;
+}
+
+static void
+on_closed (FmControl *control, const char *reason, gpointer data)
+{
+  Watch *w = data;
+
+  w->closed = g_strdup (reason);
+  g_main_loop_quit (w->loop);
+}
+
+static gboolean
+on_time (gpointer data)
+{
+  g_main_loop_quit (data);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+wait_ms (Watch *w, guint ms)
+{
+  g_timeout_add (ms, on_time, w->loop);
+  g_main_loop_run (w->loop);
+}
+
+static void
+attach (Watch *w, Place *place)
+{
+  for (guint i = 0; i < 300 && w->control == NULL; i++)
+    {
+      g_autoptr (GPtrArray) sockets = fm_control_list_sockets (place->store);
+
+      if (sockets->len == 0)
+        {
+          g_usleep (50000);
+          continue;
+        }
+      fm_control_connect_async (((FmControlSocket *) g_ptr_array_index (sockets, 0))->path, NULL, on_connected, w);
+      g_main_loop_run (w->loop);
+    }
+  g_assert_nonnull (w->control);
+  g_signal_connect (w->control, "point", G_CALLBACK (on_point), w);
+  g_signal_connect (w->control, "changed", G_CALLBACK (on_changed), w);
+  g_signal_connect (w->control, "closed", G_CALLBACK (on_closed), w);
+}
+
+/* attach, see points, pause (no step more), resume (steps again), cancel (exit 130), then resume finishes. */
+static void
+test_control (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *path = place_batch (place, "steered", "pooling x mlp; softmax-attention x mlp", 1, 200000, NULL);
+  g_autoptr (GSubprocess) process = program_start ("run", path, "--yes", NULL);
+  g_autoptr (Run) other = NULL;
+  g_autoptr (FmRunStatus) before = NULL;
+  Watch w = { .loop = g_main_loop_new (NULL, FALSE) };
+  guint points;
+
+  attach (&w, place);
+  g_assert_cmpstr (fm_control_get_status (w.control)->title, ==, "steered");
+  for (guint i = 0; i < 100 && w.points == 0; i++)
+    wait_ms (&w, 100);
+  g_assert_cmpuint (w.points, >, 0);
+  g_assert_cmpuint (fm_control_get_status (w.control)->workers->len, >, 0);
+
+  /* A living runner keeps a second one away. */
+  other = program ("resume", NULL);
+  g_assert_cmpint (other->status, ==, 2);
+
+  fm_control_pause (w.control);
+  for (guint i = 0; i < 100 && fm_control_get_status (w.control)->phase != FM_RUN_PAUSED; i++)
+    wait_ms (&w, 100);
+  g_assert_cmpint (fm_control_get_status (w.control)->phase, ==, FM_RUN_PAUSED);
+  wait_ms (&w, 600); /* words on their way */
+  points = w.points;
+  before = fm_run_status_copy (fm_control_get_status (w.control));
+  wait_ms (&w, 800);
+  g_assert_cmpuint (w.points, ==, points);
+  g_assert_cmpint (((FmRunWorker *) g_ptr_array_index (before->workers, 0))->step, ==,
+                   ((FmRunWorker *) g_ptr_array_index (fm_control_get_status (w.control)->workers, 0))->step);
+
+  fm_control_resume (w.control);
+  for (guint i = 0; i < 100 && fm_control_get_status (w.control)->phase == FM_RUN_PAUSED; i++)
+    wait_ms (&w, 100);
+  for (guint i = 0; i < 200 && ((FmRunWorker *) g_ptr_array_index (fm_control_get_status (w.control)->workers, 0))->step
+                                   == ((FmRunWorker *) g_ptr_array_index (before->workers, 0))->step; i++)
+    wait_ms (&w, 100);
+  g_assert_cmpint (((FmRunWorker *) g_ptr_array_index (fm_control_get_status (w.control)->workers, 0))->step, >,
+                   ((FmRunWorker *) g_ptr_array_index (before->workers, 0))->step);
+
+  fm_control_cancel (w.control);
+  g_timeout_add_seconds (20, on_time, w.loop);
+  g_main_loop_run (w.loop);
+  g_assert_cmpstr (w.closed, ==, "");
+  g_subprocess_wait (process, NULL, NULL);
+  g_assert_cmpint (g_subprocess_get_exit_status (process), ==, 130);
+  g_assert_cmpuint (w.changes, >, 0);
+  fm_control_close (w.control);
+  g_object_unref (w.control);
+  g_free (w.closed);
+  g_main_loop_unref (w.loop);
+}
+
+/* --- The resident worker -------------------------------------------------------------------------------------------*/
+
+typedef struct
+{
+  GMainLoop       *loop;
+  FmExploreAnswer *answer;
+  GError          *error;
+} Question;
+
+static void
+on_answer (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Question *q = data;
+
+  q->answer = fm_explorer_ask_finish (FM_EXPLORER (source), result, &q->error);
+  g_main_loop_quit (q->loop);
+}
+
+static void
+test_explore (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *path = place_batch (place, "explored", "softmax-attention x switch", 1, 5, NULL);
+  g_autoptr (Run) run = program ("run", path, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FmStore) store = fm_store_open (place->store, FM_STORE_READ, &error);
+  g_autoptr (FmExplorer) explorer = NULL;
+  Question q = { .loop = g_main_loop_new (NULL, FALSE) };
+  gdouble sum = 0;
+
+  g_assert_no_error (error);
+  g_assert_cmpint (run->status, ==, 0);
+  explorer = fm_explorer_new_for_run (store, 1, &error);
+  g_assert_no_error (error);
+  fm_explorer_ask_async (explorer, "test", 3, NULL, 0, NULL, on_answer, &q);
+  g_main_loop_run (q.loop);
+  g_assert_no_error (q.error);
+  g_assert_cmpstr (q.answer->task, ==, "mqar");
+  g_assert_cmpint (q.answer->example, ==, 3);
+  for (gint64 i = 0; i < q.answer->n_classes; i++)
+    sum += q.answer->probabilities[i];
+  g_assert_cmpfloat_with_epsilon (sum, 1.0, 1e-4);
+  g_assert_nonnull (q.answer->maps);
+  g_assert_cmpint (q.answer->maps->queries, ==, 16);
+  for (gint64 h = 0; h < q.answer->maps->heads; h++)
+    {
+      const gfloat *row = fm_maps_row (q.answer->maps, 0, h, 15);
+
+      sum = 0;
+      for (gint64 k = 0; k < 16; k++)
+        sum += isnan (row[k]) ? 0 : row[k];
+      g_assert_cmpfloat_with_epsilon (sum, 1.0, 1e-4);
+    }
+  g_assert_cmpuint (q.answer->routing->len, ==, 1);
+  g_assert_cmpint (((FmExploreRouting *) g_ptr_array_index (q.answer->routing, 0))->n_tokens, ==, 16);
+  g_clear_pointer (&q.answer, fm_explore_answer_free);
+
+  /* A wrong question is answered by a sentence; the worker stays. */
+  fm_explorer_ask_async (explorer, "test", 1 << 30, NULL, 0, NULL, on_answer, &q);
+  g_main_loop_run (q.loop);
+  g_assert_null (q.answer);
+  g_assert_nonnull (q.error);
+  g_clear_error (&q.error);
+  fm_explorer_ask_async (explorer, "validation", 0, NULL, 0, NULL, on_answer, &q);
+  g_main_loop_run (q.loop);
+  g_assert_no_error (q.error);
+  g_clear_pointer (&q.answer, fm_explore_answer_free);
+  g_main_loop_unref (q.loop);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/run/whole", test_whole);
+  g_test_add_func ("/run/diverged", test_diverged);
+  g_test_add_func ("/run/learns", test_learns);
+  g_test_add_func ("/run/control", test_control);
+  g_test_add_func ("/run/explore", test_explore);
+  return g_test_run ();
+}
