@@ -274,6 +274,17 @@ scan_folder (const char *folder, GPtrArray *files)
     g_ptr_array_add (files, g_ptr_array_index (found, i));
 }
 
+/* (nullable): the plugins beside a program that runs where it was built: BUILD/app/command/formarium. */
+static char *
+build_folder (void)
+{
+  g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL);
+  g_autofree char *folder = self ? g_path_get_dirname (self) : NULL;
+  g_autofree char *ninja = folder ? g_build_filename (folder, "..", "..", "build.ninja", NULL) : NULL;
+
+  return ninja && g_file_test (ninja, G_FILE_TEST_EXISTS) ? g_build_filename (folder, "..", "..", "plugins", NULL) : NULL;
+}
+
 static GPtrArray *
 candidate_files (void)
 {
@@ -285,6 +296,13 @@ candidate_files (void)
   for (guint i = 0; folders[i]; i++)
     if (*folders[i])
       scan_folder (folders[i], files);
+  if (path == NULL)
+    {
+      g_autofree char *built = build_folder ();
+
+      if (built)
+        scan_folder (built, files);
+    }
   scan_folder (own, files);
   scan_folder (FM_PLUGIN_DIR, files);
   return files;

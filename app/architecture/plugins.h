@@ -1,6 +1,7 @@
 /* plugins.h: which plugins there are, and which were rejected and why.
  *
- * Looked for in $FORMARIUM_PLUGIN_PATH (colon separated), $XDG_DATA_HOME/formarium/plugins and the install folder, in
+ * Looked for in $FORMARIUM_PLUGIN_PATH (colon separated; without it in the build folder of a program that was not
+ * installed), $XDG_DATA_HOME/formarium/plugins and the install folder, in
  * this order; the first of an id wins. Every file is opened in a child process first, so that one that crashes in its
  * constructor is a rejected file and not a crash. */
 #pragma once

@@ -16,7 +16,7 @@ typedef struct
 /* Numbers of [batch]; rows in batch.c. */
 typedef struct
 {
-  gint64  layers, width, hidden, batch, warmup, schedule, causal;
+  gint64  layers, width, hidden, batch, warmup, schedule, evaluate, causal;
   gdouble rate, decay, clip;
 } FmBatchSettings;
 

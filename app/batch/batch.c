@@ -24,6 +24,8 @@ const FmParam fm_batch_setting_params[] = {
   FM_PARAM_INT (FmBatchSettings, warmup, 50, 0, 1e9, "steps", "Steps in which the rate rises"),
   FM_PARAM_DOUBLE (FmBatchSettings, decay, 0.01, 0, 1e3, NULL, "Weight decay"),
   FM_PARAM_DOUBLE (FmBatchSettings, clip, 1, 0, 1e9, NULL, "Largest norm of the gradient; 0 is none"),
+  /* 0 is only the default: all there are. */
+  FM_PARAM_INT (FmBatchSettings, evaluate, 0, 1, 1e9, "examples", "Scored of validation and of test, the first ones; all when left out"),
   FM_PARAM_BOOL (FmBatchSettings, causal, 0, "Tokens see earlier tokens only"),
   FM_PARAM_END
 };

@@ -113,6 +113,8 @@ fm_recipe_stage (const FmRecipeParts *parts, const char *kind, const FmBatchStag
   add_text (b, "device", parts->device);
   add_int (b, "seed", parts->seed);
   add_int (b, "batch", parts->settings->batch);
+  if (parts->settings->evaluate) /* only when asked for: 0 means all */
+    add_int (b, "evaluate", parts->settings->evaluate);
   if (g_str_equal (kind, FM_STAGE_KIND_TRAIN))
     add_training (b, parts);
   if (input)

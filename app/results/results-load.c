@@ -105,7 +105,7 @@ fm_results_table_find_held_equal (FmResultsTable *table, FmStore *store, GError 
   GPtrArray *runs = fm_results_table_peek_runs (table);
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
   g_autoptr (GString) out = g_string_new (NULL);
-  Common steps = { 0 }, batch = { 0 }, layers = { 0 }, width = { 0 }, hidden = { 0 };
+  Common steps = { 0 }, batch = { 0 }, scored = { 0 }, layers = { 0 }, width = { 0 }, hidden = { 0 };
 
   for (guint i = 0; i < runs->len; i++)
     {
@@ -130,6 +130,7 @@ fm_results_table_find_held_equal (FmResultsTable *table, FmStore *store, GError 
         continue;
       common_add (&steps, number_member (json_node_get_object (root), "steps"));
       common_add (&batch, number_member (json_node_get_object (root), "batch"));
+      common_add (&scored, number_member (json_node_get_object (root), "evaluate"));
     }
   if (steps.equal)
     {
@@ -143,6 +144,12 @@ fm_results_table_find_held_equal (FmResultsTable *table, FmStore *store, GError 
     append_part (out, "width %.0f", width.value);
   if (hidden.equal)
     append_part (out, "feed-forward %.0f", hidden.value);
+  if (scored.equal) /* a part of the split only: the reader must know */
+    {
+      g_autofree char *number = fm_format_number (scored.value, 0);
+
+      append_part (out, "scored on the first %s examples", number);
+    }
   append_parameters (out, table);
   fm_results_table_set_held_equal (table, g_strdup (out->str));
   return TRUE;

@@ -6,13 +6,13 @@
 
 #include <string.h>
 
-/* Speeds that this program reaches at least on small models, in FLOP/s: an estimate errs on the long side. */
-#define SPEED_CPU_THREAD 2e10
+/* Speeds that this program reaches at least on small models, in FLOP/s: an estimate errs on the long side. A training
+ * step of the first comparison reaches 0.5 to 0.6 of the product's speed on one thread (`formarium bench step`). */
+#define SHARE_OF_PRODUCT 0.4
 #define SPEED_SOFTWARE   1e9
 #define SPEED_GPU        3e11
 #define START_S          1.5 /* of a worker: libraries, data, graph */
 #define MEASURE_S        3.0
-#define EVALUATED        20000.0 /* examples scored after training: validation and test */
 
 /* Bytes that Linux would give without swapping; what is used by caches can be had. */
 guint64
@@ -44,6 +44,43 @@ fm_recipe_cost (FmRecipe *recipe, FmPlan *train_plan, gdouble *train_flops, gdou
     return FALSE;
   *example_flops = cost.flops;
   return TRUE;
+}
+
+/* FLOP/s of one thread at a dense product, the best of a few short goes: 20 ms in all. */
+static gdouble
+product_speed (void)
+{
+  enum { N = 256, GOES = 8 };
+  g_autoptr (FmDevice) device = fm_device_open ("cpu", 1, NULL);
+  g_autoptr (FmVariables) variables = device ? fm_variables_new (device, 1) : NULL;
+  g_autoptr (FmGraph) g = fm_graph_new ();
+  g_autoptr (FmProgram) program = NULL;
+  FmTensor *x = fm_param (g, "x", FM_SHAPE (N, N), fm_init_normal (1.0));
+  gint64 best = G_MAXINT64;
+
+  fm_graph_output (g, "y", fm_matmul (g, x, x, 0));
+  program = device ? fm_program_new (g, device, variables, NULL) : NULL;
+  for (guint i = 0; program && i < GOES; i++)
+    {
+      gint64 start = g_get_monotonic_time ();
+
+      if (fm_program_run (program, NULL))
+        best = MIN (best, MAX (g_get_monotonic_time () - start, 1));
+    }
+  return best == G_MAXINT64 ? 2e10 : 2.0 * N * N * N / ((gdouble) best * 1e-6);
+}
+
+/* Examples that are scored after training: of validation and of test. */
+static gdouble
+count_scored (FmRecipe *recipe)
+{
+  const FmTaskInfo *info = fm_task_get_info (recipe->task);
+  gdouble n = 0;
+
+  for (guint i = 0; i < info->n_splits; i++)
+    if (info->splits[i].use != FM_SPLIT_TRAIN)
+      n += (gdouble) (recipe->evaluate ? MIN ((guint64) recipe->evaluate, info->splits[i].count) : info->splits[i].count);
+  return n;
 }
 
 static gboolean
@@ -83,7 +120,7 @@ FmPlanEstimate *
 fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
 {
   g_autoptr (FmPlanEstimate) e = g_new0 (FmPlanEstimate, 1);
-  gdouble run_s = 0, run_flops = 0;
+  gdouble run_s = 0, run_flops = 0, cpu_speed = 0;
   gint64 left_train, left_measure;
 
   e->n_stages = plan->stages->len;
@@ -131,8 +168,10 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
               g_free (e->largest);
               e->largest = g_strdup (run->variant);
             }
-          speed = g_str_equal (run->device, "cpu") ? SPEED_CPU_THREAD : device.software ? SPEED_SOFTWARE : SPEED_GPU;
-          run_flops = train_flops + EVALUATED * example_flops;
+          if (cpu_speed == 0 && g_str_equal (run->device, "cpu"))
+            cpu_speed = SHARE_OF_PRODUCT * product_speed ();
+          speed = g_str_equal (run->device, "cpu") ? cpu_speed : device.software ? SPEED_SOFTWARE : SPEED_GPU;
+          run_flops = train_flops + count_scored (recipe) * example_flops;
           run_s = START_S + run_flops / speed;
         }
       if (store)

@@ -411,7 +411,7 @@ count_batch (FmEvaluator *evaluator, FmRouting *routing, const FmBatch *batch, G
 
 FmRouting *
 fm_count_routing (FmModel *model, FmTask *task, FmDevice *device, FmVariables *variables, const char *split,
-                  FmQuiet *quiet, GError **error)
+                  guint64 limit, FmQuiet *quiet, GError **error)
 {
   g_autoptr (FmEvaluator) evaluator = fm_evaluator_new (model, task, device, variables, ROUTING_BATCH, TRUE, error);
   g_autoptr (FmRouting) routing = NULL;
@@ -452,7 +452,7 @@ fm_count_routing (FmModel *model, FmTask *task, FmDevice *device, FmVariables *v
       for (gint64 i = 0; i < n_classes; i++)
         routing->classes[i] = g_strdup (target->class_names[i]);
     }
-  for (guint64 index = 0;; index++)
+  for (guint64 index = 0; limit == 0 || index * ROUTING_BATCH < limit; index++)
     {
       g_auto (FmBatch) batch = { 0 };
       gboolean ok;

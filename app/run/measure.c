@@ -135,7 +135,8 @@ write_looks (Measuring *m, GError **error)
     }
   g_clear_pointer (&looker, fm_looker_free);
 
-  routing = fm_count_routing (m->model, job->recipe->task, job->device, m->variables, "test", job->quiet, &local);
+  routing = fm_count_routing (m->model, job->recipe->task, job->device, m->variables, "test",
+                              (guint64) job->recipe->evaluate, job->quiet, &local);
   if (routing)
     {
       g_autofree char *path = g_build_filename (job->artifacts, FM_ROUTING_FILE, NULL);

@@ -65,6 +65,7 @@ fm_recipe_parse (JsonObject *object, GError **error)
   recipe->seed = (guint64) fm_json_int (object, "seed", 1);
   recipe->steps = fm_json_int (object, "steps", 0);
   recipe->batch = fm_json_int (object, "batch", 64);
+  recipe->evaluate = MAX (fm_json_int (object, "evaluate", 0), 0);
   recipe->warmup = fm_json_int (object, "warmup", 50);
   recipe->rate = fm_json_double (object, "rate", 3e-3);
   recipe->optimizer.beta1 = fm_json_double (object, "beta1", 0.9);

@@ -34,6 +34,7 @@ typedef struct
   char           *device; /* "cpu", "vulkan", "vulkan:1" */
   guint64         seed;
   gint64          steps, batch, warmup;
+  gint64          evaluate; /* examples of a split that are scored; 0 = all */
   gdouble         rate;
   FmAdamW         optimizer;
 } FmRecipe;
@@ -165,8 +166,8 @@ void       fm_looker_fill_maps         (FmExploreAnswer *answer);
 GPtrArray *fm_explore_routing_new      (void);
 FmExploreAnswer *fm_explore_answer_from_json (JsonObject *object, GError **error); /* explore-worker.c */
 
-/** fm_count_routing: tokens by layer, expert and class on a split; NULL without an error when nothing is routed. */
+/** fm_count_routing: tokens by layer, expert and class on a split (@limit examples, 0 = all); NULL without an error when nothing is routed. */
 FmRouting *fm_count_routing (FmModel *model, FmTask *task, FmDevice *device, FmVariables *variables, const char *split,
-                             FmQuiet *quiet, GError **error);
+                             guint64 limit, FmQuiet *quiet, GError **error);
 
 G_END_DECLS

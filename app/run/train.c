@@ -201,7 +201,7 @@ score_split (Training *t, const char *split, GError **error)
       const FmOutcome *rows;
       const char *target = info->targets[i].name;
 
-      if (!fm_evaluator_split (t->evaluator, split, i, 0, outcomes, t->job->quiet, error))
+      if (!fm_evaluator_split (t->evaluator, split, i, (guint64) t->recipe->evaluate, outcomes, t->job->quiet, error))
         return FALSE;
       rows = (const FmOutcome *) outcomes->data;
       fm_stage_result_add_metric (t->result, split, target, "", "accuracy", fm_outcomes_accuracy (rows, outcomes->len));
