@@ -10,7 +10,6 @@
 typedef struct
 {
   guint better, equal, worse, undecided, failed, open; /* open: not all seeds have ended; the baseline is not counted */
-  guint compared;
 } Counts;
 
 static Counts
@@ -29,7 +28,6 @@ count_verdicts (FmResultsTable *table)
       c.failed += r->verdict == FM_VERDICT_FAIL;
       c.open += r->verdict == FM_VERDICT_NONE;
     }
-  c.compared = c.better + c.equal + c.worse + c.undecided;
   return c;
 }
 
@@ -88,7 +86,7 @@ fm_results_table_sentence (FmResultsTable *table)
   for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
     one_task &= strcmp (fm_results_row_get (fm_results_table_get_row (table, i))->task,
                         fm_results_row_get (fm_results_table_get_row (table, 0))->task) == 0;
-  if (c.compared + c.failed + c.open == 0)
+  if (c.better + c.equal + c.worse + c.undecided + c.failed + c.open == 0)
     {
       const FmVariantResult *r = fm_results_row_get (base);
 
@@ -160,12 +158,21 @@ fm_results_table_held_equal (FmResultsTable *table)
 char *
 fm_results_table_footnote (FmResultsTable *table)
 {
-  Counts c = count_verdicts (table);
   GString *out = g_string_new ("Mean over seeds with 95 % interval (Student's t).");
+  guint tested = 0, grounds = 0; /* a ground is a task on a device; each has its own baseline and family */
 
-  if (c.compared > 0)
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    {
+      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (table, i));
+
+      grounds += r->baseline;
+      tested += r->difference.n >= 2 && (r->verdict == FM_VERDICT_BETTER || r->verdict == FM_VERDICT_EQUAL
+                                         || r->verdict == FM_VERDICT_WORSE || r->verdict == FM_VERDICT_UNDECIDED);
+    }
+  if (tested > 0)
     g_string_append_printf (out, " Verdicts: paired by seed, equal means within 1 point of accuracy, Holm over %u "
-                                 "comparison%s.", c.compared, c.compared == 1 ? "" : "s");
+                                 "comparison%s%s.", tested, tested == 1 ? "" : "s",
+                            grounds > 1 ? ", each task and device by itself" : "");
   return g_string_free (out, FALSE);
 }
 
@@ -297,7 +304,7 @@ static GPtrArray *
 all_cells (FmResultsTable *table, gboolean marked)
 {
   GPtrArray *rows = g_ptr_array_new_with_free_func ((GDestroyNotify) g_strfreev);
-  g_autoptr (GHashTable) tasks = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GHashTable) tasks = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
   for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
     g_ptr_array_add (rows, cells_of (table, fm_results_table_get_row (table, i), marked));
@@ -305,12 +312,14 @@ all_cells (FmResultsTable *table, gboolean marked)
     {
       const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (table, i));
       gboolean first = g_hash_table_size (tasks) == 0;
-      g_autofree char *chance = NULL, *shortcut = NULL;
+      const char *parameters = r->task_parameters != NULL ? r->task_parameters : "";
+      g_autofree char *chance = NULL, *shortcut = NULL, *name = NULL;
 
-      if (!g_hash_table_add (tasks, (gpointer) r->task))
+      if (!g_hash_table_add (tasks, g_strconcat (r->task, " ", parameters, NULL)))
         continue;
-      chance = g_strconcat ("Chance level", first ? "" : ", ", first ? "" : r->task, NULL);
-      shortcut = g_strconcat ("Best shortcut", first ? "" : ", ", first ? "" : r->task, NULL);
+      name = first ? g_strdup ("") : g_strconcat (", ", r->task, *parameters ? " " : "", parameters, NULL);
+      chance = g_strconcat ("Chance level", name, NULL);
+      shortcut = g_strconcat ("Best shortcut", name, NULL);
       if (isfinite (r->chance_level))
         g_ptr_array_add (rows, level_cells (chance, r->chance_level, marked));
       if (isfinite (r->best_shortcut_accuracy))

@@ -144,10 +144,12 @@ fm_results_table_get_title (FmResultsTable *table)
   return title != NULL ? title : "Results";
 }
 
+/* Scores compare within one batch, on the same data (mqar of another length is another task), on one device. */
 static gboolean
 same_ground (const FmVariantResult *a, const FmVariantResult *b)
 {
-  return a->batch_id == b->batch_id && g_strcmp0 (a->task, b->task) == 0 && g_strcmp0 (a->device, b->device) == 0;
+  return a->batch_id == b->batch_id && g_strcmp0 (a->task, b->task) == 0
+         && g_strcmp0 (a->task_parameters, b->task_parameters) == 0 && g_strcmp0 (a->device, b->device) == 0;
 }
 
 FmResultsRow *
@@ -205,7 +207,8 @@ row_for (FmResultsTable *table, const FmResultRow *run)
     {
       row = fm_results_table_get_row (table, i);
       if (row->result.batch_id == run->batch_id && g_strcmp0 (row->result.variant, run->variant) == 0 &&
-          g_strcmp0 (row->result.task, run->task) == 0 && g_strcmp0 (row->result.device, run->device) == 0)
+          g_strcmp0 (row->result.task, run->task) == 0 && g_strcmp0 (row->result.device, run->device) == 0 &&
+          g_strcmp0 (row->result.task_parameters, run->task_parameters) == 0)
         return row;
     }
   row = g_object_new (FM_TYPE_RESULTS_ROW, NULL);
@@ -217,6 +220,7 @@ row_for (FmResultsTable *table, const FmResultRow *run)
   row->result.mixer_parameters = run->mixer_parameters;
   row->result.feedforward_parameters = run->feedforward_parameters;
   row->result.task = run->task != NULL ? run->task : "";
+  row->result.task_parameters = run->task_parameters;
   row->result.device = run->device != NULL ? run->device : "";
   row->result.device_name = run->device_name;
   g_ptr_array_add (table->rows, row);
@@ -464,6 +468,12 @@ paired_values (FmResultsRow *row, FmResultsRow *base)
   return values;
 }
 
+static gboolean
+has_all_seeds (FmResultsRow *row)
+{
+  return row->result.failed == 0 && row->result.done == row->result.seeds;
+}
+
 static void
 judge_against (FmResultsTable *table, FmResultsRow *base)
 {
@@ -480,9 +490,12 @@ judge_against (FmResultsTable *table, FmResultsRow *base)
         continue;
       ours = paired_values (row, base);
       fm_comparison_init (&comparisons[rows->len], ours, theirs, base->runs->len, FM_ACCURACY_MARGIN);
-      /* A verdict is said once, when every seed has ended: words that flip while seeds come in help nobody. */
+      /* A verdict is said once, when every seed has ended: words that flip while seeds come in help nobody. What gets
+       * no verdict is no member of the family either. */
       if (row->result.verdict == FM_VERDICT_FAIL)
         comparisons[rows->len].verdict = FM_VERDICT_FAIL;
+      else if (!has_all_seeds (row) || !has_all_seeds (base))
+        comparisons[rows->len].verdict = FM_VERDICT_UNDECIDED;
       g_ptr_array_add (rows, row);
     }
   fm_comparisons_judge (comparisons, rows->len, FM_ACCURACY_MARGIN, FM_ALPHA, TRUE);
@@ -493,7 +506,7 @@ judge_against (FmResultsTable *table, FmResultsRow *base)
 
       r->difference = comparisons[i].difference;
       r->more_seeds = comparisons[i].more_seeds;
-      if (r->verdict != FM_VERDICT_FAIL && r->done == r->seeds && b->failed == 0 && b->done == b->seeds)
+      if (has_all_seeds (g_ptr_array_index (rows, i)) && has_all_seeds (base))
         r->verdict = comparisons[i].verdict;
       r->latency_ratio = r->latency_us_median / b->latency_us_median;
       r->latency_verdict = fm_ratio_verdict (r->latency_us_median, b->latency_us_median, FM_COST_MARGIN);

@@ -23,7 +23,7 @@ typedef struct
   const char *title;       /* for tables: "local-attention window=8", "softmax-attention × switch" */
   const char *label;       /* for figures, short: "baseline", "local", "switch" */
   const char *mixer, *feedforward, *mixer_parameters, *feedforward_parameters;
-  const char *task, *device, *device_name;
+  const char *task, *task_parameters, *device, *device_name;
   gint        index; /* of colour and marker: 0 baseline, 1, 2, ...; FM_VARIANT_FAILED is not used here */
   gboolean    baseline;
 

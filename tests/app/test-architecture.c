@@ -239,10 +239,92 @@ test_refused (void)
   refused (p, "mqar", "cannot be causal");
 }
 
+/* One step of doors.c in three layers; its loss, and per layer what it recorded under @name. */
+static gfloat
+run_doors (const char *weight, const char *name, gfloat recorded[3], gdouble *tokens)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FmTask) task = task_new ("mqar");
+  g_autoptr (FmArchitecture) a = fm_architecture_new (3, 16, 24, &error);
+  g_autoptr (FmModel) model = NULL;
+  g_autoptr (FmModelGraph) mg = NULL;
+  g_autoptr (FmDevice) device = fm_device_open ("cpu", 1, &error);
+  g_autoptr (FmVariables) variables = fm_variables_new (device, 3);
+  g_autoptr (FmProgram) program = NULL;
+  g_auto (FmBatch) batch = { 0 };
+  const char * const params[] = { "weight", weight, NULL };
+  gfloat rate = 1e-2f, loss;
+  gint32 step = 1;
+
+  g_assert_true (fm_architecture_set (a, FM_ROLE_MIXER, -1, "doors", params, &error));
+  g_assert_true (fm_architecture_set (a, FM_ROLE_FEEDFORWARD, -1, "mlp", NULL, &error));
+  g_assert_true (fm_architecture_check (a, task, &error));
+  model = fm_model_new (a, task, "");
+  mg = fm_model_graph_new (model, FM_MODE_TRAIN, 4, &adamw, FALSE, &error);
+  g_assert_no_error (error);
+  program = fm_program_new (mg->graph, device, variables, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (fm_graph_find_variable (mg->graph, "scale"));
+  g_assert_null (fm_graph_find_variable (mg->graph, "layers.0.mixer.scale"));
+
+  g_assert_true (fm_task_batch (task, "train", 3, 0, 4, &batch, &error));
+  g_assert_true (fm_model_write_batch (mg, program, &batch, &error));
+  g_assert_true (fm_program_write (program, "@rate", &rate, 4, &error));
+  g_assert_true (fm_program_write (program, "@step", &step, 4, &error));
+  g_assert_true (fm_program_run (program, &error));
+  g_assert_true (fm_program_read (program, "@loss", &loss, 4, &error));
+  for (guint i = 0; i < mg->logs->len; i++)
+    {
+      const FmModelLog *log = g_ptr_array_index (mg->logs, i);
+
+      if (g_str_equal (log->name, name))
+        g_assert_true (fm_program_read (program, log->output, &recorded[log->layer], 4, &error));
+    }
+  *tokens = 0;
+  for (gint64 i = 0; i < 4 * batch.inputs[0].dims[1]; i++)
+    *tokens += ((const gint32 *) batch.inputs[0].data)[i];
+  return loss;
+}
+
+/* The nearest earlier layer is the one that is read; a loss term adds its weight times its value and is logged without
+ * the weight; inputs come by name. */
+static void
+test_doors (void)
+{
+  gfloat earlier[3], three[3], tokens[3], plain, more;
+  gdouble expected;
+
+  plain = run_doors ("0", "earlier", earlier, &expected);
+  more = run_doors ("0.5", "three", three, &expected);
+  run_doors ("0.5", "tokens", tokens, &expected);
+  for (guint i = 0; i < 3; i++)
+    {
+      g_assert_cmpfloat (earlier[i], ==, i);
+      g_assert_cmpfloat (three[i], ==, 3);
+      g_assert_cmpfloat (tokens[i], ==, (gfloat) expected);
+    }
+  g_assert_cmpfloat_with_epsilon (more - plain, 3 * 0.5f * 3, 1e-5);
+}
+
+static void
+test_missing_input (void)
+{
+  g_autoptr (FmArchitecture) a = architecture_new ("needs-domain", "mlp");
+
+  refused (a, "mqar", "needs the input “domain”");
+}
+
 int
 main (int argc, char **argv)
 {
+  g_autofree char *path = NULL;
+
   g_test_init (&argc, &argv, NULL);
+  /* Beside the catalogue, doors.c; set before the first look at the plugins. */
+  path = g_strdup_printf ("%s:%s/app/doors", g_getenv ("FORMARIUM_PLUGIN_PATH"), g_getenv ("G_TEST_BUILDDIR"));
+  g_setenv ("FORMARIUM_PLUGIN_PATH", path, TRUE);
+  g_test_add_func ("/architecture/doors", test_doors);
+  g_test_add_func ("/architecture/missing-input", test_missing_input);
   g_test_add_func ("/architecture/data", test_data);
   g_test_add_func ("/architecture/refused", test_refused);
   g_test_add_func ("/architecture/probe-changes-no-bit", test_probe_changes_no_bit);
