@@ -24,6 +24,7 @@ frame_init (Frame *frame, const FmCurves *curves, cairo_t *cr, gdouble width, gd
             const FmFigureStyle *style)
 {
   gdouble x_low = INFINITY, x_high = -INFINITY, y_low = INFINITY, y_high = -INFINITY, left, right = 0, unit;
+  gdouble band_low = INFINITY, band_high = -INFINITY, pad;
 
   for (gsize c = 0; c < curves->n_curves; c++)
     {
@@ -35,8 +36,10 @@ frame_init (Frame *frame, const FmCurves *curves, cairo_t *cr, gdouble width, gd
           {
             x_low = MIN (x_low, curve->x[i]);
             x_high = MAX (x_high, curve->x[i]);
-            y_low = MIN (y_low, isfinite (curve->y[i].low) ? curve->y[i].low : curve->y[i].mean);
-            y_high = MAX (y_high, isfinite (curve->y[i].high) ? curve->y[i].high : curve->y[i].mean);
+            y_low = MIN (y_low, curve->y[i].mean);
+            y_high = MAX (y_high, curve->y[i].mean);
+            band_low = MIN (band_low, isfinite (curve->y[i].low) ? curve->y[i].low : curve->y[i].mean);
+            band_high = MAX (band_high, isfinite (curve->y[i].high) ? curve->y[i].high : curve->y[i].mean);
           }
       fm_text_measure (cr, style, curve->label, FM_TEXT_LABEL, curve->selected, &label, NULL);
       right = MAX (right, label);
@@ -46,11 +49,14 @@ frame_init (Frame *frame, const FmCurves *curves, cairo_t *cr, gdouble width, gd
   /* Training starts at step 0, whatever the first point is. */
   if (x_low > 0 && x_low < 0.2 * x_high)
     x_low = 0;
+  /* Bands are shown as far as they leave the lines readable: two seeds give bands of many times the lines' range. */
+  pad = y_high > y_low ? 0.25 * (y_high - y_low) : INFINITY;
+  y_low = MAX (band_low, y_low - pad);
+  y_high = MIN (band_high, y_high + pad);
   if (isfinite (curves->y_low))
     y_low = curves->y_low;
   if (isfinite (curves->y_high))
     y_high = curves->y_high;
-  /* A band of two seeds may reach beyond what an accuracy can be. */
   if (g_strcmp0 (curves->y_unit, "%") == 0)
     y_low = MAX (y_low, 0), y_high = MIN (y_high, 100);
   fm_axis_init (&frame->x, x_low, x_high, width / style->scale > 420 ? 4 : 2);
@@ -215,7 +221,7 @@ draw_curves (gconstpointer model, cairo_t *cr, gdouble width, gdouble height, co
   cairo_clip (cr);
   for (gsize c = 0; c < curves->n_curves; c++)
     draw_band (&curves->curves[c], &frame, cr, fm_style_variant (style, curves->curves[c].variant),
-               style->scheme == FM_SCHEME_DARK ? 0.16 : 0.11);
+               style->scheme == FM_SCHEME_DARK ? 0.13 : 0.11);
   /* What is selected or still moves lies above what is finished. */
   for (guint layer = 0; layer < 3; layer++)
     for (gsize c = 0; c < curves->n_curves; c++)

@@ -62,22 +62,32 @@ y_of (const Frame *frame, gdouble percent)
   return fm_axis_at (&frame->y, percent, frame->box.y + frame->box.height, frame->box.y);
 }
 
+/* Loads are logged at every step and jump from batch to batch; a picture has room for this many means. */
+#define MOST_POINTS 120
+
 static void
 draw_line (const Frame *frame, cairo_t *cr, gint64 expert, FmColour colour, gdouble line_width)
 {
+  gint64 width = (frame->routing->n_steps + MOST_POINTS - 1) / MOST_POINTS;
   gboolean broken = TRUE;
 
-  for (gint64 s = 0; s < frame->routing->n_steps; s++)
+  for (gint64 first = 0; first < frame->routing->n_steps; first += width)
     {
-      gdouble value = load_at (frame, expert, s);
+      gdouble sum = 0, at = 0;
+      gint64 n = 0;
 
-      if (!isfinite (value))
-        broken = TRUE;
-      else if (broken)
-        cairo_move_to (cr, x_of (frame, frame->routing->steps[s]), y_of (frame, value));
-      else
-        cairo_line_to (cr, x_of (frame, frame->routing->steps[s]), y_of (frame, value));
-      broken = !isfinite (value);
+      for (gint64 s = first; s < MIN (first + width, frame->routing->n_steps); s++)
+        if (isfinite (load_at (frame, expert, s)))
+          {
+            sum += load_at (frame, expert, s);
+            at = frame->routing->steps[s];
+            n++;
+          }
+      if (n > 0 && broken)
+        cairo_move_to (cr, x_of (frame, at), y_of (frame, sum / n));
+      else if (n > 0)
+        cairo_line_to (cr, x_of (frame, at), y_of (frame, sum / n));
+      broken = n == 0;
     }
   fm_set_colour (cr, colour);
   cairo_set_line_width (cr, line_width);

@@ -39,6 +39,7 @@ static gboolean
 frame_init (Frame *frame, const FmPlot *plot, cairo_t *cr, gdouble width, gdouble height, const FmFigureStyle *style)
 {
   gdouble x_low = INFINITY, x_high = -INFINITY, y_low = INFINITY, y_high = -INFINITY, most_area = 0, pad, left;
+  gdouble unit = 0;
   gboolean percent = g_strcmp0 (plot->y_unit, "%") == 0;
 
   for (gsize i = 0; i < plot->n_points; i++)
@@ -66,7 +67,10 @@ frame_init (Frame *frame, const FmPlot *plot, cairo_t *cr, gdouble width, gdoubl
     y_low = MAX (y_low, 0), y_high = MIN (y_high, 100);
   fm_axis_init (&frame->y, y_low, y_high, MAX (2, (guint) (height / style->scale / 60)));
   left = fm_y_axis_width (cr, style, &frame->y, plot->y_unit);
-  frame->box = (FmBox) { left, 8 * style->scale, width - left - 10 * style->scale, height - 34 * style->scale };
+  if (plot->x_unit != NULL)
+    fm_text_measure (cr, style, plot->x_unit, FM_TEXT_TICK, FALSE, &unit, NULL);
+  /* Room for half a number and its unit, should the last tick stand at the very end. */
+  frame->box = (FmBox) { left, 8 * style->scale, width - left - unit - 16 * style->scale, height - 34 * style->scale };
   frame->per_area = most_area > 0 ? pow (BIGGEST_BUBBLE * style->scale, 2) / most_area : 0;
   return frame->box.width > 20 && frame->box.height > 20;
 }

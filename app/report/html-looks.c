@@ -82,14 +82,15 @@ telling_patch (const FmMaps *maps, gint64 layer, gint64 head)
 }
 
 static void
-add_one_map (FmPage *page, const FmReportLooks *looks, gint64 layer, gint64 head, gint64 looking, gdouble maximum)
+add_one_map (FmPage *page, const FmReportLooks *looks, gint64 layer, gint64 head, gint64 looking, gdouble maximum,
+             gdouble map_maximum)
 {
   const FmVariantResult *r = fm_results_row_get (looks->row);
   const FmMaps *maps = looks->maps;
   gboolean picture = maps->grid_columns > 0 && maps->image != NULL;
   FmAttentionImage image = { maps, layer, head, NULL, looking, -1, maximum, TRUE };
   FmAttentionMap map = { maps->queries, maps->keys, fm_maps_head (maps, layer, head), NULL, picture ? -1 : looking, -1,
-                         NAN, TRUE, FALSE };
+                         map_maximum, TRUE, FALSE };
   g_autofree char *entropy = fm_format_number (fm_maps_entropy (maps, layer, head), 1);
   g_autofree char *distance = fm_format_number (fm_maps_distance (maps, layer, head), 1);
   gint variant = r->index;
@@ -112,6 +113,16 @@ add_one_map (FmPage *page, const FmReportLooks *looks, gint64 layer, gint64 head
   else
     fm_page_details (page, "Table", fm_figure_attention_map.table (&map));
   g_string_append (page->out, "</figure>\n");
+}
+
+static gdouble
+largest_of (const FmMaps *maps, gint64 layer, gint64 head)
+{
+  gdouble most = 0;
+
+  for (gint64 q = 0; q < maps->queries; q++)
+    most = MAX (most, fm_attention_maximum (maps, layer, head, q));
+  return most;
 }
 
 static gboolean
@@ -141,6 +152,8 @@ fm_page_add_attention (FmPage *page, FmReportData *data)
   gint64 layer, head, looking, run = 0;
   FmScaleBar bar = { 0, "", FALSE, TRUE };
   g_autoptr (GString) without = g_string_new (NULL);
+  g_autofree char *map_end = NULL;
+  gdouble map_maximum = 0;
   const char *grid;
 
   g_string_append (page->out, "<h2 id=\"attention\">Attention</h2>\n");
@@ -159,6 +172,7 @@ fm_page_add_attention (FmPage *page, FmReportData *data)
       if (has_place (looks, layer, head, looking))
         {
           bar.maximum = MAX (bar.maximum, fm_attention_maximum (looks->maps, layer, head, looking));
+          map_maximum = MAX (map_maximum, largest_of (looks->maps, layer, head));
           bar.hatched |= has_hidden (looks->maps, layer, head);
           if (run == 0)
             run = looks->run;
@@ -167,21 +181,22 @@ fm_page_add_attention (FmPage *page, FmReportData *data)
         g_string_append_printf (without, "%s%s", without->len > 0 ? ", " : "", fm_results_row_get (looks->row)->title);
     }
   grid = lead->grid_columns > 0 ? "patch" : "token";
+  map_end = fm_format_number (map_maximum, 2);
   fm_page_printf (page, "<p class=\"note\">Layer %" G_GINT64_FORMAT ", head %" G_GINT64_FORMAT ", on %s example %"
                         G_GINT64_FORMAT, layer + 1, head + 1, lead->split != NULL ? lead->split : "test", lead->example);
   if (lead->label != NULL)
     fm_page_printf (page, " (%s)", lead->label);
   fm_page_printf (page,
                   ". Orange: looking %s; beside it the whole map, %" G_GINT64_FORMAT " × %" G_GINT64_FORMAT
-                  ". The head is the sharpest one of its layer in the first variant; the same number in another variant "
+                  ", all from 0 to %s. The head is the sharpest one of its layer in the first variant; the same number in another variant "
                   "is another head. Weights, not an explanation.</p>\n<div class=\"four\">\n",
-                  grid, lead->queries, lead->keys);
+                  grid, lead->queries, lead->keys, map_end);
   for (guint i = 0; i < data->looks->len; i++)
     {
       const FmReportLooks *looks = g_ptr_array_index (data->looks, i);
 
       if (has_place (looks, layer, head, looking))
-        add_one_map (page, looks, layer, head, looking, bar.maximum);
+        add_one_map (page, looks, layer, head, looking, bar.maximum, map_maximum);
     }
   g_string_append (page->out, "</div>\n");
   fm_page_figure (page, &fm_figure_scale_bar, &bar, 460, 24, "Scale of the weights, from zero to the largest");

@@ -103,7 +103,7 @@ add_costs (FmPage *page, FmReportData *data)
   g_string_append (page->out,
                    "</tbody></table></div><p class=\"note\">Latency and its 95th percentile: one example. Per second: "
                    "examples in a batch. Training: the mean of a run. Planned: what the program knew before the first "
-                   "step, for its arrays alone; the measured peaks are of the whole process. FLOPs: forward, one "
+                   "step. Measured peaks: how far the process grew beyond its data and libraries. FLOPs: forward, one "
                    "example.</p></details>\n");
 }
 
@@ -266,7 +266,8 @@ fm_page_add_figures (FmPage *page, FmReportData *data)
   add_curves (page, data->accuracy, "Validation accuracy over training", "%", 100, zoomed_low (data->accuracy),
               "Validation accuracy over training");
   if (data->loss->len > 0)
-    add_curves (page, data->loss, "Training loss over training", "", 1, NAN, "Training loss, nats");
+    add_curves (page, data->loss, "Loss over training", "", 1, NAN,
+                data->training_loss ? "Training loss, nats" : "Validation loss, nats");
   g_string_append (page->out, "</div>\n");
 }
 
@@ -299,8 +300,8 @@ add_provenance (FmPage *page, const char *heading, const char *json)
 {
   static const struct { const char *key, *name; } known[] = {
     { "processor", "Processor" },       { "processors", "Processors" }, { "device", "Device" },
-    { "device_title", "Device is" },    { "driver", "Library or driver" }, { "threads", "Threads" },
-    { "kernel", "Operating system" },   { "program", "Program version" },
+    { "device_title", "In full" },      { "driver", "Library or driver" }, { "threads", "Threads" },
+    { "kernel", "Kernel" },             { "program", "Program version" },
   };
   g_autoptr (JsonParser) parser = json_parser_new_immutable ();
   JsonObject *object;
@@ -310,7 +311,7 @@ add_provenance (FmPage *page, const char *heading, const char *json)
       !JSON_NODE_HOLDS_OBJECT (json_parser_get_root (parser)))
     return;
   object = json_node_get_object (json_parser_get_root (parser));
-  fm_page_printf (page, "<h3 style=\"margin-top:16px\">%s</h3>\n<dl>\n", heading);
+  fm_page_printf (page, "<div><h3>%s</h3>\n<dl>\n", heading);
   for (gsize i = 0; i < G_N_ELEMENTS (known); i++)
     {
       g_autofree char *value = member_text (object, known[i].key);
@@ -331,7 +332,7 @@ add_provenance (FmPage *page, const char *heading, const char *json)
           add_pair (page, name, value);
         }
     }
-  g_string_append (page->out, "</dl>\n");
+  g_string_append (page->out, "</dl></div>\n");
 }
 
 void
@@ -348,8 +349,10 @@ fm_page_add_measuring (FmPage *page, FmReportData *data)
                   "turns. The seed is the unit of every statement: intervals are over seeds, not over test examples. "
                   "Operations that ran elsewhere than asked: %s.</p>\n",
                   counts, fallbacks == 0 ? "none" : "some, so latencies are not of one device");
+  g_string_append (page->out, "<div class=\"pair\" style=\"margin-top:12px\">\n");
   add_provenance (page, "Training", data->train_provenance);
   add_provenance (page, "Measuring", data->measure_provenance);
+  g_string_append (page->out, "</div>\n");
   if (data->train_provenance == NULL && data->measure_provenance == NULL)
     g_string_append (page->out, "<p class=\"note\">No run has finished, so no machine can be named.</p>\n");
 }

@@ -21,7 +21,8 @@ typedef struct
   FmBatchRecord  *batch;
   FmResultsTable *table;
   GPtrArray      *accuracy; /* FmResultsCurve: validation accuracy */
-  GPtrArray      *loss;     /* FmResultsCurve: training loss */
+  GPtrArray      *loss;     /* FmResultsCurve: validation loss, or training loss where that was not kept */
+  gboolean        training_loss;
   GPtrArray      *looks;    /* FmReportLooks */
   FmTaskRecord   *task;     /* of the first row, or NULL */
   char           *train_provenance, *measure_provenance; /* JSON objects, or NULL */

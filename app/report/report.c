@@ -77,7 +77,13 @@ fm_report_data_load (FmStore *store, gint64 batch, GError **error)
   data->accuracy = fm_results_load_curves (store, data->table, "validation_accuracy", error);
   if (data->accuracy == NULL)
     return NULL;
-  data->loss = fm_results_load_curves (store, data->table, "loss", error);
+  data->loss = fm_results_load_curves (store, data->table, "validation_loss", error);
+  if (data->loss != NULL && data->loss->len == 0)
+    {
+      data->training_loss = TRUE;
+      g_ptr_array_unref (data->loss);
+      data->loss = fm_results_load_curves (store, data->table, "loss", error);
+    }
   if (data->loss == NULL)
     return NULL;
   for (guint i = 0; i < fm_results_table_get_n_rows (data->table); i++)

@@ -177,7 +177,7 @@ compare_numbers (gconstpointer a, gconstpointer b)
 }
 
 /* More points than a picture has pixels to show them; a loss logged at every step is averaged over neighbours. */
-#define MOST_POINTS 200
+#define MOST_POINTS 100
 
 /* Points of all seeds -> mean and interval at each step. */
 static FmResultsCurve *

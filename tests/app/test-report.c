@@ -153,7 +153,7 @@ finish_training (FmStore *store, const char *stage, const Variant *v, gint seed)
 
       fm_stage_result_add_point (result, step, "validation_accuracy", "",
                                  seed_accuracy (v, seed) * fit + 0.004 * fm_random_normal (&random));
-      fm_stage_result_add_point (result, step, "loss", "", 2.3 - 1.85 * fit + 0.03 * fm_random_normal (&random));
+      fm_stage_result_add_point (result, step, "validation_loss", "", 2.3 - 1.85 * fit + 0.03 * fm_random_normal (&random));
       for (gint e = 0; e < 8 && strcmp (v->feedforward, "switch") == 0; e++)
         for (gint l = 0; l < 2; l++)
           {
@@ -425,6 +425,16 @@ test_html (void)
   assert_has (html, "Only how often each grey appears");
   assert_has (html, "31.2");
   assert_has (html, "<strong>FAIL</strong>");
+  {
+    /* A failed row has a cross (lines, no area) and no colour. */
+    const char *row = strstr (html, ">performer<") != NULL ? strstr (html, ">performer<") : strstr (html, "performer</td>");
+    g_autofree char *before = NULL;
+
+    g_assert_nonnull (row);
+    before = g_strndup (row - MIN (900, row - html), MIN (900, row - html));
+    assert_has (before, "fill:none;stroke-width");
+  }
+  assert_has (html, "Validation loss, nats");
   assert_has (html, "Weights, not an explanation.");
   assert_has (html, "<strong>Expert 6 of layer 2 is dead.</strong>");
   assert_has (html, "No map to show: pooling");
@@ -542,7 +552,7 @@ test_wrong (void)
   fixture_close (&f);
 }
 
-/* A curve is the mean over seeds at each step; beyond 200 steps over neighbouring steps as well, and no point is lost. */
+/* A curve is the mean over seeds at each step; beyond 100 steps over neighbouring steps as well, and no point is lost. */
 static void
 test_curves (void)
 {
@@ -599,10 +609,10 @@ test_curves (void)
   g_assert_no_error (error);
   g_assert_cmpuint (long_curves->len, ==, 1);
   curve = g_ptr_array_index (long_curves, 0);
-  g_assert_cmpuint (curve->n, ==, 200);
-  g_assert_cmpfloat (curve->x[0], ==, 5);
-  g_assert_cmpfloat_with_epsilon (curve->y[0].mean, 3, 1e-12); /* 1 to 5 */
-  g_assert_cmpfloat_with_epsilon (curve->y[199].mean, 998, 1e-12);
+  g_assert_cmpuint (curve->n, ==, 100);
+  g_assert_cmpfloat (curve->x[0], ==, 10);
+  g_assert_cmpfloat_with_epsilon (curve->y[0].mean, 5.5, 1e-12); /* 1 to 10 */
+  g_assert_cmpfloat_with_epsilon (curve->y[99].mean, 995.5, 1e-12);
   fixture_close (&f);
 }
 
