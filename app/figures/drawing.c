@@ -10,7 +10,8 @@ static PangoLayout *
 text_layout (cairo_t *cr, const FmFigureStyle *style, const char *text, gdouble size, gboolean bold)
 {
   PangoLayout *layout = pango_cairo_create_layout (cr);
-  g_autoptr (PangoFontDescription) font = pango_font_description_from_string ("Cantarell,Adwaita Sans,DejaVu Sans,sans");
+  g_autoptr (PangoFontDescription) font =
+    pango_font_description_from_string ("Cantarell,Adwaita Sans,DejaVu Sans,sans");
   g_autoptr (PangoAttrList) attributes = pango_attr_list_new ();
   cairo_font_options_t *options = cairo_font_options_create ();
 

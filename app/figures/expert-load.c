@@ -273,7 +273,8 @@ describe_load (gconstpointer model, gint64 index)
   if (view->routing == NULL || index < 0 || index >= view->routing->experts || layer >= view->routing->layers)
     return g_strdup ("");
   since = fm_routing_dead_since (view->routing, layer, index);
-  number = fm_format_number (since >= 0 ? since : 100 * fm_routing_share (view->routing, layer, index), since >= 0 ? 0 : 1);
+  number = fm_format_number (since >= 0 ? since : 100 * fm_routing_share (view->routing, layer, index),
+                             since >= 0 ? 0 : 1);
   return g_strdup_printf (since >= 0 ? "Expert %" G_GINT64_FORMAT ": dead since step %s"
                                      : "Expert %" G_GINT64_FORMAT ": %s %% of the tokens",
                           index + 1, number);

@@ -71,7 +71,8 @@ draw_patch (cairo_t *cr, const FmExpertPatches *patches, const Frame *frame, con
   /* Over a picture of any grey the number stands on a disc of the category's own colour. */
   if (!faded)
     {
-      cairo_arc (cr, x + frame->cell / 2, y + frame->cell / 2, MIN (frame->cell * 0.42, 10 * style->scale), 0, 2 * G_PI);
+      cairo_arc (cr, x + frame->cell / 2, y + frame->cell / 2, MIN (frame->cell * 0.42, 10 * style->scale), 0,
+                 2 * G_PI);
       fm_set_colour (cr, colour);
       cairo_fill (cr);
     }
@@ -94,7 +95,8 @@ static void
 draw_list (cairo_t *cr, const FmExpertPatches *patches, const Frame *frame, const FmFigureStyle *style)
 {
   FmColour ink = fm_style_colour (style, FM_COLOUR_INK), dim = fm_style_colour (style, FM_COLOUR_DIM);
-  gdouble line = MIN (26 * style->scale, frame->box.height / (patches->experts + 1)), side = MIN (line * 0.72, 18 * style->scale);
+  gdouble line = MIN (26 * style->scale, frame->box.height / (patches->experts + 1));
+  gdouble side = MIN (line * 0.72, 18 * style->scale);
   gdouble bar_x = frame->list_x + side + 8 * style->scale;
   gdouble bar_width = frame->list_width - side - 44 * style->scale;
   gint64 most = 1, dropped = count_of (patches, -1);

@@ -87,7 +87,8 @@ typedef struct
   GPtrArray *rows; /* GStrv */
 } FmFigureTable;
 
-FM_API FmFigureTable *fm_figure_table_new     (const char *caption, const char *first_title, ...) G_GNUC_NULL_TERMINATED;
+FM_API FmFigureTable *fm_figure_table_new     (const char *caption, const char *first_title,
+                                               ...) G_GNUC_NULL_TERMINATED;
 /** fm_figure_table_add: @cells (transfer full): NULL-terminated, as many as there are titles. */
 FM_API void           fm_figure_table_add     (FmFigureTable *table, GStrv cells);
 FM_API char          *fm_figure_table_to_text (const FmFigureTable *table);

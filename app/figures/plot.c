@@ -58,7 +58,8 @@ frame_init (Frame *frame, const FmPlot *plot, cairo_t *cr, gdouble width, gdoubl
     return FALSE;
   frame->scale = style->scale;
   pad = x_high > x_low ? (x_high - x_low) * 0.17 : fabs (x_high) * 0.3 + 1e-9;
-  fm_axis_init (&frame->x, MAX (x_low - pad, x_low > 0 ? 0 : -INFINITY), x_high + pad, width / style->scale > 360 ? 4 : 3);
+  fm_axis_init (&frame->x, MAX (x_low - pad, x_low > 0 ? 0 : -INFINITY), x_high + pad,
+                width / style->scale > 360 ? 4 : 3);
   pad = y_high > y_low ? (y_high - y_low) * 0.12 : MAX (fabs (y_high) * 0.01, 1e-9);
   y_low -= pad;
   y_high += pad;
@@ -157,7 +158,7 @@ draw_front (const FmPlot *plot, const Frame *frame, cairo_t *cr, const FmFigureS
   cairo_stroke (cr);
 }
 
-/* --- Labels: each tries places around its point and takes the one that covers least ---------------------------------*/
+/* --- Labels: each tries places around its point and takes the one that covers least -------------------------------*/
 
 static gdouble
 overlap (const FmBox *a, const FmBox *b)
@@ -177,7 +178,8 @@ candidate (const Frame *frame, const FmPlotPoint *point, gdouble width, gdouble 
   const gdouble *d = directions[index % G_N_ELEMENTS (directions)];
   gdouble around = MAX (MARKER * frame->scale * 1.6, bubble_of (frame, point) * 0.8);
   gdouble reach = (point->selected ? ring_of (frame, point) : around) + (3 + ring * 16) * frame->scale;
-  gdouble x = x_of (frame, point) + d[0] * (reach + width / 2), y = y_of (frame, point->y.mean) + d[1] * (reach + height / 2);
+  gdouble x = x_of (frame, point) + d[0] * (reach + width / 2);
+  gdouble y = y_of (frame, point->y.mean) + d[1] * (reach + height / 2);
 
   return (FmBox) { x - width / 2, y - height / 2, width, height };
 }
@@ -436,8 +438,8 @@ describe_plot (gconstpointer model, gint64 index)
   y = with_interval (&p->y, 1);
   x = fm_format_latency (p->x);
   area = fm_format_number (p->area, 1);
-  return g_strdup_printf ("%s: %s %s %s, %s %s %s, %s %s %s", p->label, plot->y_title, y, plot->y_unit, plot->x_title, x,
-                          plot->x_unit, plot->area_title, area, plot->area_unit);
+  return g_strdup_printf ("%s: %s %s %s, %s %s %s, %s %s %s", p->label, plot->y_title, y, plot->y_unit, plot->x_title,
+                          x, plot->x_unit, plot->area_title, area, plot->area_unit);
 }
 
 const FmFigure fm_figure_plot = { "plot", draw_plot, table_plot, hit_plot, describe_plot };

@@ -6,7 +6,7 @@
 
 #define NO_EXPERTS "This run has no experts."
 
-/* --- Heat maps with a number in each cell ---------------------------------------------------------------------------*/
+/* --- Heat maps with a number in each cell -------------------------------------------------------------------------*/
 
 typedef struct
 {
@@ -264,7 +264,8 @@ describe_heat (const Heat *heat, const char *row_word, gint64 index)
   number = fm_format_number (100 * heat->values[index], 1);
   if (heat->dead[index])
     return g_strdup_printf ("%s%s, expert %" G_GINT64_FORMAT ": dead", row_word, name, index % heat->columns + 1);
-  return g_strdup_printf ("%s%s, expert %" G_GINT64_FORMAT ": %s %%", row_word, name, index % heat->columns + 1, number);
+  return g_strdup_printf ("%s%s, expert %" G_GINT64_FORMAT ": %s %%", row_word, name, index % heat->columns + 1,
+                          number);
 }
 
 static void

@@ -183,13 +183,14 @@ fm_page_add_attention (FmPage *page, FmReportData *data)
   grid = lead->grid_columns > 0 ? "patch" : "token";
   map_end = fm_format_number (map_maximum, 2);
   fm_page_printf (page, "<p class=\"note\">Layer %" G_GINT64_FORMAT ", head %" G_GINT64_FORMAT ", on %s example %"
-                        G_GINT64_FORMAT, layer + 1, head + 1, lead->split != NULL ? lead->split : "test", lead->example);
+                        G_GINT64_FORMAT, layer + 1, head + 1, lead->split != NULL ? lead->split : "test",
+                          lead->example);
   if (lead->label != NULL)
     fm_page_printf (page, " (%s)", lead->label);
   fm_page_printf (page,
                   ". Orange: looking %s; beside it the whole map, %" G_GINT64_FORMAT " × %" G_GINT64_FORMAT
-                  ", all from 0 to %s. The head is the sharpest one of its layer in the first variant; the same number in another variant "
-                  "is another head. Weights, not an explanation.</p>\n<div class=\"four\">\n",
+                  ", all from 0 to %s. The head is the sharpest one of its layer in the first variant; the same number "
+                  "in another variant is another head. Weights, not an explanation.</p>\n<div class=\"four\">\n",
                   grid, lead->queries, lead->keys, map_end);
   for (guint i = 0; i < data->looks->len; i++)
     {
@@ -257,7 +258,8 @@ add_routing_of (FmPage *page, const FmReportLooks *looks)
   fm_page_details (page, "Table", fm_figure_expert_shares.table (&shares));
   g_string_append (page->out, "</figure>\n<figure>");
   fm_page_figure (page, &fm_figure_expert_load, &view, 440, 220, "Share of tokens per expert over training");
-  fm_page_printf (page, "<figcaption>Layer %" G_GINT64_FORMAT ": share of tokens per expert over training.</figcaption>",
+  fm_page_printf (page,
+                  "<figcaption>Layer %" G_GINT64_FORMAT ": share of tokens per expert over training.</figcaption>",
                   view.layer + 1);
   fm_page_details (page, "Table", fm_figure_expert_load.table (&view));
   g_string_append (page->out, "</figure>\n");

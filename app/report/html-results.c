@@ -112,8 +112,10 @@ add_level (FmPage *page, const char *name, const char *help, gdouble accuracy)
 {
   g_autofree char *text = fm_format_number (100 * accuracy, 1);
 
-  fm_page_printf (page, "<tr class=\"dim\"><td class=\"l level\">%s</td><td>%s</td><td class=\"l\" colspan=\"4\">%s</td>"
-                        "</tr>\n", name, text, help);
+  fm_page_printf (page,
+                  "<tr class=\"dim\"><td class=\"l level\">%s</td><td>%s</td>"
+                  "<td class=\"l\" colspan=\"4\">%s</td></tr>\n",
+                  name, text, help);
 }
 
 void
@@ -344,9 +346,10 @@ fm_page_add_measuring (FmPage *page, FmReportData *data)
   for (guint i = 0; i < fm_results_table_get_n_rows (data->table); i++)
     fallbacks += fm_results_row_get (fm_results_table_get_row (data->table, i))->fallbacks;
   fm_page_printf (page,
-                  "<h2 id=\"measured\">How it was measured</h2>\n<p>%s. Every run trained and was measured in a process "
-                  "of its own; latencies were taken while this program's other workers kept still, the variants taking "
-                  "turns. The seed is the unit of every statement: intervals are over seeds, not over test examples. "
+                  "<h2 id=\"measured\">How it was measured</h2>\n<p>%s. Every run trained and was measured in a "
+                  "process of its own; latencies were taken while this program's other workers kept still, the "
+                  "variants taking turns. The seed is the unit of every statement: intervals are over seeds, not over test "
+                  "examples. "
                   "Operations that ran elsewhere than asked: %s.</p>\n",
                   counts, fallbacks == 0 ? "none" : "some, so latencies are not of one device");
   g_string_append (page->out, "<div class=\"pair\" style=\"margin-top:12px\">\n");

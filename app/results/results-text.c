@@ -90,7 +90,8 @@ fm_results_table_sentence (FmResultsTable *table)
     {
       const FmVariantResult *r = fm_results_row_get (base);
 
-      g_string_append_printf (out, "Only %s on %s was measured, so there is nothing to compare it with.", r->title, r->task);
+      g_string_append_printf (out, "Only %s on %s was measured, so there is nothing to compare it with.", r->title,
+                              r->task);
       return g_string_free (out, FALSE);
     }
   g_string_append_printf (out, "Against %s", base != NULL ? fm_results_row_get (base)->title : "the baseline");
@@ -210,8 +211,9 @@ fm_results_row_verdict_text (FmResultsRow *row)
 
 /* --- Tables -------------------------------------------------------------------------------------------------------*/
 
-/* Columns by falling importance: a narrow terminal leaves out the last ones, but the verdict always stays at the end. */
-enum { NAME, ACCURACY, VERDICT, LATENCY, P95, THROUGHPUT, TRAIN, PLANNED, MEASURED, PARAMETERS, FLOPS, SEEDS, N_COLUMNS };
+/* Names of the columns; `order` and `least` below say where they stand and which go first. */
+enum { NAME, ACCURACY, VERDICT, LATENCY, P95, THROUGHPUT, TRAIN, PLANNED, MEASURED, PARAMETERS, FLOPS, SEEDS,
+       N_COLUMNS };
 
 static const char *const titles[N_COLUMNS] = {
   [NAME] = "Variant",          [ACCURACY] = "Test accuracy, %", [VERDICT] = "Against baseline",

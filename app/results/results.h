@@ -66,7 +66,7 @@ FM_API G_DECLARE_FINAL_TYPE (FmResultsRow, fm_results_row, FM, RESULTS_ROW, GObj
 /** fm_results_row_get: (transfer none): lives as long as the row. */
 FM_API const FmVariantResult *fm_results_row_get (FmResultsRow *row);
 
-/** fm_results_row_verdict_text: (transfer full): "better", "undecided, 4 more seeds", "diverged at step 212, 2 of 3 seeds",
+/** fm_results_row_verdict_text: (transfer full): "better", "undecided, 4 more seeds", "diverged at step 212 in ...",
  * "baseline", "2 of 3 seeds so far". */
 FM_API char *fm_results_row_verdict_text (FmResultsRow *row);
 

@@ -147,8 +147,11 @@ test_palette (void)
   /* One direction only, or a reader could not order two shades. */
   for (gdouble t = 0.02; t <= 1; t += 0.02)
     {
-      g_assert_cmpfloat (luminance (fm_style_sequential (&light, t)), <, luminance (fm_style_sequential (&light, t - 0.02)));
-      g_assert_cmpfloat (luminance (fm_style_sequential (&dark, t)), >, luminance (fm_style_sequential (&dark, t - 0.02)));
+      FmColour light_before = fm_style_sequential (&light, t - 0.02), dark_before = fm_style_sequential (&dark,
+          t - 0.02);
+
+      g_assert_cmpfloat (luminance (fm_style_sequential (&light, t)), <, luminance (light_before));
+      g_assert_cmpfloat (luminance (fm_style_sequential (&dark, t)), >, luminance (dark_before));
     }
 }
 
@@ -167,7 +170,8 @@ test_markers (void)
         guint differ = 0;
 
         for (int i = 0; i < 1600; i++)
-          differ += (pixel (&shapes[a], i % 40, i / 40) == 0xffffff) != (pixel (&shapes[b], i % 40, i / 40) == 0xffffff);
+          differ += (pixel (&shapes[a], i % 40, i / 40) == 0xffffff) !=
+                    (pixel (&shapes[b], i % 40, i / 40) == 0xffffff);
         g_assert_cmpuint (differ, >, 40); /* circle and hexagon come nearest: 56 */
       }
   for (int a = 0; a < 7; a++)
@@ -242,7 +246,8 @@ static const FmPlotPoint points[] = {
   { "linear", 2, 248, { 3, 82.4, 0.3, 81.6, 83.2 }, 15.9, FALSE },
   { "pooling", 3, 183, { 3, 83.6, 0.3, 82.5, 84.7 }, 14.1, FALSE },
 };
-static const FmPlot plot = { "Latency", "Test accuracy", "Peak memory", "µs", "%", "MB", G_N_ELEMENTS (points), points };
+static const FmPlot plot = { "Latency", "Test accuracy", "Peak memory", "µs", "%", "MB", G_N_ELEMENTS (points),
+                             points };
 
 static FmMaps *
 make_maps (void)
@@ -441,7 +446,8 @@ test_attention_image (void)
   g_assert_cmpstr (hidden, ==, "Row 2, column 1: cannot be seen");
   g_assert_cmpstr (seen, ==, "Row 2, column 2: weight 0.900");
   for (gint64 k = 0; k < 4; k++)
-    g_assert_cmpint (fm_figure_attention_image.hit (&image, 202, 202, &style, 50 + k % 2 * 100, 50 + k / 2 * 100), ==, k);
+    g_assert_cmpint (fm_figure_attention_image.hit (&image, 202, 202, &style, 50 + k % 2 * 100, 50 + k / 2 * 100), ==,
+                     k);
   g_assert_cmpint (fm_figure_attention_image.hit (&image, 202, 202, &style, 201.9, 10), ==, -1);
   g_assert_cmpint (fm_figure_attention_image.hit (&image, 202, 202, &style, -1, 10), ==, -1);
   g_assert_cmpfloat_with_epsilon (fm_attention_maximum (maps, -1, -1, 0), 0.9, 1e-6);
@@ -534,8 +540,10 @@ test_expert_patches (void)
   g_autoptr (FmFigureTable) table = fm_figure_expert_patches.table (&patches);
   FmColour page = { 1, 1, 1, 1 };
 
-  g_assert_true (alike (pixel (&p, 10, 10), colour_bits (fm_colour_mix (page, fm_style_category (&style, 0), 0.72)), 3));
-  g_assert_true (alike (pixel (&p, 192, 10), colour_bits (fm_colour_mix (page, fm_style_category (&style, 1), 0.72)), 3));
+  g_assert_true (alike (pixel (&p, 10, 10), colour_bits (fm_colour_mix (page, fm_style_category (&style, 0), 0.72)),
+                        3));
+  g_assert_true (alike (pixel (&p, 192, 10), colour_bits (fm_colour_mix (page, fm_style_category (&style, 1), 0.72)),
+                        3));
   g_assert_true (alike (pixel (&p, 10, 192), 0xffffff, 3));
   g_assert_cmpint (fm_figure_expert_patches.hit (&patches, 202, 202, &style, 150, 150), ==, 3);
   g_assert_cmpstr (said, ==, "Row 2, column 1: dropped, over capacity");
@@ -549,7 +557,8 @@ test_expert_patches (void)
 static void
 test_odd (void)
 {
-  const FmFigureStyle styles[] = { FM_FIGURE_STYLE_LIGHT, { FM_SCHEME_DARK, 2.0, FALSE }, { FM_SCHEME_PRINT, 0.7, TRUE } };
+  const FmFigureStyle styles[] = { FM_FIGURE_STYLE_LIGHT, { FM_SCHEME_DARK, 2.0, FALSE },
+                                   { FM_SCHEME_PRINT, 0.7, TRUE } };
   const int sizes[][2] = { { 1, 1 }, { 7, 3 }, { 3, 300 }, { 333, 211 }, { 1500, 40 } };
   const gdouble x[2] = { NAN, 5 };
   const FmEstimate y[2] = { single (1), single (NAN) }, same[2] = { single (3), single (3) };
@@ -559,13 +568,16 @@ test_odd (void)
   const FmCurve flat[] = { { "a", 0, 2, (const gdouble[]) { 5, 5 }, same, TRUE, TRUE } };
   g_autoptr (FmMaps) maps = make_maps ();
   g_autoptr (FmMaps) bare = fm_maps_new (1, 1, 1, 1); /* all NaN, no picture */
-  g_autoptr (FmRouting) routing = make_routing (), empty = fm_routing_new (1, 1, 1, 0), silent = fm_routing_new (3, 70, 1, 2);
+  g_autoptr (FmRouting) routing = make_routing (), empty = fm_routing_new (1, 1, 1, 0);
+  g_autoptr (FmRouting) silent = fm_routing_new (3, 70, 1, 2);
   const gfloat hidden[] = { NAN };
-  const FmPlot plots[] = { { 0 }, { "x", "y", "a", "", "%", "MB", 2, bad }, { "x", "y", "a", "", "%", "MB", 1, one }, plot };
+  const FmPlot plots[] = { { 0 }, { "x", "y", "a", "", "%", "MB", 2, bad }, { "x", "y", "a", "", "%", "MB", 1, one },
+                           plot };
   const FmCurves curves[] = { { .y_low = NAN, .y_high = NAN, .cursor = NAN },
                               { "t", "steps", "%", 2, bad_curves, NAN, NAN, 3, FALSE },
                               { "t", "steps", "", 1, flat, NAN, NAN, 5, FALSE } };
-  const FmIntervalCell cells[] = { { FM_ESTIMATE_NONE, FM_ESTIMATE_NONE, 0, NAN, NAN }, { single (1), single (1), 7, 1, 1 } };
+  const FmIntervalCell cells[] = { { FM_ESTIMATE_NONE, FM_ESTIMATE_NONE, 0, NAN, NAN },
+                                   { single (1), single (1), 7, 1, 1 } };
   const FmAttentionImage images[] = { { NULL, 0, 0, NULL, 0, 0, NAN, FALSE }, { maps, 9, 9, NULL, 99, 99, NAN, FALSE },
                                       { maps, 0, 0, NULL, 0, 2, 0, TRUE }, { bare, 0, 0, NULL, 0, -1, NAN, FALSE } };
   const FmAttentionMap attention_maps[] = { { 0 }, { 1, 1, hidden, NULL, 0, 0, NAN, FALSE, TRUE },
@@ -631,10 +643,13 @@ static void
 test_files (void)
 {
   const FmFigureStyle style = FM_FIGURE_STYLE_DARK;
-  static const struct { const char *name, *start; } files[] = { { "a.svg", "<?xml" }, { "a.PDF", "%PDF" }, { "a.png", "\x89PNG" } };
+  static const struct { const char *name, *start; } files[] = {
+    { "a.svg", "<?xml" }, { "a.PDF", "%PDF" }, { "a.png", "\x89PNG" },
+  };
   g_autoptr (GError) error = NULL;
   g_autofree char *folder = g_dir_make_tmp ("formarium-figures-XXXXXX", &error);
-  g_autofree char *wrong = g_build_filename (folder, "a.gif", NULL), *nowhere = g_build_filename (folder, "no", "a.svg", NULL);
+  g_autofree char *wrong = g_build_filename (folder, "a.gif", NULL);
+  g_autofree char *nowhere = g_build_filename (folder, "no", "a.svg", NULL);
 
   g_assert_no_error (error);
   for (gsize i = 0; i < G_N_ELEMENTS (files); i++)
@@ -733,7 +748,8 @@ test_artifacts (void)
   g_assert_cmpint (again->grid_columns, ==, 2);
   g_assert_cmpint (again->image_rows, ==, 4);
   for (int i = 0; i < 64; i++)
-    g_assert_true (isnan (maps->attention[i]) ? isnan (again->attention[i]) : again->attention[i] == maps->attention[i]);
+    g_assert_true (again->attention[i] == maps->attention[i] ||
+                   (isnan (maps->attention[i]) && isnan (again->attention[i])));
   g_assert_cmpfloat_with_epsilon (fm_maps_entropy (again, 1, 1), 2, 1e-9);
   g_assert_cmpfloat_with_epsilon (fm_maps_distance (again, 1, 1), (2 + sqrt (2)) / 4, 1e-6);
 
@@ -762,7 +778,8 @@ test_artifacts (void)
 static void
 test_load_tags (void)
 {
-  static const char *const bad[] = { "", "layers", "layers.0", "layers./1", "layers.0/", "layers.x/1", "layers.0/1x", "x.0/1" };
+  static const char *const bad[] = { "", "layers", "layers.0", "layers./1", "layers.0/", "layers.x/1", "layers.0/1x",
+                                     "x.0/1" };
   g_autofree char *tag = fm_load_curve_tag (3, 12);
   gint64 layer = -1, expert = -1;
   g_autoptr (FmRouting) routing = fm_routing_new (2, 2, 1, 0);
