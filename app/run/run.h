@@ -89,7 +89,7 @@ typedef struct
   FmRunEventKind kind;
   const char    *stage, *stage_kind, *variant;
   gint64         seed;
-  const char    *state, *reason; /* of fm_stage_state_to_string() */
+  const char    *state, *reason; /* of fm_stage_state_to_string(), or "skipped" for want of data */
   gint64         step;
   const char    *name, *tag;
   gdouble        value;

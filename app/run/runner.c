@@ -60,7 +60,8 @@ tell_stage (FmRunner *runner, FmRunEventKind kind, FmRunnerStage *stage, const c
 {
   tell (runner, &(FmRunEvent){ .kind = kind, .stage = stage->record->id, .stage_kind = stage->record->kind,
                                .variant = stage->variant, .seed = stage->seed,
-                               .state = fm_stage_state_to_string (stage->state), .reason = reason });
+                               .state = stage->blocked ? "skipped" : fm_stage_state_to_string (stage->state),
+                               .reason = reason });
 }
 
 void

@@ -104,6 +104,35 @@ test_diverged (void)
   g_assert_cmpstr (again->out, ==, run->out);
 }
 
+/* Data that is not here: its cell is skipped and says how to add it, the other runs; later it is tried again. */
+static void
+test_absent (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *path = g_build_filename (place->folder, "absent.batch", NULL);
+  g_autoptr (Run) run = NULL, again = NULL;
+  g_autoptr (JsonArray) rows = NULL;
+  JsonObject *absent, *there;
+
+  g_assert_true (g_file_set_contents (path, "[batch]\ntitle=absent\ntask=fashion-mnist; mqar\nvariants=pooling x mlp\n"
+                                            "layers=1\nwidth=16\nhidden=32\nbudget=steps:3\nbatch=8\nseeds=1\n\n"
+                                            "[mqar]\nlength=16\npairs=2\nvocabulary=16\n", -1, NULL));
+  g_setenv ("FORMARIUM_FASHION_MNIST_DIR", place->folder, TRUE);
+  run = program ("run", path, "--json", NULL);
+  again = program ("resume", "--json", NULL);
+  g_unsetenv ("FORMARIUM_FASHION_MNIST_DIR");
+  g_assert_cmpint (run->status, ==, 0);
+  rows = run_rows (run);
+  g_assert_cmpuint (json_array_get_length (rows), ==, 2);
+  absent = row_at (rows, 0);
+  there = row_at (rows, 1);
+  g_assert_cmpstr (json_object_get_string_member (absent, "state"), ==, "skipped");
+  g_assert_nonnull (strstr (json_object_get_string_member (absent, "reason"), "formarium data fetch fashion-mnist"));
+  g_assert_cmpstr (json_object_get_string_member (there, "state"), ==, "done");
+  g_assert_cmpint (again->status, ==, 0);
+  g_assert_cmpstr (again->out, ==, run->out);
+}
+
 /* A learning model: more steps, better than chance. What is trained is what is asked for. */
 static void
 test_learns (void)
@@ -330,6 +359,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/run/whole", test_whole);
   g_test_add_func ("/run/diverged", test_diverged);
+  g_test_add_func ("/run/absent", test_absent);
   g_test_add_func ("/run/learns", test_learns);
   g_test_add_func ("/run/control", test_control);
   g_test_add_func ("/run/explore", test_explore);
