@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 #include <locale.h>
 
+#include "app/architecture/plugins.h"
 #include "fm-application.h"
 #include "fm-screenshot.h"
 #include "fm-window.h"
@@ -22,6 +23,8 @@ G_DEFINE_FINAL_TYPE (FmApplication, fm_application, ADW_TYPE_APPLICATION)
 FmApplication *
 fm_application_new (gboolean unique)
 {
+  /* Opening plugins forks, which is only safe while this process has a single thread; GTK starts several. */
+  fm_plugins_list ();
   return g_object_new (FM_TYPE_APPLICATION,
                        "application-id", "org.formarium.Formarium",
                        "resource-base-path", "/org/formarium/Formarium",

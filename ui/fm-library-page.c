@@ -31,17 +31,34 @@ G_DEFINE_FINAL_TYPE (FmLibraryPage, fm_library_page, FM_TYPE_PAGE)
 
 /* --- The description of one variant -------------------------------------------------------------------------------*/
 
+static void
+add_chip (GtkWidget  *box,
+          const char *text)
+{
+  GtkWidget *chip = fm_chip (text);
+
+  gtk_flow_box_append (GTK_FLOW_BOX (box), chip);
+  gtk_widget_set_focusable (gtk_widget_get_parent (chip), FALSE);
+  fm_set_name (gtk_widget_get_parent (chip), text);
+}
+
 static GtkWidget *
 make_chips (const FmPluginDescriptor *d)
 {
-  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 8);
+  GtkWidget *box = gtk_flow_box_new ();
   g_autofree char *caps = fm_caps_to_string (d->caps);
   g_auto (GStrv) words = g_strsplit (caps, ", ", -1);
 
-  gtk_box_append (GTK_BOX (box), fm_chip (fm_role_name (d->role)));
+  gtk_flow_box_set_selection_mode (GTK_FLOW_BOX (box), GTK_SELECTION_NONE);
+  gtk_flow_box_set_min_children_per_line (GTK_FLOW_BOX (box), 2);
+  gtk_flow_box_set_max_children_per_line (GTK_FLOW_BOX (box), 8);
+  gtk_widget_add_css_class (box, "chips");
+  gtk_widget_set_halign (box, GTK_ALIGN_START);
+  fm_set_name (box, _("Role and capabilities"));
+  add_chip (box, fm_role_name (d->role));
   for (guint i = 0; words[i] != NULL; i++)
     if (*words[i] != '\0')
-      gtk_box_append (GTK_BOX (box), fm_chip (words[i]));
+      add_chip (box, words[i]);
   return box;
 }
 
@@ -116,13 +133,13 @@ show_variant (FmLibraryPage *self,
     {
       g_autofree char *authors = g_markup_escape_text (d->paper.authors, -1);
 
-      g_string_append_printf (paper, "%s, %d.", authors, d->paper.year);
+      g_string_append_printf (paper, "<span alpha=\"60%%\">%s, %d.</span>", authors, d->paper.year);
     }
   if (d->paper.arxiv != NULL)
     g_string_append_printf (paper, " <a href=\"https://arxiv.org/abs/%s\">arXiv %s</a>", d->paper.arxiv, d->paper.arxiv);
   if (paper->len > 0)
     {
-      label = fm_label ("", "dim-label");
+      label = fm_label ("", NULL);
       gtk_label_set_markup (GTK_LABEL (label), paper->str);
       gtk_widget_set_margin_top (label, 3);
       gtk_box_append (self->about, label);
@@ -337,7 +354,7 @@ compare (gconstpointer a,
   return order != 0 ? order : g_strcmp0 (fm_variant_get_id (one), fm_variant_get_id (other));
 }
 
-/* Every file is opened in a child process first, which takes a moment: a thread waits for it, not the window. */
+/* Trying files again opens each in a child process first, which takes a moment: a thread waits for it, not the window. */
 static void
 scan (GTask        *task,
       gpointer      source,
@@ -418,10 +435,18 @@ fm_library_page_back (FmPage *page)
   return TRUE;
 }
 
+static gboolean
+fm_library_page_ready (FmPage *page)
+{
+  return g_strcmp0 (gtk_stack_get_visible_child_name (FM_LIBRARY_PAGE (page)->state), "loading") != 0;
+}
+
 static GtkWidget *
 fm_library_page_panes (FmPage *page)
 {
-  return GTK_WIDGET (FM_LIBRARY_PAGE (page)->panes);
+  GtkWidget *panes = GTK_WIDGET (FM_LIBRARY_PAGE (page)->panes);
+
+  return gtk_widget_get_mapped (panes) ? panes : NULL;
 }
 
 static void
@@ -449,6 +474,7 @@ fm_library_page_class_init (FmLibraryPageClass *klass)
   page_class->search = fm_library_page_search;
   page_class->back = fm_library_page_back;
   page_class->panes = fm_library_page_panes;
+  page_class->ready = fm_library_page_ready;
   g_type_ensure (FM_TYPE_PANES);
   g_type_ensure (FM_TYPE_PANE);
   gtk_widget_class_set_template_from_resource (widget_class, "/org/formarium/Formarium/fm-library-page.ui");

@@ -42,6 +42,13 @@ fm_page_get_panes (FmPage *self)
   return FM_PAGE_GET_CLASS (self)->panes != NULL ? FM_PAGE_GET_CLASS (self)->panes (self) : NULL;
 }
 
+gboolean
+fm_page_get_ready (FmPage *self)
+{
+  g_return_val_if_fail (FM_IS_PAGE (self), TRUE);
+  return FM_PAGE_GET_CLASS (self)->ready == NULL || FM_PAGE_GET_CLASS (self)->ready (self);
+}
+
 void
 fm_page_toast (FmPage     *self,
                const char *text,

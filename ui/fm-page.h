@@ -17,12 +17,15 @@ struct _FmPageClass
   gboolean   (*back)    (FmPage *self); /* Escape: TRUE when there was something to leave */
   void       (*shown)   (FmPage *self); /* the page came to the front */
   GtkWidget *(*panes)   (FmPage *self); /* (transfer none): its FmPanes, for F6 and F9 */
+  gboolean   (*ready)   (FmPage *self); /* all that it waited for is shown; NULL = always */
 };
 
 /* folded: the page has the window to itself, and its header bar the way back. */
 gboolean   fm_page_get_folded (FmPage *self);
 void       fm_page_set_folded (FmPage *self, gboolean folded);
 GtkWidget *fm_page_get_panes  (FmPage *self); /* (nullable) */
+
+gboolean   fm_page_get_ready  (FmPage *self);
 
 /** fm_page_toast: passing news; @button and @action (nullable) for an undo, @target (nullable) its parameter. */
 void       fm_page_toast      (FmPage *self, const char *text, const char *button, const char *action,

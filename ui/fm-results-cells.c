@@ -495,6 +495,7 @@ fm_results_last_set_narrow (GtkWidget *last,
 {
   gtk_widget_set_size_request (GTK_WIDGET (note), narrow ? -1 : W_INTERVAL + 2 * W_COST + W_VERDICT - 12, -1);
   gtk_widget_set_margin_start (gtk_widget_get_first_child (last), narrow ? 14 : INSET + 25);
+  gtk_widget_set_visible (GTK_WIDGET (note), !narrow);
 }
 
 GtkWidget *
@@ -539,7 +540,7 @@ fm_results_card (FmResultsRow         *item,
   g_autofree char *seeds = g_strdup_printf (ngettext ("%u seed", "%u seeds", r->seeds), r->seeds);
   g_autofree char *costs = missing ? g_strdup (r->reason != NULL ? r->reason : _("not measured yet"))
                                    : g_strdup_printf (_("%s µs · %s MB · %s"), latency, memory, seeds);
-  GtkWidget *label;
+  GtkWidget *label, *line;
 
   gtk_grid_set_row_spacing (GTK_GRID (grid), 3);
   gtk_grid_set_column_spacing (GTK_GRID (grid), 12);
@@ -547,20 +548,23 @@ fm_results_card (FmResultsRow         *item,
   gtk_widget_set_margin_bottom (grid, 9);
   gtk_widget_set_margin_start (grid, 14);
   gtk_widget_set_margin_end (grid, 14);
+  line = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
   label = fm_label (title, NULL);
   gtk_widget_set_hexpand (label, TRUE);
-  gtk_grid_attach (GTK_GRID (grid), label, 0, 0, 1, 1);
+  gtk_box_append (GTK_BOX (line), label);
   label = fm_label ("", NULL);
   gtk_label_set_markup (GTK_LABEL (label), verdict);
   gtk_label_set_wrap (GTK_LABEL (label), FALSE);
-  gtk_widget_set_halign (label, GTK_ALIGN_END);
-  gtk_grid_attach (GTK_GRID (grid), label, 1, 0, 1, 1);
+  gtk_box_append (GTK_BOX (line), label);
+  gtk_grid_attach (GTK_GRID (grid), line, 0, 0, 2, 1);
   if (!missing)
     {
       GtkWidget *interval = interval_new ();
 
       gtk_grid_attach (GTK_GRID (grid), fm_label (value, "numeric"), 0, 1, 1, 1);
       gtk_widget_set_size_request (interval, 160, 26);
+      gtk_widget_set_halign (interval, GTK_ALIGN_END);
+      gtk_widget_set_hexpand (interval, TRUE);
       interval_set (interval, r, scale);
       gtk_grid_attach (GTK_GRID (grid), interval, 1, 1, 1, 1);
     }

@@ -670,10 +670,18 @@ fm_results_page_back (FmPage *page)
   return TRUE;
 }
 
+static gboolean
+fm_results_page_ready (FmPage *page)
+{
+  return g_strcmp0 (gtk_stack_get_visible_child_name (FM_RESULTS_PAGE (page)->state), "loading") != 0;
+}
+
 static GtkWidget *
 fm_results_page_panes (FmPage *page)
 {
-  return GTK_WIDGET (FM_RESULTS_PAGE (page)->panes);
+  GtkWidget *panes = GTK_WIDGET (FM_RESULTS_PAGE (page)->panes);
+
+  return gtk_widget_get_mapped (panes) ? panes : NULL;
 }
 
 static void
@@ -734,6 +742,7 @@ fm_results_page_class_init (FmResultsPageClass *klass)
   page_class->save = fm_results_page_save;
   page_class->back = fm_results_page_back;
   page_class->panes = fm_results_page_panes;
+  page_class->ready = fm_results_page_ready;
   /* detail: the number of a batch, as text */
   g_object_class_install_property (object_class, PROP_DETAIL,
                                    g_param_spec_string ("detail", NULL, NULL, NULL,

@@ -41,7 +41,13 @@ typedef struct
   FmWindow                *window;
   char                    *path;
   GApplicationCommandLine *line;
+  FmPage                  *page; /* no ref: the window's */
+  guint                    ticks;
+  guint                    calm; /* ticks since everything was there */
 } Take;
+
+/* In ticks of 100 ms: how long nothing must be missing before the picture is taken, and when it is taken anyway. */
+enum { CALM = 8, PATIENCE = 900 };
 
 static gboolean
 take (gpointer user_data)
@@ -49,6 +55,9 @@ take (gpointer user_data)
   Take *t = user_data;
   g_autoptr (GError) error = NULL;
 
+  t->calm = fm_page_get_ready (t->page) ? t->calm + 1 : 0;
+  if (t->calm < CALM && ++t->ticks < PATIENCE)
+    return G_SOURCE_CONTINUE;
   if (!fm_screenshot_save (GTK_WIDGET (t->window), t->path, &error))
     {
       g_application_command_line_printerr (t->line, "formarium-gtk: %s\n", error->message);
@@ -81,5 +90,8 @@ fm_screenshot_take (FmWindow                *window,
   t->window = window;
   t->path = g_canonicalize_filename (path, g_application_command_line_get_cwd (line));
   t->line = g_object_ref (line);
-  g_timeout_add (4000, take, t);
+  t->page = fm_window_get_page (window, page);
+  if (t->page == NULL)
+    t->page = fm_window_get_page (window, "library");
+  g_timeout_add (100, take, t);
 }

@@ -3,9 +3,12 @@
 
 #include <glib/gi18n.h>
 
+#include "fm-explore-page.h"
 #include "fm-library-page.h"
 #include "fm-panes.h"
 #include "fm-results-page.h"
+#include "fm-runs-page.h"
+#include "fm-session.h"
 #include "fm-window.h"
 
 struct _FmWindow
@@ -18,7 +21,8 @@ struct _FmWindow
   GtkStack        *stack;
   GtkMenuButton   *menu_button;
 
-  gboolean remember;
+  GtkLabel *workers; /* how many are at work, beside Runs */
+  gboolean  remember, moved; /* moved: a page was chosen by somebody */
   AdwToast *last_toast; /* whose button Ctrl+Z presses */
 };
 
@@ -31,7 +35,9 @@ static const struct
   GType     (*type) (void);
 } pages[] = {
   { "library", N_("Library"), "fm-library-symbolic", fm_library_page_get_type },
+  { "runs", N_("Runs"), "fm-runs-symbolic", fm_runs_page_get_type },
   { "results", N_("Results"), "fm-results-symbolic", fm_results_page_get_type },
+  { "explore", N_("Explore"), "fm-explore-symbolic", fm_explore_page_get_type },
 };
 
 /* --- State between sessions ---------------------------------------------------------------------------------------*/
@@ -111,6 +117,7 @@ fm_window_show_page (FmWindow   *self,
       {
         FmPage *page = fm_window_get_page (self, name);
 
+        self->moved = TRUE;
         gtk_list_box_select_row (self->sidebar, gtk_list_box_get_row_at_index (self->sidebar, i));
         gtk_stack_set_visible_child_name (self->stack, name);
         fm_split_show_content (self->split, TRUE);
@@ -153,8 +160,30 @@ folded_changed (FmWindow *self)
     fm_page_set_folded (fm_window_get_page (self, pages[i].name), fm_split_get_folded (self->split));
 }
 
+static void
+runners_changed (FmWindow *self)
+{
+  guint n = fm_session_count_workers (fm_session_get ());
+  g_autofree char *text = n > 0 ? g_strdup_printf ("%u", n) : g_strdup ("");
+
+  gtk_label_set_text (self->workers, text);
+}
+
+/* The first start: nothing was ever measured, so the page that asks what to find out comes first. */
+static void
+store_read (FmWindow *self)
+{
+  FmSession *session = fm_session_get ();
+
+  if (!self->moved && fm_session_get_loaded (session)
+      && g_list_model_get_n_items (fm_session_get_batches (session)) == 0)
+    fm_window_show_page (self, "runs", NULL);
+  self->moved = TRUE;
+}
+
 static GtkWidget *
-make_sidebar_row (guint i)
+make_sidebar_row (FmWindow *self,
+                  guint     i)
 {
   GtkWidget *row = gtk_list_box_row_new ();
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 10);
@@ -165,6 +194,13 @@ make_sidebar_row (guint i)
   gtk_label_set_xalign (GTK_LABEL (label), 0.0);
   gtk_box_append (GTK_BOX (box), image);
   gtk_box_append (GTK_BOX (box), label);
+  if (g_str_equal (pages[i].name, "runs"))
+    {
+      self->workers = GTK_LABEL (gtk_label_new (""));
+      gtk_widget_add_css_class (GTK_WIDGET (self->workers), "numeric");
+      gtk_widget_add_css_class (GTK_WIDGET (self->workers), "dim-label");
+      gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->workers));
+    }
   gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), box);
   gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL, _(pages[i].title), -1);
   return row;
@@ -339,10 +375,15 @@ fm_window_init (FmWindow *self)
 
       g_signal_connect_object (page, "toast", G_CALLBACK (add_toast), self, G_CONNECT_SWAPPED);
       gtk_stack_add_named (self->stack, page, pages[i].name);
-      gtk_list_box_append (self->sidebar, make_sidebar_row (i));
+      gtk_list_box_append (self->sidebar, make_sidebar_row (self, i));
     }
   g_signal_connect_object (self->split, "notify::folded", G_CALLBACK (folded_changed), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (fm_session_get (), "runners", G_CALLBACK (runners_changed), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (fm_session_get (), "changed", G_CALLBACK (store_read), self, G_CONNECT_SWAPPED);
   fm_window_show_page (self, pages[0].name, NULL);
+  self->moved = FALSE;
+  if (fm_session_get_loaded (fm_session_get ()))
+    store_read (self);
 }
 
 FmWindow *

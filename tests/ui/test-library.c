@@ -70,6 +70,7 @@ test_narrow_and_dark (void)
   fm_window_show_page (window, "library", NULL);
   ui_test_wait (list_is_there, window, 20, "the variants");
   panes = ui_test_find (window, FM_TYPE_PANES, NULL);
+  ui_test_settle (150);
   g_assert_true (fm_panes_get_narrow (panes));
   ui_test_names (window);
   ui_test_picture (window, "library-narrow-dark");
@@ -96,13 +97,13 @@ main (int   argc,
   g_autofree char *file = NULL;
   g_autofree char *path = NULL;
 
-  ui_test_init (&argc, &argv);
-  folder = g_build_filename (g_getenv ("XDG_STATE_HOME"), "plugins", NULL);
+  folder = g_dir_make_tmp ("fm-ui-plugins-XXXXXX", NULL);
+  g_assert_nonnull (folder);
   file = g_build_filename (folder, "broken.so", NULL);
   path = g_strdup_printf ("%s:%s", g_getenv ("FORMARIUM_PLUGIN_PATH"), folder);
-  g_mkdir_with_parents (folder, 0700);
   g_assert_true (g_file_set_contents (file, "not a plugin\n", -1, NULL));
   g_setenv ("FORMARIUM_PLUGIN_PATH", path, TRUE);
+  ui_test_init (&argc, &argv);
 
   g_test_add_func ("/ui/library/list-search-rejected", test_library);
   g_test_add_func ("/ui/library/narrow-dark", test_narrow_and_dark);
