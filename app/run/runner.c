@@ -94,6 +94,7 @@ update_status (FmRunner *runner)
 {
   FmRunStatus *s = runner->status;
   gdouble all = 0, done = 0, left_train = 0, left_measure = 0, parallel;
+  gdouble seconds = runner->work_s, work = runner->work_done; /* in steps of this session */
 
   s->n_stages = runner->stages->len;
   s->n_done = s->n_failed = s->n_train = s->n_train_done = 0;
@@ -141,13 +142,15 @@ update_status (FmRunner *runner)
 
           done += part;
           left_train -= part;
+          work += part;
+          seconds += worker->seconds;
         }
       g_ptr_array_add (s->workers, row);
     }
   s->fraction = all > 0 ? CLAMP (done / all, 0, 1) : 1;
   parallel = MAX (1, MIN (runner->n_training, s->n_train - s->n_train_done));
-  if (runner->work_done > 0)
-    s->seconds_left = left_train * runner->work_s / runner->work_done / parallel + left_measure * 3.0;
+  if (work > 0)
+    s->seconds_left = left_train * seconds / work / parallel + left_measure * 3.0;
   else
     s->seconds_left = left_train > 0 ? NAN : left_measure * 3.0;
   if (runner->ended)
