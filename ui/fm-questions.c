@@ -122,6 +122,7 @@ add_question (FmQuestions *self,
     return;
   comment = first_comment (fm_batch_file_get_text (file));
   time = fm_label ("", "dim-label numeric");
+  gtk_label_set_wrap (GTK_LABEL (time), FALSE);
   row = fm_row (fm_batch_file_get_title (file), comment, time);
   check = gtk_check_button_new ();
   fm_set_name (check, fm_batch_file_get_title (file));

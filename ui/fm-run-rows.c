@@ -133,7 +133,7 @@ update_working (Working           *w,
                 const FmRunWorker *worker,
                 gboolean           paused)
 {
-  g_autofree char *left = isnan (worker->seconds_left) ? NULL : fm_format_duration (worker->seconds_left);
+  g_autofree char *left = worker->seconds_left >= 0.5 ? fm_format_duration (ceil (worker->seconds_left)) : NULL;
   g_autofree char *left_text = paused ? g_strdup (_("paused by you"))
                                       : left != NULL ? g_strdup_printf (_("%s left"), left) : g_strdup ("");
   g_autofree char *step = fm_format_count (worker->step);

@@ -66,7 +66,7 @@ static void
 say_living (FmRunsPage        *self,
             const FmRunStatus *s)
 {
-  g_autofree char *left = isnan (s->seconds_left) ? NULL : fm_format_duration (s->seconds_left);
+  g_autofree char *left = isnan (s->seconds_left) ? NULL : fm_format_duration (ceil (s->seconds_left));
   g_autofree char *statement = s->phase == FM_RUN_PAUSED ? g_strdup (_("Paused"))
                                : left != NULL            ? g_strdup_printf (_("%s left"), left)
                                                          : g_strdup (_("Starting"));

@@ -60,6 +60,9 @@ take (gpointer user_data)
     return G_SOURCE_CONTINUE;
   if (!fm_screenshot_save (GTK_WIDGET (t->window), t->path, &error))
     {
+      /* Between a change and the next frame the window has no content. */
+      if (t->ticks++ < PATIENCE)
+        return G_SOURCE_CONTINUE;
       g_application_command_line_printerr (t->line, "formarium-gtk: %s\n", error->message);
       g_application_command_line_set_exit_status (t->line, 1);
     }
