@@ -63,8 +63,8 @@ refresh (FmExperts *self)
   gtk_label_set_text (self->classes_title, classes);
   gtk_widget_set_visible (self->load_card, r->load != NULL && r->n_steps > 0);
   gtk_widget_set_visible (self->classes_card, r->classes != NULL);
-  fm_figure_view_set_ratio (self->shares, CLAMP (0.12 + 0.1 * r->layers, 0.3, 0.9), 300, 480);
-  fm_figure_view_set_ratio (self->classes, CLAMP (0.12 + 0.05 * r->n_classes, 0.3, 0.9), 300, 480);
+  fm_figure_view_set_ratio (self->shares, CLAMP (0.12 + 0.1 * r->layers, 0.3, 0.9), 280, 430);
+  fm_figure_view_set_ratio (self->classes, CLAMP (0.12 + 0.05 * r->n_classes, 0.3, 0.9), 280, 430);
   balance = fm_format_number (fm_routing_balance (r), 2);
   dropped = fm_format_number (100 * fm_routing_dropped_share (r), 1);
   caption = isnan (fm_routing_dropped_share (r)) ? g_strdup_printf (_("Balance %s of 1"), balance)
@@ -233,7 +233,7 @@ fm_experts_init (FmExperts *self)
   self->shares = FM_FIGURE_VIEW (fm_figure_view_new (_("Who gets the tokens")));
   self->load = FM_FIGURE_VIEW (fm_figure_view_new (_("Load over training")));
   self->classes = FM_FIGURE_VIEW (fm_figure_view_new (_("Experts by class")));
-  fm_figure_view_set_ratio (self->load, 0.5, 300, 480);
+  fm_figure_view_set_ratio (self->load, 0.5, 280, 430);
   g_signal_connect_object (self->shares, "picked", G_CALLBACK (shares_picked), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (self->shares, "moved", G_CALLBACK (shares_moved), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (self->load, "picked", G_CALLBACK (load_picked), self, G_CONNECT_SWAPPED);
