@@ -125,7 +125,6 @@ fm_explorer_new_for_run (FmStore *store, gint64 run, GError **error)
 
   self = g_object_new (FM_TYPE_EXPLORER, NULL);
   launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE);
-  fm_worker_environment (launcher);
   self->process = g_subprocess_launcher_spawn (launcher, error, program, "worker", "--explore", NULL);
   if (self->process == NULL)
     {

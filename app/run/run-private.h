@@ -11,8 +11,6 @@ G_BEGIN_DECLS
 
 /* --- runtime.c -----------------------------------------------------------------------------------------------------*/
 
-/** fm_worker_environment: what every worker process is started with. */
-void     fm_worker_environment      (GSubprocessLauncher *launcher);
 
 /* The lock that keeps the machine quiet while something is measured; without a runtime folder it does nothing. */
 typedef struct _FmQuiet FmQuiet;

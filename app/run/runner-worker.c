@@ -111,7 +111,6 @@ fm_runner_worker_new (FmRunner *runner, FmRunnerStage *stage, JsonObject *reques
   FmRunnerWorker *worker;
   GSubprocess *process;
 
-  fm_worker_environment (launcher);
   process = g_subprocess_launcher_spawn (launcher, error, program, "worker", NULL);
   if (process == NULL)
     {

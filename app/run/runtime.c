@@ -71,18 +71,6 @@ fm_program_path (void)
   return g_strdup ("formarium");
 }
 
-void
-fm_worker_environment (GSubprocessLauncher *launcher)
-{
-  /* Threads that wait for each other spin at first; where something else runs on the machine, a spinning thread keeps
-   * the one it waits for from its processor: a forward pass of 40 us then takes 26 ms. Sleeping costs some microseconds. */
-  if (g_getenv ("OMP_WAIT_POLICY") == NULL && g_getenv ("GOMP_SPINCOUNT") == NULL)
-    {
-      g_subprocess_launcher_setenv (launcher, "OMP_WAIT_POLICY", "passive", TRUE);
-      g_subprocess_launcher_setenv (launcher, "GOMP_SPINCOUNT", "0", TRUE);
-    }
-}
-
 /* --- Quiet ---------------------------------------------------------------------------------------------------------
  * Two files, both locked with flock, so that the kernel releases them for whoever is killed. Working processes hold
  * `machine.lock` shared for a step; a measurement holds it exclusively. flock has no queue, and two workers whose steps
