@@ -11,6 +11,7 @@
 #define SHARE_OF_PRODUCT 0.4
 #define SPEED_SOFTWARE   1e9
 #define SPEED_GPU        3e11
+#define STEP_S           2e-4 /* of a step, however small: its batch, a hundred ops, the curves */
 #define START_S          1.5 /* of a worker: libraries, data, graph */
 #define MEASURE_S        3.0
 
@@ -172,7 +173,7 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
             cpu_speed = SHARE_OF_PRODUCT * product_speed ();
           speed = g_str_equal (run->device, "cpu") ? cpu_speed : device.software ? SPEED_SOFTWARE : SPEED_GPU;
           run_flops = train_flops + count_scored (recipe) * example_flops;
-          run_s = START_S + run_flops / speed;
+          run_s = START_S + run_flops / speed + STEP_S * (gdouble) recipe->steps;
         }
       if (store)
         {
