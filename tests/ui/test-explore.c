@@ -161,5 +161,5 @@ main (int   argc,
   g_test_message ("a real batch trains, is measured and its model loaded again: up to a minute");
   g_test_add_func ("/ui/explore/run-row-head", test_run_and_explore);
   g_test_add_func ("/ui/explore/narrow", test_narrow);
-  return g_test_run ();
+  return ui_test_run ();
 }

@@ -112,5 +112,5 @@ main (int   argc,
 
   g_test_add_func ("/ui/library/list-search-rejected", test_library);
   g_test_add_func ("/ui/library/narrow-dark", test_narrow_and_dark);
-  return g_test_run ();
+  return ui_test_run ();
 }

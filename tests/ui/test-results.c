@@ -110,5 +110,5 @@ main (int   argc,
   ui_store_fill ("First comparison");
   g_test_add_func ("/ui/results/table-plot-sort-search", test_table);
   g_test_add_func ("/ui/results/narrow", test_narrow);
-  return g_test_run ();
+  return ui_test_run ();
 }
