@@ -113,11 +113,28 @@ open_db (FmStore *store, const char *name, int flags, GError **error)
 }
 
 static gboolean
+make_ready (FmStore *store, GError **error)
+{
+  gboolean empty;
+  gint64 version;
+
+  if (!open_db (store, store->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error) ||
+      !inspect (store, &version, &empty, error))
+    return FALSE;
+  if (sqlite3_db_readonly (store->db, "main") == 1)
+    return fm_store_set_error (store, SQLITE_READONLY, error);
+  return fm_store_do (store, error, "PRAGMA journal_mode = WAL", "") &&
+         fm_store_do (store, error, "PRAGMA synchronous = FULL", "") &&
+         fm_store_do (store, error, "PRAGMA foreign_keys = ON", "") &&
+         fm_store_migrate (store, fm_store_steps, FM_STORE_VERSION, error);
+}
+
+static gboolean
 open_for_writing (FmStore *store, GError **error)
 {
   g_autofree char *folder = g_path_get_dirname (store->path);
-  gboolean empty;
-  gint64 version;
+  gboolean existed;
+  GStatBuf info;
 
   if (g_mkdir_with_parents (folder, 0700) != 0)
     {
@@ -131,15 +148,14 @@ open_for_writing (FmStore *store, GError **error)
       (g_file_test (store->path, G_FILE_TEST_EXISTS) && !may (store->path, R_OK | W_OK)))
     return fm_store_set_error (store, SQLITE_READONLY, error);
 
-  if (!open_db (store, store->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error) ||
-      !inspect (store, &version, &empty, error))
-    return FALSE;
-  if (sqlite3_db_readonly (store->db, "main") == 1)
-    return fm_store_set_error (store, SQLITE_READONLY, error);
-  return fm_store_do (store, error, "PRAGMA journal_mode = WAL", "") &&
-         fm_store_do (store, error, "PRAGMA synchronous = FULL", "") &&
-         fm_store_do (store, error, "PRAGMA foreign_keys = ON", "") &&
-         fm_store_migrate (store, fm_store_steps, FM_STORE_VERSION, error);
+  existed = g_file_test (store->path, G_FILE_TEST_EXISTS);
+  if (make_ready (store, error))
+    return TRUE;
+  /* A new file that got no byte (a full disk) is nobody's: leave nothing behind. */
+  g_clear_pointer (&store->db, sqlite3_close);
+  if (!existed && g_stat (store->path, &info) == 0 && info.st_size == 0)
+    g_unlink (store->path);
+  return FALSE;
 }
 
 static gboolean

@@ -188,7 +188,7 @@ look_at_data (FmStore *store, const FmBatchRun *run, GError **error)
   if (local != NULL)
     {
       data_free (data);
-      g_propagate_prefixed_error (error, g_steal_pointer (&local), "task %s: ", fm_task_get_class (run->task)->id);
+      g_propagate_error (error, g_steal_pointer (&local)); /* names the task already */
       return NULL;
     }
   return data;

@@ -78,7 +78,8 @@ fm_command_error (GError *error)
 {
   int status = FM_EXIT_FAILED;
 
-  if (error->domain == FM_BASE_ERROR || error->domain == FM_STORAGE_ERROR || error->domain == FM_DATA_ERROR
+  /* A file that a person named and that cannot be read or written is their input, too. */
+  if (error->domain == FM_BASE_ERROR || error->domain == G_FILE_ERROR || error->domain == FM_STORAGE_ERROR || error->domain == FM_DATA_ERROR
       || g_error_matches (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_DEVICE)
       || g_error_matches (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_MEMORY)
       || g_error_matches (error, FM_APP_ERROR, FM_APP_ERROR_INPUT)
@@ -276,6 +277,15 @@ wait_asleep (char **argv)
   /* Not on this system: slower under load, right all the same. */
 }
 
+/* A full disk behind standard output must not look like success. */
+static int
+check_output (int status)
+{
+  if (status == FM_EXIT_OK && (fflush (stdout) != 0 || ferror (stdout)))
+    return fm_command_usage ("Standard output cannot be written");
+  return status;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -292,7 +302,7 @@ main (int argc, char **argv)
   if (argc < 2 || g_str_equal (argv[1], "--help") || g_str_equal (argv[1], "-h"))
     {
       print_overview ();
-      return argc < 2 ? FM_EXIT_INPUT : FM_EXIT_OK;
+      return argc < 2 ? FM_EXIT_INPUT : check_output (FM_EXIT_OK);
     }
   if (g_str_equal (argv[1], "--version"))
     {
@@ -304,14 +314,14 @@ main (int argc, char **argv)
       if (argc < 3)
         {
           print_overview ();
-          return FM_EXIT_OK;
+          return check_output (FM_EXIT_OK);
         }
       command = find_command (argv[2]);
       if (command == NULL)
         return FM_EXIT_INPUT;
       print_help (command);
-      return FM_EXIT_OK;
+      return check_output (FM_EXIT_OK);
     }
   command = find_command (argv[1]);
-  return command ? run_command (command, argc - 2, argv + 2) : FM_EXIT_INPUT;
+  return command ? check_output (run_command (command, argc - 2, argv + 2)) : FM_EXIT_INPUT;
 }

@@ -297,6 +297,15 @@ run (const FmArgs *args)
       return fm_command_usage ("This plan takes about %s, more than 24 hours; say --yes to run it", time);
     }
 
+  /* Damaged data is found before a store is made; absent data skips its runs, with a word how to add it. */
+  for (guint i = 0; i < plan->runs->len && estimate->n_left > 0; i++)
+    if (!fm_task_load (((FmBatchRun *) g_ptr_array_index (plan->runs, i))->task, NULL, &error))
+      {
+        if (!g_error_matches (error, FM_DATA_ERROR, FM_DATA_ERROR_ABSENT))
+          return fm_command_error (g_steal_pointer (&error));
+        g_clear_error (&error);
+      }
+
   store = fm_command_open_store (args, FM_STORE_WRITE, &error);
   if (store == NULL || !fm_batch_plan_save (plan, store, &batch, &error))
     return fm_command_error (g_steal_pointer (&error));

@@ -198,11 +198,14 @@ fm_results_row_verdict_text (FmResultsRow *row)
       if (r->more_seeds > 0)
         return g_strdup_printf ("undecided, %u more seed%s", r->more_seeds, r->more_seeds == 1 ? "" : "s");
       return g_strdup (r->difference.n < 2 ? "undecided, needs 2 seeds" : "undecided");
+    case FM_VERDICT_BASELINE:
     case FM_VERDICT_NONE:
       if (r->skipped == r->seeds)
         return g_strdup_printf ("skipped%s%s", r->reason != NULL ? ": " : "", r->reason != NULL ? r->reason : "");
       if (r->done < r->seeds)
-        return g_strdup_printf ("%u of %u seeds so far", r->done, r->seeds);
+        return g_strdup_printf ("%s%u of %u seeds so far", r->baseline ? "baseline, " : "", r->done, r->seeds);
+      if (r->baseline)
+        return g_strdup (fm_verdict_word (r->verdict));
       return g_strdup ("no finished baseline");
     default:
       return g_strdup (fm_verdict_word (r->verdict));
@@ -301,6 +304,20 @@ level_cells (const char *name, gdouble accuracy, gboolean marked)
   return cells;
 }
 
+/* Is the same task in the table with other parameters, so that its name alone says too little? */
+static gboolean
+has_sibling (FmResultsTable *table, const FmVariantResult *r)
+{
+  for (guint i = 0; i < fm_results_table_get_n_rows (table) && r->task_parameters != NULL; i++)
+    {
+      const FmVariantResult *other = fm_results_row_get (fm_results_table_get_row (table, i));
+
+      if (strcmp (other->task, r->task) == 0 && g_strcmp0 (other->task_parameters, r->task_parameters) != 0)
+        return TRUE;
+    }
+  return FALSE;
+}
+
 /* (transfer full) (element-type GStrv): rows of the table, chance levels and shortcuts last. */
 static GPtrArray *
 all_cells (FmResultsTable *table, gboolean marked)
@@ -314,7 +331,7 @@ all_cells (FmResultsTable *table, gboolean marked)
     {
       const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (table, i));
       gboolean first = g_hash_table_size (tasks) == 0;
-      const char *parameters = r->task_parameters != NULL ? r->task_parameters : "";
+      const char *parameters = has_sibling (table, r) ? r->task_parameters : "";
       g_autofree char *chance = NULL, *shortcut = NULL, *name = NULL;
 
       if (!g_hash_table_add (tasks, g_strconcat (r->task, " ", parameters, NULL)))
