@@ -325,6 +325,29 @@ start_spinning (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
+/* The patch with most ink, so that the first look is not from the empty background; else the middle token. */
+static gint64
+first_look (const FmMaps *m)
+{
+  gint64 best = m->queries / 2;
+  gdouble most = 0;
+
+  if (m->image == NULL || m->grid_rows < 1 || m->grid_columns < 1 || m->grid_rows * m->grid_columns != m->queries)
+    return best;
+  for (gint64 q = 0; q < m->queries; q++)
+    {
+      gint64 rows = m->image_rows / m->grid_rows, columns = m->image_columns / m->grid_columns;
+      gdouble ink = 0;
+
+      for (gint64 y = 0; y < rows; y++)
+        for (gint64 x = 0; x < columns; x++)
+          ink += m->image[(q / m->grid_columns * rows + y) * m->image_columns + q % m->grid_columns * columns + x];
+      if (ink > most)
+        most = ink, best = q;
+    }
+  return best;
+}
+
 static void
 show_example (FmExplorePage *self)
 {
@@ -343,7 +366,7 @@ show_example (FmExplorePage *self)
   if (self->maps != NULL)
     {
       if (self->looking < 0 || self->looking >= self->maps->queries)
-        self->looking = self->maps->queries / 2;
+        self->looking = first_look (self->maps);
       self->seen = CLAMP (self->seen, -1, self->maps->keys - 1);
     }
   fill_heads (self);

@@ -339,6 +339,9 @@ show_table (FmResultsPage  *self,
   gtk_list_box_bind_model (GTK_LIST_BOX (self->cards), NULL, NULL, NULL, NULL);
   gtk_filter_list_model_set_model (self->filtered, G_LIST_MODEL (table));
   gtk_list_box_bind_model (GTK_LIST_BOX (self->cards), G_LIST_MODEL (self->selection), make_card, self, NULL);
+  /* At first the first variant that is compared with something. */
+  if (kept == GTK_INVALID_LIST_POSITION)
+    kept = first->baseline ? 1 : 0;
   if (kept < g_list_model_get_n_items (G_LIST_MODEL (self->selection)))
     gtk_single_selection_set_selected (self->selection, kept);
   gtk_stack_set_visible_child_name (self->state, "table");

@@ -11,9 +11,8 @@
 #define SHARE_OF_PRODUCT 0.4
 #define SPEED_SOFTWARE   1e9
 #define SPEED_GPU        3e11
+#define STEP_S           2e-4 /* of a step, however small: its batch, a hundred ops, the curves */
 #define START_S          1.5 /* of a worker: libraries, data, graph */
-#define STEP_S           1e-4 /* of a step besides its FLOPs: data, launches; what a small model's step consists of */
-#define STEP_VULKAN_S    2e-3
 #define MEASURE_S        3.0
 
 /* Bytes that Linux would give without swapping; what is used by caches can be had. */
@@ -174,8 +173,7 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
             cpu_speed = SHARE_OF_PRODUCT * product_speed ();
           speed = g_str_equal (run->device, "cpu") ? cpu_speed : device.software ? SPEED_SOFTWARE : SPEED_GPU;
           run_flops = train_flops + count_scored (recipe) * example_flops;
-          run_s = START_S + run_flops / speed
-                  + (gdouble) run->steps * (g_str_equal (run->device, "cpu") ? STEP_S : STEP_VULKAN_S);
+          run_s = START_S + run_flops / speed + STEP_S * (gdouble) recipe->steps;
         }
       if (store)
         {

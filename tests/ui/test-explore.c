@@ -1,7 +1,7 @@
 /* test-explore.c: the whole way in one process: a small batch is started from the window, its row appears, its model is
  * looked into, another head and patch are chosen, in dark style and on a phone.
  *
- * Takes up to a minute on a busy machine: a real batch trains, is measured, and its model is loaded again. */
+ * Takes 20 s: a real batch trains, is measured, its model is loaded twice, and a long batch is paused and cancelled. */
 #include "config.h"
 
 #include "ui-test.h"
@@ -150,6 +150,84 @@ test_narrow (void)
   fm_window_show_page (window, "runs", NULL);
   ui_test_settle (300);
   ui_test_picture (window, "runs-narrow");
+
+  /* With everything in them the pages still fit a phone. */
+  for (guint i = 0; i < 3; i++)
+    {
+      static const char * const pages[] = { "runs", "results", "explore" };
+      int minimum;
+
+      fm_window_show_page (window, pages[i], NULL);
+      ui_test_settle (100);
+      gtk_widget_measure (GTK_WIDGET (fm_window_get_page (window, pages[i])), GTK_ORIENTATION_HORIZONTAL, -1, &minimum,
+                          NULL, NULL, NULL);
+      g_assert_cmpint (minimum, <=, 360);
+    }
+  ui_test_close (window);
+}
+
+static gboolean
+second_is_training (gpointer data)
+{
+  FmControl *control = fm_session_get_control (fm_session_get (), 2);
+
+  return control != NULL && fm_control_get_status (control)->phase == FM_RUN_TRAINING
+         && fm_control_get_status (control)->workers->len > 0;
+}
+
+static gboolean
+long_is_shown (gpointer page)
+{
+  return ui_test_find_text (page, "Long") != NULL && ui_test_find_text (page, "of 200,000") != NULL;
+}
+
+static gboolean
+second_is_paused (gpointer data)
+{
+  FmControl *control = fm_session_get_control (fm_session_get (), 2);
+
+  return control != NULL && fm_control_get_status (control)->phase == FM_RUN_PAUSED;
+}
+
+static gboolean
+second_is_gone (gpointer data)
+{
+  FmBatchItem *item = fm_session_find_batch (fm_session_get (), 2);
+
+  return fm_session_get_control (fm_session_get (), 2) == NULL && item != NULL
+         && fm_batch_item_get_record (item)->state == FM_BATCH_CANCELLED;
+}
+
+/* A long batch is paused, goes on, and is cancelled, all through the socket of the process that runs it. */
+static void
+test_steer (void)
+{
+  FmWindow *window = ui_test_window (1290, 810);
+  GtkWidget *page = GTK_WIDGET (fm_window_get_page (window, "runs"));
+  g_autofree char *path = g_build_filename (g_getenv ("XDG_STATE_HOME"), "long.batch", NULL);
+  g_autoptr (GString) text = g_string_new (batch_text);
+
+  g_string_replace (text, "title=Tiny", "title=Long", 0);
+  g_string_replace (text, "steps:20", "steps:200000", 0);
+  g_assert_true (g_file_set_contents (path, text->str, -1, NULL));
+  fm_window_show_page (window, "runs", NULL);
+  ui_test_settle (200);
+  gtk_widget_activate_action (page, "runs.start", "s", path);
+  ui_test_wait (second_is_training, NULL, 60, "the long batch to train");
+  ui_test_wait (long_is_shown, page, 30, "the page to show it");
+  gtk_widget_activate_action (page, "runs.pause", NULL);
+  ui_test_wait (second_is_paused, NULL, 30, "the pause");
+  ui_test_settle (300);
+  g_assert_nonnull (ui_test_find_text (page, "paused by you"));
+  ui_test_picture (window, "runs-paused");
+  gtk_widget_activate_action (page, "runs.pause", NULL);
+  ui_test_wait (second_is_training, NULL, 30, "going on");
+  gtk_widget_activate_action (page, "runs.cancel", NULL);
+  ui_test_wait (second_is_gone, NULL, 60, "the cancelling");
+  ui_test_settle (300);
+  g_assert_nonnull (ui_test_find_text (window, "Long is cancelled"));
+  g_assert_nonnull (ui_test_find_text (window, "Undo"));
+  ui_test_picture (window, "runs-cancelled");
   ui_test_close (window);
 }
 
@@ -158,8 +236,9 @@ main (int   argc,
       char *argv[])
 {
   ui_test_init (&argc, &argv);
-  g_test_message ("a real batch trains, is measured and its model loaded again: up to a minute");
+  g_test_message ("takes 20 s: a real batch trains and is measured, its model is loaded, a long batch is paused and cancelled");
   g_test_add_func ("/ui/explore/run-row-head", test_run_and_explore);
   g_test_add_func ("/ui/explore/narrow", test_narrow);
-  return g_test_run ();
+  g_test_add_func ("/ui/runs/pause-cancel", test_steer);
+  return ui_test_run ();
 }

@@ -60,6 +60,12 @@ test_library (void)
   ui_test_close (window);
 }
 
+static gboolean
+is_narrow (gpointer panes)
+{
+  return fm_panes_get_narrow (panes);
+}
+
 static void
 test_narrow_and_dark (void)
 {
@@ -70,8 +76,7 @@ test_narrow_and_dark (void)
   fm_window_show_page (window, "library", NULL);
   ui_test_wait (list_is_there, window, 20, "the variants");
   panes = ui_test_find (window, FM_TYPE_PANES, NULL);
-  ui_test_settle (150);
-  g_assert_true (fm_panes_get_narrow (panes));
+  ui_test_wait (is_narrow, panes, 20, "one column at a time");
   ui_test_names (window);
   ui_test_picture (window, "library-narrow-dark");
   select_row (ui_test_find (window, GTK_TYPE_LIST_BOX, "list"), "pooling");
@@ -107,5 +112,5 @@ main (int   argc,
 
   g_test_add_func ("/ui/library/list-search-rejected", test_library);
   g_test_add_func ("/ui/library/narrow-dark", test_narrow_and_dark);
-  return g_test_run ();
+  return ui_test_run ();
 }

@@ -15,6 +15,12 @@ table_is_there (gpointer window)
   return ui_test_find_text (window, "FAIL") != NULL;
 }
 
+static gboolean
+table_is_gone (gpointer window)
+{
+  return ui_test_find (window, GTK_TYPE_COLUMN_VIEW, NULL) == NULL;
+}
+
 static GtkSingleSelection *
 selection_of (FmWindow *window)
 {
@@ -86,8 +92,7 @@ test_narrow (void)
 
   fm_window_show_page (window, "results", NULL);
   ui_test_wait (table_is_there, window, 20, "the cards");
-  ui_test_settle (100);
-  g_assert_null (ui_test_find (window, GTK_TYPE_COLUMN_VIEW, NULL));
+  ui_test_wait (table_is_gone, window, 20, "cards instead of the table");
   ui_test_names (window);
   ui_test_picture (window, "results-narrow");
   fm_panes_show (ui_test_find (window, FM_TYPE_PANES, NULL), "plot");
@@ -105,5 +110,5 @@ main (int   argc,
   ui_store_fill ("First comparison");
   g_test_add_func ("/ui/results/table-plot-sort-search", test_table);
   g_test_add_func ("/ui/results/narrow", test_narrow);
-  return g_test_run ();
+  return ui_test_run ();
 }

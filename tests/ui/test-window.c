@@ -81,5 +81,5 @@ main (int   argc,
   ui_test_init (&argc, &argv);
   g_test_add_func ("/ui/window/empty-pages-fit", test_pages);
   g_test_add_func ("/ui/window/next-pane", test_next_pane);
-  return g_test_run ();
+  return ui_test_run ();
 }

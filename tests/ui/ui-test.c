@@ -4,7 +4,9 @@
 #include "ui-test.h"
 
 #include <glib/gstdio.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static FmApplication *application;
 
@@ -32,6 +34,15 @@ ui_test_init (int    *argc,
                 "gtk-enable-animations", FALSE, NULL);
   application = fm_application_new (FALSE);
   g_assert_true (g_application_register (G_APPLICATION (application), NULL, NULL));
+}
+
+int
+ui_test_run (void)
+{
+  int status = g_test_run ();
+
+  fflush (NULL);
+  _exit (status);
 }
 
 void

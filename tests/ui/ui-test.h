@@ -9,6 +9,8 @@ G_BEGIN_DECLS
 
 /** ui_test_init: GTK, an own empty home, store and runtime folder under the build folder. */
 void      ui_test_init   (int *argc, char ***argv);
+/** ui_test_run: g_test_run(), then the end at once: a thread of the window may still be at work, as in main.c. */
+int       ui_test_run    (void) G_GNUC_NORETURN;
 /** ui_test_window: a window of @width x @height, shown. */
 FmWindow *ui_test_window (gint width, gint height);
 void      ui_test_close  (FmWindow *window);
