@@ -1006,6 +1006,7 @@ fm_explore_page_init (FmExplorePage *self)
   self->actions = g_simple_action_group_new ();
   g_action_map_add_action_entries (G_ACTION_MAP (self->actions), actions, G_N_ELEMENTS (actions), self);
   gtk_widget_insert_action_group (GTK_WIDGET (self), "explore", G_ACTION_GROUP (self->actions));
+  g_object_set_data_full (G_OBJECT (self), "actions", g_object_ref (self->actions), g_object_unref);
   gtk_drop_down_set_model (self->layer_choice, G_LIST_MODEL (gtk_string_list_new (NULL)));
   build_input (self);
   build_figure (self);

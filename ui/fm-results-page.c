@@ -786,7 +786,7 @@ fm_results_page_init (FmResultsPage *self)
   self->points = g_array_new (FALSE, FALSE, sizeof (FmPlotPoint));
   gtk_widget_init_template (GTK_WIDGET (self));
   g_action_map_add_action_entries (G_ACTION_MAP (group), actions, G_N_ELEMENTS (actions), self);
-  g_object_set_data (G_OBJECT (self), "actions", group);
+  g_object_set_data_full (G_OBJECT (self), "actions", g_object_ref (group), g_object_unref);
   gtk_widget_insert_action_group (GTK_WIDGET (self), "results", G_ACTION_GROUP (group));
 
   gtk_menu_button_set_menu_model (self->chooser, batches);

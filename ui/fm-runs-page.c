@@ -603,6 +603,7 @@ fm_runs_page_init (FmRunsPage *self)
   self->actions = g_simple_action_group_new ();
   g_action_map_add_action_entries (G_ACTION_MAP (self->actions), actions, G_N_ELEMENTS (actions), self);
   gtk_widget_insert_action_group (GTK_WIDGET (self), "runs", G_ACTION_GROUP (self->actions));
+  g_object_set_data_full (G_OBJECT (self), "actions", g_object_ref (self->actions), g_object_unref);
   gtk_menu_button_set_menu_model (self->chooser, batches);
   gtk_menu_button_set_menu_model (self->start_button, start_items);
   g_menu_append (first, _("Show results"), "runs.results");

@@ -376,6 +376,9 @@ fm_window_init (FmWindow *self)
       g_signal_connect_object (page, "toast", G_CALLBACK (add_toast), self, G_CONNECT_SWAPPED);
       gtk_stack_add_named (self->stack, page, pages[i].name);
       gtk_list_box_append (self->sidebar, make_sidebar_row (self, i));
+      /* Toasts lie over all pages, and their buttons mean actions of one of them. */
+      if (g_object_get_data (G_OBJECT (page), "actions") != NULL)
+        gtk_widget_insert_action_group (GTK_WIDGET (self), pages[i].name, g_object_get_data (G_OBJECT (page), "actions"));
     }
   g_signal_connect_object (self->split, "notify::folded", G_CALLBACK (folded_changed), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (fm_session_get (), "runners", G_CALLBACK (runners_changed), self, G_CONNECT_SWAPPED);

@@ -227,6 +227,7 @@ test_steer (void)
   ui_test_settle (300);
   g_assert_nonnull (ui_test_find_text (window, "Long is cancelled"));
   g_assert_nonnull (ui_test_find_text (window, "Undo"));
+  g_assert_true (gtk_widget_is_sensitive (ui_test_find_text (window, "Undo")));
   ui_test_picture (window, "runs-cancelled");
   ui_test_close (window);
 }
