@@ -1,8 +1,9 @@
 /* switch.c: E expert MLPs, each token goes to one of them.
- * Source: Fedus, Zoph, Shazeer, "Switch Transformers", 2021, section 2.1 equation 1 (gate), section 2.2 (capacity) and
- * equations 4 to 6 (balance loss).
+ * Source: Fedus, Zoph, Shazeer, "Switch Transformers", 2021, section 2.1 equations 1 and 2 (gate), section 2.2 equation 3
+ * (capacity) and equations 4 to 6 (balance loss).
  * Shapes: x [B,N,D], T = B N tokens; slots [E,C,D] with C = ceil (capacity T / E).
- * Differs: no router noise and no expert dropout. A token over capacity is dropped: it gets zeros and lives on the
+ * Differs: no router noise and no expert dropout; GELU experts and the skeleton's initial values, where the paper has
+ * ReLU and a truncated normal of a tenth of the usual scale. A token over capacity is dropped: it gets zeros and lives on the
  * residual. Padding is sent nowhere and fills no slot. Who is dropped depends on batch neighbours. */
 #include "plugin.h"
 
@@ -54,6 +55,9 @@ build (FmGraph *g, const FmBuild *b, FmTensor *x)
   FmTensor *zero = fm_constant (g, FM_F32, FM_SHAPE (1), 0.0), *none = fm_constant (g, FM_F32, FM_SHAPE (1), -1.0);
   FmTensor *tokens, *probs, *gate, *index, *sent, *place, *kept, *slot, *y, *count;
 
+  /* Places are counted in f32, which is exact up to here and would send tokens to wrong slots beyond. */
+  if (C > (1 << 24) / E)
+    return fm_graph_fail (g, "capacity", "%g of %" G_GINT64_FORMAT " tokens needs more than 2^24 slots", p->capacity, T);
   tokens = fm_reshape (g, x, FM_SHAPE (T, D));
   probs = fm_softmax (g, fm_linear_no_bias (g, tokens, E, "router"), 1.0);      /* [T,E] */
   gate = fm_top_k (g, probs, 1, &index);                                        /* [T,1] */

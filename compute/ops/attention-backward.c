@@ -244,15 +244,8 @@ static void
 backward_cost (const FmNode *node, FmCost *cost)
 {
   FmAttentionProblem p = fm_attention_problem (node, NULL);
-  gdouble pairs = 0;
+  gdouble pairs = fm_attention_pairs (&p);
 
-  for (gint64 q = 0; q < p.n_query; q++)
-    {
-      gint64 from, to;
-
-      fm_attention_keys (&p, 0, q, q + 1, &from, &to);
-      pairs += MAX (to - from, 0);
-    }
   cost->flops = p.batch * p.heads * pairs * (6.0 * p.d + 4.0 * p.dv + 6);
   cost->bytes = 8.0 * (fm_shape_count (&node->in[0]->shape) + fm_shape_count (&node->in[1]->shape)
                        + fm_shape_count (&node->in[2]->shape) + fm_shape_count (&node->in[3]->shape));

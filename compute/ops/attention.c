@@ -318,20 +318,30 @@ attention_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **d
       dx[i] = fm_transpose (g, backward->out[i], 1, 2);
 }
 
+gdouble
+fm_attention_pairs (const FmAttentionProblem *p)
+{
+  gdouble pairs = 0;
+
+  if (!p->causal && p->window == 0 && p->block == 0 && p->offset >= 0)
+    return (gdouble) p->n_query * p->n_key;
+  for (gint64 q = 0; q < p->n_query; q++)
+    {
+      gint64 from, to;
+
+      fm_attention_keys (p, 0, q, q + 1, &from, &to);
+      pairs += MAX (to - from, 0);
+    }
+  return pairs;
+}
+
 /* Only the products that the mask leaves. */
 static void
 attention_cost (const FmNode *node, FmCost *cost)
 {
   FmAttentionProblem p = fm_attention_problem (node, NULL);
-  gdouble pairs = 0;
+  gdouble pairs = fm_attention_pairs (&p);
 
-  for (gint64 q = 0; q < p.n_query; q++)
-    {
-      gint64 from, to;
-
-      fm_attention_keys (&p, 0, q, q + 1, &from, &to);
-      pairs += MAX (to - from, 0);
-    }
   cost->flops = p.batch * p.heads * pairs * (2.0 * p.d + 2.0 * p.dv + 4);
   cost->bytes = 4.0 * (fm_shape_count (&node->in[0]->shape) + fm_shape_count (&node->in[1]->shape)
                        + fm_shape_count (&node->in[2]->shape) + fm_shape_count (&node->out[0]->shape));

@@ -40,6 +40,9 @@ FmAttentionProblem fm_attention_problem (const FmNode *node, const gint32 *lengt
 void fm_attention_queries (const FmAttentionProblem *p, gint64 b, gint64 j, gint64 *from, gint64 *to);
 void fm_attention_keys    (const FmAttentionProblem *p, gint64 b, gint64 q0, gint64 q1, gint64 *from, gint64 *to);
 
+/* Pairs of query and key that the mask leaves in the first example, lengths aside: what costs are counted in. */
+gdouble fm_attention_pairs (const FmAttentionProblem *p);
+
 /* The lanes of the tile of @rows queries from @q0 that see each of @keys keys from @j; FALSE when all see all, and then
  * @from and @to may be left unset. */
 gboolean fm_attention_lanes (const FmAttentionProblem *p, gint64 b, gint64 q0, gint64 rows, gint64 j, gint64 keys,

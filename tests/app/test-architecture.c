@@ -306,6 +306,27 @@ test_doors (void)
   g_assert_cmpfloat_with_epsilon (more - plain, 3 * 0.5f * 3, 1e-5);
 }
 
+/* Slots are numbered in f32: more of them than it can count are refused, not mixed up. */
+static void
+test_too_many_slots (void)
+{
+  g_autoptr (GError) error = NULL;
+  const FmTaskClass *cls = fm_task_class_find ("mqar");
+  const char * const capacity[] = { "capacity", "100", NULL };
+  g_autofree gpointer params = g_malloc0 (cls->params_size);
+  g_autoptr (FmArchitecture) a = architecture_new ("pooling", "switch");
+  g_autoptr (FmTask) task = NULL;
+
+  fm_params_set_defaults (cls->params, params);
+  g_assert_true (fm_params_set (cls->params, params, "length", "1048576", &error));
+  task = fm_task_new ("mqar", params, &error);
+  g_assert_no_error (error);
+  g_assert_true (fm_architecture_check (a, task, &error)); /* 1.25 million slots are fine */
+  g_assert_true (fm_architecture_set (a, FM_ROLE_FEEDFORWARD, -1, "switch", capacity, &error));
+  g_assert_false (fm_architecture_check (a, task, &error));
+  g_assert_nonnull (strstr (error->message, "2^24 slots"));
+}
+
 static void
 test_missing_input (void)
 {
@@ -325,6 +346,7 @@ main (int argc, char **argv)
   g_setenv ("FORMARIUM_PLUGIN_PATH", path, TRUE);
   g_test_add_func ("/architecture/doors", test_doors);
   g_test_add_func ("/architecture/missing-input", test_missing_input);
+  g_test_add_func ("/architecture/too-many-slots", test_too_many_slots);
   g_test_add_func ("/architecture/data", test_data);
   g_test_add_func ("/architecture/refused", test_refused);
   g_test_add_func ("/architecture/probe-changes-no-bit", test_probe_changes_no_bit);
