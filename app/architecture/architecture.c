@@ -108,12 +108,6 @@ fm_architecture_get_layers (FmArchitecture *a)
 }
 
 gint64
-fm_architecture_get_width (FmArchitecture *a)
-{
-  return a->width;
-}
-
-gint64
 fm_architecture_get_hidden (FmArchitecture *a)
 {
   return a->hidden;
@@ -135,12 +129,6 @@ void
 fm_architecture_set_causal (FmArchitecture *a, gboolean causal)
 {
   a->causal = causal;
-}
-
-gboolean
-fm_architecture_get_causal (FmArchitecture *a)
-{
-  return a->causal;
 }
 
 char *

@@ -27,10 +27,8 @@ FM_API gboolean fm_architecture_set (FmArchitecture *a, FmRole role, gint layer,
 
 /** fm_architecture_set_causal: tokens see themselves and earlier ones only; FALSE at first. */
 FM_API void     fm_architecture_set_causal (FmArchitecture *a, gboolean causal);
-FM_API gboolean fm_architecture_get_causal (FmArchitecture *a);
 
 FM_API gint64          fm_architecture_get_layers (FmArchitecture *a);
-FM_API gint64          fm_architecture_get_width  (FmArchitecture *a);
 FM_API gint64          fm_architecture_get_hidden (FmArchitecture *a);
 FM_API const FmPlugin *fm_architecture_get_plugin (FmArchitecture *a, FmRole role, gint layer);
 FM_API gconstpointer   fm_architecture_get_params (FmArchitecture *a, FmRole role, gint layer);

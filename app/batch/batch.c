@@ -606,12 +606,6 @@ fm_batch_file_get_title (FmBatchFile *file)
 }
 
 const char *
-fm_batch_file_get_name (FmBatchFile *file)
-{
-  return file->name;
-}
-
-const char *
 fm_batch_file_get_text (FmBatchFile *file)
 {
   return file->text;

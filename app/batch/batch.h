@@ -36,7 +36,6 @@ FM_API void         fm_batch_file_free  (FmBatchFile *file);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmBatchFile, fm_batch_file_free)
 
 FM_API const char *fm_batch_file_get_title (FmBatchFile *file);
-FM_API const char *fm_batch_file_get_name  (FmBatchFile *file); /* (nullable): absolute */
 FM_API const char *fm_batch_file_get_text  (FmBatchFile *file); /* as it was written */
 
 /** fm_batch_file_set: what `--device vulkan` does: replaces one value of [batch]; the same checks, no line number. */
