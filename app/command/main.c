@@ -264,15 +264,17 @@ run_command (const FmCommand *command, int argc, char **argv)
   return command->run (&args);
 }
 
-/* OpenMP's threads spin at barriers unless told otherwise before the program starts: with any other load on the cores a
- * step of 21 ms takes 870 ms (`formarium bench step --threads 2` beside a compiler). So the program starts itself anew
- * with the policy set, once, unless the person has set one. */
+/* OpenMP's threads spin at barriers unless told otherwise before the program starts: with another load on the cores a
+ * training step of 20 ms takes 870 ms. A thousand turns and then sleep was the best of what was tried; `formarium bench
+ * step --threads 2` with GOMP_SPINCOUNT, in ms on a quiet machine and beside one busy process: 0: 14.3, 20.1; 1,000: 12.6,
+ * 24.0; 5,000: 12.2, 33.2; 20,000: 12.2, 83.8. So the program starts itself anew with it, once, unless the person has
+ * chosen; its workers inherit it. */
 static void
 wait_asleep (char **argv)
 {
   if (g_getenv ("OMP_WAIT_POLICY") != NULL || g_getenv ("GOMP_SPINCOUNT") != NULL)
     return;
-  g_setenv ("OMP_WAIT_POLICY", "passive", TRUE);
+  g_setenv ("GOMP_SPINCOUNT", "1000", TRUE);
   execv ("/proc/self/exe", argv);
   /* Not on this system: slower under load, right all the same. */
 }

@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+/* A batch-coupled plugin scores otherwise in other batches: whoever changes this raises FM_NUMERICS_VERSION, which is part
+ * of every stage's id. */
 #define EVALUATION_BATCH   64
 #define LOOK_EXAMPLES      512 /* of validation, while training */
 #define LOOKS              10  /* at validation, evenly over training */
