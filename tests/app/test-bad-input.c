@@ -266,6 +266,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_message ("takes 15 s: one case waits out the store's lock time-out of 5 s, others start the program some forty times");
   g_test_add_func ("/bad-input/sizes", test_sizes);
   g_test_add_func ("/bad-input/store", test_store);
   g_test_add_func ("/bad-input/permission", test_permission);

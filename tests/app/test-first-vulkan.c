@@ -112,6 +112,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_message ("takes minutes on a software driver: five variants are trained and measured on it");
   g_test_add_func ("/first-vulkan/losses", test_losses);
   return g_test_run ();
 }

@@ -207,6 +207,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_message ("takes half a minute: batches are killed and gone on with, each stage starting a process of its own");
   g_test_add_func ("/kill/random-moments", test_kill);
   g_test_add_func ("/kill/orphans", test_orphans);
   g_test_add_func ("/kill/dying-worker", test_dying_worker);

@@ -121,7 +121,7 @@ const FmCheckProgram fm_check_programs[] = {
   { "reductions", build_reductions, 1, 2e-5, "sums of 70 and of 13860 terms" },
   { "movement", build_movement, 1, 2e-6, "copies, and sums of nine" },
   { "attention", build_attention, 1, 5e-5, "sums of 16 products through exp, twice over" },
-  { "training", build_training, 5, 1e-3, "five steps of a block of width 32; the issue's bound" },
+  { "training", build_training, 5, 1e-3, "five steps of a block of width 32; the bound of a loss" },
   { NULL }
 };
 
