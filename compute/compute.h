@@ -393,6 +393,8 @@ FM_API gboolean      fm_program_has_input (FmProgram *p, const char *input);
 FM_API gboolean      fm_program_run  (FmProgram *p, GError **error);
 FM_API gboolean      fm_program_read (FmProgram *p, const char *output, gpointer data, gsize bytes, GError **error);
 FM_API const FmPlan *fm_program_get_plan (FmProgram *p);
+/** fm_program_count_fallbacks: nodes of the program that have no kernel on its device; making it refuses them, so 0. */
+FM_API guint         fm_program_count_fallbacks (FmProgram *p);
 FM_API const FmCost *fm_program_get_cost (FmProgram *p);
 
 /* Time per op, summed by op name, of the runs since profiling was switched on. */

@@ -146,6 +146,20 @@ fm_program_get_plan (FmProgram *p)
   return &p->plan->bytes;
 }
 
+guint
+fm_program_count_fallbacks (FmProgram *p)
+{
+  guint n = 0;
+
+  for (guint k = 0; k < p->plan->nodes->len; k++)
+    {
+      const FmOp *op = ((FmNode *) g_ptr_array_index (p->plan->nodes, k))->op;
+
+      n += p->device->backend == FM_BACKEND_VULKAN ? op->vulkan == NULL : op->cpu == NULL;
+    }
+  return n;
+}
+
 const FmCost *
 fm_program_get_cost (FmProgram *p)
 {

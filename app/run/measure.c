@@ -179,7 +179,7 @@ fm_measure_stage (FmJob *job, GError **error)
   fm_add_plan_memory (m.result, fm_program_get_plan (fm_evaluator_get_program (m.many)), fm_memory_peak () - before);
   if (!write_looks (&m, error))
     return FALSE;
-  m.result->fallbacks = 0;
+  m.result->fallbacks = fm_program_count_fallbacks (fm_evaluator_get_program (m.many));
   fm_worker_send_result (job, m.result, "done");
   return TRUE;
 }

@@ -282,7 +282,7 @@ fm_train_stage (FmJob *job, GError **error)
     return FALSE;
   fm_stage_result_add_metric (t.result, "", "", "", "train_s", t.seconds);
   fm_add_plan_memory (t.result, fm_program_get_plan (t.program), peak);
-  t.result->fallbacks = 0;
+  t.result->fallbacks = fm_program_count_fallbacks (t.program);
   fm_worker_send_result (job, t.result, diverged ? "diverged" : "done");
   return TRUE;
 }
