@@ -30,6 +30,5 @@ G_DECLARE_FINAL_TYPE (FmSplit, fm_split, FM, SPLIT, AdwBin)
 
 gboolean fm_split_get_folded    (FmSplit *self);
 void     fm_split_show_content  (FmSplit *self, gboolean content);
-gboolean fm_split_shows_content (FmSplit *self);
 
 G_END_DECLS

@@ -31,13 +31,6 @@ fm_split_show_content (FmSplit *self,
   adw_leaflet_set_visible_child (self->leaflet, content ? self->content : self->sidebar);
 }
 
-gboolean
-fm_split_shows_content (FmSplit *self)
-{
-  g_return_val_if_fail (FM_IS_SPLIT (self), FALSE);
-  return adw_leaflet_get_visible_child (self->leaflet) == self->content;
-}
-
 static void
 fm_split_get_property (GObject    *object,
                        guint       id,

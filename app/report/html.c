@@ -50,14 +50,6 @@ static const char style[] =
   "@media (max-width:500px){main{padding:20px 14px 40px}dl{grid-template-columns:1fr}dd{margin-bottom:6px}}";
 
 void
-fm_page_text (FmPage *page, const char *text)
-{
-  g_autofree char *escaped = g_markup_escape_text (text != NULL ? text : "", -1);
-
-  g_string_append (page->out, escaped);
-}
-
-void
 fm_page_printf (FmPage *page, const char *format, ...)
 {
   va_list values;

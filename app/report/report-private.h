@@ -40,7 +40,6 @@ typedef struct
   guint    n_pictures; /* so that ids differ */
 } FmPage;
 
-void fm_page_text  (FmPage *page, const char *text); /* escaped */
 void fm_page_printf (FmPage *page, const char *format, ...) G_GNUC_PRINTF (2, 3); /* markup; string arguments escaped */
 
 /* Both a light and a dark drawing; the reader's preference decides which one shows. @alternative (nullable): what the

@@ -206,12 +206,6 @@ fm_control_get_status (FmControl *self)
   return self->status;
 }
 
-gboolean
-fm_control_is_open (FmControl *self)
-{
-  return self->open;
-}
-
 void
 fm_control_close (FmControl *self)
 {

@@ -47,7 +47,6 @@ FM_API void       fm_control_connect_async  (const char *path, GCancellable *can
 FM_API FmControl *fm_control_connect_finish (GAsyncResult *result, GError **error);
 
 FM_API const FmRunStatus *fm_control_get_status (FmControl *control); /* never NULL */
-FM_API gboolean           fm_control_is_open    (FmControl *control);
 
 /* Asked, not awaited: the next status shows it. */
 FM_API void fm_control_pause  (FmControl *control);

@@ -11,7 +11,6 @@ G_BEGIN_DECLS
 
 /* --- runtime.c -----------------------------------------------------------------------------------------------------*/
 
-
 /* The lock that keeps the machine quiet while something is measured; without a runtime folder it does nothing. */
 typedef struct _FmQuiet FmQuiet;
 FmQuiet *fm_quiet_new               (void);
