@@ -44,7 +44,7 @@ struct _FmTensor
   gdouble      rate, decay;
 };
 
-#define FM_NODE_MAX_OUT 3
+#define FM_NODE_MAX_OUT 4
 
 typedef struct /* an op's numbers; each op says in its file what they mean */
 {
