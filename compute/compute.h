@@ -244,13 +244,13 @@ FM_API FmTensor *fm_patches  (FmGraph *g, FmTensor *x, gint64 patch);
 /** fm_avg_pool: x [B,Y,X,C], odd window k, stride 1, same size; cells outside are not counted (card metaformer). */
 FM_API FmTensor *fm_avg_pool (FmGraph *g, FmTensor *x, gint64 rows_window, gint64 columns_window);
 
-/* --- Convolutions, resizing and sampling ------------------------------------------------------------------------------*/
+/* --- Convolutions, resizing and sampling ---------------------------------------------------------------------------*/
 
-/* --- Sorting, segments, buckets ---------------------------------------------------------------------------------------*/
+/* --- Sorting, segments, buckets ------------------------------------------------------------------------------------*/
 
-/* --- Recurrences and scans --------------------------------------------------------------------------------------------*/
+/* --- Recurrences and scans -----------------------------------------------------------------------------------------*/
 
-/* --- Solvers ----------------------------------------------------------------------------------------------------------*/
+/* --- Solvers -------------------------------------------------------------------------------------------------------*/
 
 /* --- Randomness ---------------------------------------------------------------------------------------------------
  * Bits depend on (seed input, step input, scope path, name, application), on nothing else; equal on every backend. */
