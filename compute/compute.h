@@ -21,6 +21,7 @@ typedef enum
   FM_COMPUTE_ERROR_MEMORY,      /* planned bytes exceed what is there: states both */
   FM_COMPUTE_ERROR_DEVICE,      /* no such device, or it was lost */
   FM_COMPUTE_ERROR_FILE,        /* a checkpoint that is not one, or does not fit */
+  FM_COMPUTE_ERROR_NUMBERS,     /* a host routine got numbers it cannot work on */
 } FmComputeError;
 
 typedef enum { FM_F32, FM_I32 } FmType;
@@ -251,6 +252,32 @@ FM_API FmTensor *fm_avg_pool (FmGraph *g, FmTensor *x, gint64 rows_window, gint6
 /* --- Recurrences and scans -----------------------------------------------------------------------------------------*/
 
 /* --- Solvers -------------------------------------------------------------------------------------------------------*/
+
+/**
+ * fm_assignment: cost f32 [..,n,m] -> i32 [..,n]: the column of each row in the cheapest one-to-one assignment; -1 for
+ * the rows left over when n > m, and for every row of an item whose costs are not all finite. No gradient. The same
+ * columns on every backend. Source: Crouse 2016, doi:10.1109/TAES.2016.140952.
+ */
+FM_API FmTensor *fm_assignment (FmGraph *g, FmTensor *cost);
+
+/* Host routines over LAPACK, for side programs and transforms: row-major f32 arrays of the caller, double inside. Not ops:
+ * they have no gradient and no shader. Numbers that are not finite, and matrices a method cannot work on, are errors. */
+
+/** fm_svd: a [m,n] = u diag (s) vt with r = min (m, n): @u [m,r], @s [r] falling, @vt [r,n]; @u and @vt may be NULL. Signs:
+ * the largest entry of each row of vt is positive. */
+FM_API gboolean fm_svd (const gfloat *a, gint64 m, gint64 n, gfloat *u, gfloat *s, gfloat *vt, GError **error);
+/** fm_qr: a [m,n] = q r: @q [m,k] with orthonormal columns, @r [k,n] upper, diagonal not negative; k = min (m, n). */
+FM_API gboolean fm_qr (const gfloat *a, gint64 m, gint64 n, gfloat *q, gfloat *r, GError **error);
+/** fm_cholesky: symmetric a [n,n] = l l^T, @l lower with zeros above; an error that names the row where a stops being
+ * positive definite. Only the lower triangle of @a is read. */
+FM_API gboolean fm_cholesky (const gfloat *a, gint64 n, gfloat *l, GError **error);
+/** fm_eigen_symmetric: a = sum of values[i] vectors[i] vectors[i]^T, values rising, vectors as rows [n,n], the largest entry
+ * of each positive. Only the lower triangle of @a is read. */
+FM_API gboolean fm_eigen_symmetric (const gfloat *a, gint64 n, gfloat *values, gfloat *vectors, GError **error);
+/** fm_least_squares: x [n,k] that makes |a x - b|^2 + ridge |x|^2 least; a [m,n], b [m,k]. ridge = 0: the shortest of
+ * several such x. */
+FM_API gboolean fm_least_squares (const gfloat *a, const gfloat *b, gint64 m, gint64 n, gint64 k, gdouble ridge,
+                                  gfloat *x, GError **error);
 
 /* --- Randomness ---------------------------------------------------------------------------------------------------
  * Bits depend on (seed input, step input, scope path, name, application), on nothing else; equal on every backend. */
