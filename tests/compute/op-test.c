@@ -1,5 +1,11 @@
 /* op-test.c: see op-test.h. */
+#include "config.h"
+
 #include "op-test.h"
+
+#if FM_HAVE_VULKAN
+#include "compute/vulkan/vulkan-private.h"
+#endif
 
 #include <math.h>
 #include <string.h>
@@ -429,6 +435,10 @@ test_views (gconstpointer data)
   check_cpu (data, TRUE);
 }
 
+#if FM_HAVE_VULKAN
+static guint validation_messages; /* those that earlier tests have failed for */
+#endif
+
 static void
 test_vulkan (gconstpointer data)
 {
@@ -448,6 +458,14 @@ test_vulkan (gconstpointer data)
       check_values (&run, g, words, where);
       check_gradients (&run, words, where);
     }
+#if FM_HAVE_VULKAN
+  if (fm_vulkan_validation_count () > validation_messages)
+    {
+      g_test_message ("%s: the Vulkan validation layer has something to say, printed above", c->name);
+      validation_messages = fm_vulkan_validation_count ();
+      g_test_fail ();
+    }
+#endif
 }
 
 void

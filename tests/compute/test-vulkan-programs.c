@@ -67,7 +67,7 @@ main (int argc, char *argv[])
       g_test_add_data_func (threads, program, test_threads);
     }
 #if FM_HAVE_VULKAN
-  g_test_add_func ("/compute/programs/validation-silent", test_validation);
+  g_test_add_func ("/compute/programs/validation/silent", test_validation);
 #endif
   return g_test_run ();
 }
