@@ -107,6 +107,22 @@ typedef struct
 
 typedef struct _FmVulkanRecorder FmVulkanRecorder;
 
+/* Elementwise ops can be links of a fused chain (compute/fuse.c). On the CPU a link is its panel function, the very one
+ * that the op's own kernel runs; in fused.comp it is a function of one element, NAME.glsl, which the op's own shader
+ * includes too: this says which. The kind within a family is attr.i[0], the numbers c and d are attr.f[0] and f[1]. */
+typedef enum
+{
+  FM_FAMILY_NONE, /* never fused */
+  FM_FAMILY_UNARY,
+  FM_FAMILY_UNARY_BACKWARD, /* in s and dy: dy D(s) */
+  FM_FAMILY_BINARY,         /* by the type of in[0] */
+  FM_FAMILY_WHERE,
+  FM_FAMILY_CAST,           /* kind 1: to i32 */
+  FM_FAMILY_CONSTANT,       /* one element of value f[0], type i[0]; becomes a number of the chain */
+} FmFamily;
+
+typedef struct _FmPanel FmPanel; /* compute/ops/elementwise.h */
+
 struct _FmOp
 {
   const char *name; /* "layer-norm" */
@@ -127,6 +143,8 @@ struct _FmOp
   /* Records dispatches. NULL: this op is missing on Vulkan, an error that names it. */
   gboolean (*vulkan)    (const FmNode *node, FmVulkanRecorder *recorder, GError **error);
   gsize    (*workspace) (const FmNode *node, FmBackend backend, guint threads); /* bytes; NULL = 0 */
+  FmFamily family;
+  void     (*panel)     (const FmPanel *panel, const FmNode *node); /* where there is a family */
   void     (*cost)      (const FmNode *node, FmCost *cost); /* NULL: 1 flop per output element, bytes of all operands */
 };
 

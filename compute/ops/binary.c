@@ -165,7 +165,7 @@ gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 
 #define ROW(id) \
   { .name = id, .n_in_min = 2, .n_in_max = 2, .n_out = 1, .flags = FM_OP_STRIDED | FM_OP_INPLACE, .infer = infer, \
-    .gradient = gradient, .cpu = cpu, .vulkan = vulkan }
+    .gradient = gradient, .cpu = cpu, .vulkan = vulkan, .family = FM_FAMILY_BINARY, .panel = panel }
 
 static const FmOp rows[N_KINDS] = {
   [ADD] = ROW ("add"), [SUB] = ROW ("sub"), [MUL] = ROW ("mul"), [DIV] = ROW ("div"),

@@ -7,7 +7,7 @@
 
 #include "compute/compute-private.h"
 
-#define FM_LOOP_MAX_IN 4
+#define FM_LOOP_MAX_IN 6
 
 typedef struct
 {
@@ -17,14 +17,14 @@ typedef struct
   gint64 stride[FM_LOOP_MAX_IN][FM_MAX_RANK]; /* elements; 0 where an input is repeated */
 } FmLoop;
 
-typedef struct
+struct _FmPanel
 {
   gint64       rows, n;                  /* the output panel is contiguous: rows x n */
   const float *in[FM_LOOP_MAX_IN];
   gint64       row[FM_LOOP_MAX_IN];      /* stride between rows */
   gint64       step[FM_LOOP_MAX_IN];     /* stride along a row */
   float       *out;
-} FmPanel;
+};
 
 typedef void (*FmPanelFunc) (const FmPanel *panel, const FmNode *node);
 

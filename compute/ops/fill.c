@@ -203,14 +203,14 @@ stop_infer (FmNode *node)
 /* --- Rows and builders --------------------------------------------------------------------------------------------*/
 
 static const FmOp constant_row = { .name = "constant", .n_out = 1, .infer = constant_infer, .gradient = zero_gradient,
-                                   .cpu = constant_cpu, .vulkan = constant_vulkan };
+                                   .cpu = constant_cpu, .vulkan = constant_vulkan, .family = FM_FAMILY_CONSTANT };
 static const FmOp iota_row = { .name = "iota", .n_out = 1, .infer = iota_infer, .gradient = zero_gradient,
                                .cpu = iota_cpu, .vulkan = iota_vulkan };
 static const FmOp one_hot_row = { .name = "one-hot", .n_in_min = 1, .n_in_max = 1, .n_out = 1, .infer = one_hot_infer,
                                   .gradient = zero_gradient, .cpu = one_hot_cpu, .vulkan = one_hot_vulkan };
 static const FmOp cast_row = { .name = "cast", .n_in_min = 1, .n_in_max = 1, .n_out = 1, .flags = FM_OP_STRIDED,
                                .infer = cast_infer, .gradient = zero_gradient, .cpu = cast_cpu,
-                               .vulkan = cast_vulkan };
+                               .vulkan = cast_vulkan, .family = FM_FAMILY_CAST, .panel = cast_panel };
 static const FmOp stop_row = { .name = "stop-gradient", .n_in_min = 1, .n_in_max = 1, .n_out = 1,
                                .flags = FM_OP_VIEW | FM_OP_STRIDED, .infer = stop_infer, .gradient = zero_gradient };
 
@@ -242,7 +242,7 @@ fm_cast (FmGraph *g, FmTensor *x, FmType type)
 {
   if (fm_graph_failed (g) || x->type == type)
     return x;
-  return fm_op1 (g, &cast_row, NULL, 1, x);
+  return fm_op1 (g, &cast_row, &(FmAttr){ .i = { type == FM_I32 } }, 1, x);
 }
 
 FmTensor *

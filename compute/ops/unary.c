@@ -239,10 +239,12 @@ backward_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx
 
 #define FORWARD(id) \
   { .name = id, .n_in_min = 1, .n_in_max = 1, .n_out = 1, .flags = FM_OP_STRIDED | FM_OP_INPLACE, .infer = infer, \
-    .gradient = forward_gradient, .cpu = forward_cpu, .vulkan = forward_vulkan }
+    .gradient = forward_gradient, .cpu = forward_cpu, .vulkan = forward_vulkan, .family = FM_FAMILY_UNARY, \
+    .panel = forward_panel }
 #define BACKWARD(id) \
   { .name = id "-backward", .n_in_min = 2, .n_in_max = 2, .n_out = 1, .flags = FM_OP_STRIDED | FM_OP_INPLACE, \
-    .infer = infer, .gradient = backward_gradient, .cpu = backward_cpu, .vulkan = backward_vulkan }
+    .infer = infer, .gradient = backward_gradient, .cpu = backward_cpu, .vulkan = backward_vulkan, \
+    .family = FM_FAMILY_UNARY_BACKWARD, .panel = backward_panel }
 
 static const FmOp forward_rows[N_KINDS] = {
   [NEG] = FORWARD ("neg"), [ABS] = FORWARD ("abs"), [EXP] = FORWARD ("exp"), [LOG] = FORWARD ("log"),

@@ -92,7 +92,7 @@ gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 
 static const FmOp row = {
   .name = "where", .n_in_min = 3, .n_in_max = 3, .n_out = 1, .flags = FM_OP_STRIDED | FM_OP_INPLACE,
-  .infer = infer, .gradient = gradient, .cpu = cpu, .vulkan = vulkan,
+  .infer = infer, .gradient = gradient, .cpu = cpu, .vulkan = vulkan, .family = FM_FAMILY_WHERE, .panel = panel,
 };
 
 FM_OPS (where, &row);
