@@ -92,6 +92,7 @@ typedef enum
   FM_OP_STRIDED = 1 << 2, /* kernels accept any strides on every input; without it, inputs are made contiguous */
   FM_OP_ROWS    = 1 << 3, /* kernels accept any strides but the last axis, which has stride 1 */
   FM_OP_INPLACE = 1 << 4, /* out[0] may be the memory of in[0] when shapes agree and in[0] dies here */
+  FM_OP_NARROW  = 1 << 5, /* takes f16 and i8 inputs where its infer() says so; without it they are refused for it */
 } FmOpFlags;
 
 typedef enum { FM_BACKEND_CPU, FM_BACKEND_VULKAN } FmBackend;
@@ -275,7 +276,8 @@ typedef struct
 
 FmMemoryPlan *fm_memory_plan_new  (FmGraph *g, FmBackend backend, guint threads, guint64 alignment, GError **error);
 void          fm_memory_plan_free (FmMemoryPlan *plan);
-gsize         fm_tensor_bytes     (const FmTensor *t); /* of a base tensor's memory */
+gsize         fm_tensor_bytes     (const FmTensor *t); /* of a base tensor's memory: whole words of four bytes */
+gsize         fm_tensor_data_bytes (const FmTensor *t); /* of its elements, what the host writes and reads */
 /* Initial values of a variable, from (seed, path) alone; host memory. */
 void          fm_variable_initialise (const FmTensor *variable, guint64 seed, gpointer data);
 

@@ -24,7 +24,11 @@ typedef enum
   FM_COMPUTE_ERROR_NUMBERS,     /* a host routine got numbers it cannot work on */
 } FmComputeError;
 
-typedef enum { FM_F32, FM_I32 } FmType;
+/* Ops work on f32 and i32. f16 and i8 are types of storage, for inputs, variables and results of fm_cast(): views move
+ * them, fm_cast() and the products over stored weights read them, every other op refuses them by name. */
+typedef enum { FM_F32, FM_I32, FM_F16, FM_I8 } FmType;
+FM_API gsize       fm_type_size (FmType type); /* bytes of an element */
+FM_API const char *fm_type_name (FmType type); /* "f32" */
 
 #define FM_MAX_RANK 6
 
@@ -119,7 +123,7 @@ typedef enum
 } FmMark;
 FM_API void fm_param_mark (FmTensor *param, FmMark mark, gdouble value);
 
-/** fm_state: a variable that is not trained (running statistics, caches); f32 or i32; survives between runs. */
+/** fm_state: a variable that is not trained (running statistics, caches, stored weights); any type; survives between runs. */
 FM_API FmTensor *fm_state  (FmGraph *g, const char *name, FmType type, FmShape shape, FmInit init);
 /** fm_assign: an effect: @state holds @value after the run (and for whatever is built after this call). */
 FM_API void      fm_assign (FmGraph *g, FmTensor *state, FmTensor *value);
@@ -140,7 +144,9 @@ FM_API FmTensor *fm_concat     (FmGraph *g, FmTensor * const *x, guint n, gint a
 FM_API FmTensor *fm_pad        (FmGraph *g, FmTensor *x, gint axis, gint64 before, gint64 after); /* with zeros */
 FM_API FmTensor *fm_split_heads (FmGraph *g, FmTensor *x, gint64 heads); /* [B,N,D] -> [B,H,N,d], view */
 FM_API FmTensor *fm_merge_heads (FmGraph *g, FmTensor *x);               /* [B,H,N,d] -> [B,N,D] */
-FM_API FmTensor *fm_cast       (FmGraph *g, FmTensor *x, FmType type);   /* to i32: towards zero */
+/** fm_cast: to i32 and i8 towards zero, to the nearest end when out of range, NaN to 0; to f16 to nearest even, with
+ * infinity beyond 65504. Between f32 and f16 the gradient passes as it is and stays f32; others have none (zero). */
+FM_API FmTensor *fm_cast       (FmGraph *g, FmTensor *x, FmType type);
 
 /* Rows by index. @index i32 of any shape S; out-of-range indices give zeros (gather) or are dropped (scatter). */
 FM_API FmTensor *fm_gather_rows  (FmGraph *g, FmTensor *table, FmTensor *index); /* [R,W...],S -> S,[W...]; embedding */

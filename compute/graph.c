@@ -256,9 +256,30 @@ fm_tensor_is_contiguous (const FmTensor *t)
 }
 
 gsize
+fm_type_size (FmType type)
+{
+  return type == FM_I8 ? 1 : type == FM_F16 ? 2 : 4;
+}
+
+const char *
+fm_type_name (FmType type)
+{
+  static const char * const names[] = { [FM_F32] = "f32", [FM_I32] = "i32", [FM_F16] = "f16", [FM_I8] = "i8" };
+
+  return names[type];
+}
+
+gsize
+fm_tensor_data_bytes (const FmTensor *t)
+{
+  return (gsize) fm_shape_count (&t->shape) * fm_type_size (t->type);
+}
+
+/* Shaders read words, so the memory of narrow types ends with a whole one. */
+gsize
 fm_tensor_bytes (const FmTensor *t)
 {
-  return (gsize) fm_shape_count (&t->shape) * 4;
+  return (fm_tensor_data_bytes (t) + 3) / 4 * 4;
 }
 
 /* --- Reading tensors ----------------------------------------------------------------------------------------------*/
@@ -316,7 +337,8 @@ fm_graph_input (FmGraph *g, const char *name, FmType type, FmShape shape)
       g_autofree char *old = fm_shape_to_string (&t->shape);
       g_autofree char *new = fm_shape_to_string (&shape);
 
-      return fm_graph_fail (g, name, "is asked for as %s but was an input of %s", new, old);
+      return fm_graph_fail (g, name, "is asked for as %s %s but was an input of %s %s", fm_type_name (type), new,
+                            fm_type_name (t->type), old);
     }
   return t;
 }
@@ -333,6 +355,12 @@ fm_graph_output (FmGraph *g, const char *name, FmTensor *t)
         return;
       }
   /* What the host reads is contiguous and computed: never an input, a variable or a part of one. */
+  if (t->type != FM_F32 && t->type != FM_I32 && (t->kind != FM_TENSOR_NODE || t->base->kind != FM_TENSOR_NODE))
+    {
+      fm_graph_fail (g, name, "is stored as %s and no result of an op: read the variable itself, or fm_cast() it first",
+                     fm_type_name (t->type));
+      return;
+    }
   if (t->kind != FM_TENSOR_NODE || t->base->kind != FM_TENSOR_NODE || !fm_tensor_is_contiguous (t))
     t = t->type == FM_F32 ? fm_add_scalar (g, t, 0.0) : fm_add (g, t, fm_constant (g, FM_I32, FM_SHAPE (1), 0));
   if (fm_graph_failed (g))
@@ -355,7 +383,8 @@ fm_variable (FmGraph *g, const char *path, FmType type, FmShape shape, FmInit in
           g_autofree char *old = fm_shape_to_string (&t->shape);
           g_autofree char *new = fm_shape_to_string (&shape);
 
-          return fm_graph_fail (g, path, "is asked for as %s but has shape %s already", new, old);
+          return fm_graph_fail (g, path, "is asked for as %s %s but has shape %s %s already", fm_type_name (type), new,
+                                fm_type_name (t->type), old);
         }
       return t;
     }
@@ -435,6 +464,8 @@ fm_node_new (FmGraph *g, const FmOp *op, FmTensor * const *in, guint n_in, const
     {
       if (in[i] && in[i]->graph != g)
         fm_graph_fail (g, op->name, "got a tensor of another graph");
+      else if (in[i] && fm_type_size (in[i]->type) < 4 && !(op->flags & FM_OP_NARROW))
+        fm_graph_fail (g, op->name, "takes f32 or i32, not %s: fm_cast() its input first", fm_type_name (in[i]->type));
       else if (in[i])
         node->in[i] = acceptable (g, op, in[i]);
     }

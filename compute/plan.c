@@ -108,10 +108,10 @@ fm_node_cost (const FmNode *node, FmCost *cost)
       return;
     }
   for (guint i = 0; i < node->n_in; i++)
-    cost->bytes += node->in[i] ? 4.0 * (gdouble) fm_shape_count (&node->in[i]->shape) : 0.0;
+    cost->bytes += node->in[i] ? (gdouble) fm_tensor_data_bytes (node->in[i]) : 0.0;
   for (guint i = 0; i < node->n_out; i++)
     {
-      cost->bytes += 4.0 * (gdouble) fm_shape_count (&node->out[i]->shape);
+      cost->bytes += (gdouble) fm_tensor_data_bytes (node->out[i]);
       cost->flops += (gdouble) fm_shape_count (&node->out[i]->shape);
     }
 }

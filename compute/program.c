@@ -19,8 +19,8 @@ variables_present (FmProgram *p, GError **error)
               g_autofree char *have = fm_shape_to_string (&variable->shape);
               g_autofree char *want = fm_shape_to_string (&t->shape);
 
-              g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH, "%s has shape %s, the graph wants %s",
-                           t->name, have, want);
+              g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH, "%s has shape %s %s, the graph wants %s %s",
+                           t->name, fm_type_name (variable->type), have, fm_type_name (t->type), want);
               return FALSE;
             }
           continue;
@@ -100,10 +100,11 @@ fm_program_write (FmProgram *p, const char *input, gconstpointer data, gsize byt
 
       if (!g_str_equal (t->name, input))
         continue;
-      if (bytes != fm_tensor_bytes (t))
+      if (bytes != fm_tensor_data_bytes (t))
         {
           g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH,
-                       "input %s takes %" G_GSIZE_FORMAT " bytes, not %" G_GSIZE_FORMAT, input, fm_tensor_bytes (t), bytes);
+                       "input %s takes %" G_GSIZE_FORMAT " bytes, not %" G_GSIZE_FORMAT, input, fm_tensor_data_bytes (t),
+                       bytes);
           return FALSE;
         }
       return p->device->class->program_write (p, t, data, bytes, error);
@@ -127,11 +128,11 @@ fm_program_read (FmProgram *p, const char *output, gpointer data, gsize bytes, G
 
       if (!g_str_equal (g_ptr_array_index (p->graph->output_names, i), output))
         continue;
-      if (bytes != (gsize) fm_shape_count (&t->shape) * 4)
+      if (bytes != fm_tensor_data_bytes (t))
         {
           g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH,
-                       "output %s has %" G_GINT64_FORMAT " bytes, not %" G_GSIZE_FORMAT, output,
-                       fm_shape_count (&t->shape) * 4, bytes);
+                       "output %s has %" G_GSIZE_FORMAT " bytes, not %" G_GSIZE_FORMAT, output,
+                       fm_tensor_data_bytes (t), bytes);
           return FALSE;
         }
       return p->device->class->program_read (p, t, data, bytes, error);

@@ -10,6 +10,9 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
+/* The format's names of our types. */
+static const char * const dtypes[] = { [FM_F32] = "F32", [FM_I32] = "I32", [FM_F16] = "F16", [FM_I8] = "I8" };
+
 #define HEADER_LIMIT (100u << 20) /* the format's own limit */
 
 #if G_BYTE_ORDER != G_LITTLE_ENDIAN
@@ -38,7 +41,7 @@ fm_variables_save (FmVariables *v, const char *filename, gboolean moments, GErro
       json_builder_set_member_name (builder, variable->path);
       json_builder_begin_object (builder);
       json_builder_set_member_name (builder, "dtype");
-      json_builder_add_string_value (builder, variable->type == FM_F32 ? "F32" : "I32");
+      json_builder_add_string_value (builder, dtypes[variable->type]);
       json_builder_set_member_name (builder, "shape");
       json_builder_begin_array (builder);
       for (guint d = 0; d < variable->shape.rank; d++)
@@ -120,6 +123,7 @@ read_entry (const char *path, JsonNode *node, Entry *entry)
   JsonObject *object;
   JsonArray *shape, *offsets;
   const char *type;
+  guint known = 0;
   gsize count;
 
   *entry = (Entry){ .path = path };
@@ -135,12 +139,11 @@ read_entry (const char *path, JsonNode *node, Entry *entry)
   type = json_object_get_string_member_with_default (object, "dtype", "");
   shape = json_object_get_array_member (object, "shape");
   offsets = json_object_get_array_member (object, "data_offsets");
-  if (g_str_equal (type, "F32"))
-    entry->type = FM_F32;
-  else if (g_str_equal (type, "I32"))
-    entry->type = FM_I32;
-  else
+  while (known < G_N_ELEMENTS (dtypes) && !g_str_equal (type, dtypes[known]))
+    known++;
+  if (known == G_N_ELEMENTS (dtypes))
     return FALSE;
+  entry->type = (FmType) known;
   entry->shape.rank = json_array_get_length (shape);
   if (entry->shape.rank < 1 || entry->shape.rank > FM_MAX_RANK || json_array_get_length (offsets) != 2)
     return FALSE;
@@ -154,7 +157,7 @@ read_entry (const char *path, JsonNode *node, Entry *entry)
     }
   return whole (offsets, 0, &entry->start) && whole (offsets, 1, &entry->end) && entry->start <= entry->end
          && fm_size_product (entry->shape.dims, entry->shape.rank, &count) && count <= G_MAXSIZE / 4
-         && entry->end - entry->start == count * 4;
+         && entry->end - entry->start == count * fm_type_size (entry->type);
 }
 
 gboolean
@@ -203,8 +206,8 @@ fm_variables_load (FmVariables *v, const char *filename, GError **error)
       if (!read_entry (l->data, json_object_get_member (json_node_get_object (root), l->data), &entry))
         {
           g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_FILE,
-                       "%s: array %s has a wrong type, shape or size; F32 and I32 of rank 1 to %d are read", filename,
-                       (const char *) l->data, FM_MAX_RANK);
+                       "%s: array %s has a wrong type, shape or size; F32, I32, F16 and I8 of rank 1 to %d are read",
+                       filename, (const char *) l->data, FM_MAX_RANK);
           return FALSE;
         }
       g_array_append_val (entries, entry);
@@ -227,8 +230,9 @@ fm_variables_load (FmVariables *v, const char *filename, GError **error)
           g_autofree char *have = fm_shape_to_string (&e->shape);
           g_autofree char *want = fm_shape_to_string (&old->shape);
 
-          g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_FILE, "%s: array %s has shape %s, the model wants %s",
-                       filename, e->path, have, want);
+          g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_FILE,
+                       "%s: array %s is %s of shape %s, the model wants %s %s", filename, e->path, dtypes[e->type], have,
+                       dtypes[old->type], want);
           return FALSE;
         }
     }

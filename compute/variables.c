@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "compute/compute-private.h"
+#include "compute/half.h"
 
 #include <string.h>
 
@@ -38,9 +39,24 @@ fm_variable_initialise (const FmTensor *variable, guint64 seed, gpointer data)
   fm_random_init (&random, seed, fm_hash (variable->name));
   if (variable->type == FM_F32)
     initialise_float (variable, &random, data, n);
+  else if (variable->type == FM_F16)
+    {
+      g_autofree gfloat *values = g_new (gfloat, n);
+
+      initialise_float (variable, &random, values, n);
+      for (gint64 i = 0; i < n; i++)
+        ((guint16 *) data)[i] = fm_half_of (values[i]);
+    }
   else
     for (gint64 i = 0; i < n; i++)
-      ((gint32 *) data)[i] = variable->init.kind == FM_INIT_CONSTANT ? (gint32) variable->init.scale : 0;
+      {
+        gint32 value = variable->init.kind == FM_INIT_CONSTANT ? (gint32) variable->init.scale : 0;
+
+        if (variable->type == FM_I8)
+          ((gint8 *) data)[i] = (gint8) CLAMP (value, -128, 127);
+        else
+          ((gint32 *) data)[i] = value;
+      }
 }
 
 FmVariables *
@@ -93,8 +109,8 @@ fm_variables_add (FmVariables *v, const char *path, FmType type, const FmShape *
                   gconstpointer data, GError **error)
 {
   FmVariable *variable;
-  gsize bytes = (gsize) fm_shape_count (shape) * 4;
-  gpointer memory = v->device->class->memory_new (v->device, bytes, error);
+  gsize bytes = (gsize) fm_shape_count (shape) * fm_type_size (type);
+  gpointer memory = v->device->class->memory_new (v->device, (bytes + 3) / 4 * 4, error);
 
   if (memory == NULL)
     return FALSE;

@@ -237,7 +237,7 @@ address (FmProgram *p, const FmTensor *t)
         start = cpu->arena + p->plan->offset[base->id];
       break;
     }
-  return start ? start + t->offset * 4 : NULL;
+  return start ? start + t->offset * (gint64) fm_type_size (t->type) : NULL;
 }
 
 static gboolean

@@ -20,7 +20,13 @@ infer (FmNode *node)
       g_autofree char *got = fm_shape_to_string (&value->shape), *want = fm_shape_to_string (&state->shape);
 
       fm_graph_fail (node->graph, "assign", "\"%s\" needs %s %s, not %s %s", state->name,
-                     state->type == FM_F32 ? "f32" : "i32", want, value->type == FM_F32 ? "f32" : "i32", got);
+                     fm_type_name (state->type), want, fm_type_name (value->type), got);
+      return FALSE;
+    }
+  if (value->offset * (gint64) fm_type_size (value->type) % 4 != 0)
+    {
+      fm_graph_fail (node->graph, "assign", "\"%s\" takes a part of an %s tensor only where it begins a word of four "
+                     "bytes, not at element %" G_GINT64_FORMAT, state->name, fm_type_name (value->type), value->offset);
       return FALSE;
     }
   return TRUE;
@@ -29,14 +35,16 @@ infer (FmNode *node)
 static void
 cpu (const FmNode *node, const FmCpuArgs *args)
 {
-  memmove (args->in[0], args->in[1], fm_shape_count (&node->in[0]->shape) * sizeof (float));
+  memmove (args->in[0], args->in[1], fm_tensor_data_bytes (node->in[0]));
 }
 
 static gboolean
 vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 {
-  struct { guint32 count, offset; } push = { (guint32) fm_shape_count (&node->in[0]->shape),
-                                             (guint32) node->in[1]->offset };
+  struct { guint32 count, offset; } push = {
+    (guint32) (fm_tensor_bytes (node->in[0]) / 4),
+    (guint32) ((gsize) node->in[1]->offset * fm_type_size (node->in[1]->type) / 4)
+  };
 
   return fm_vulkan_dispatch (recorder, &(FmVulkanDispatch){
     .shader = "assign", .bind = { node->in[0], node->in[1] }, .n_bind = 2, .push = &push, .push_bytes = sizeof push,
@@ -44,7 +52,7 @@ vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 }
 
 static const FmOp row = {
-  .name = "assign", .n_in_min = 2, .n_in_max = 2, .n_out = 0, .flags = FM_OP_EFFECT, .infer = infer,
+  .name = "assign", .n_in_min = 2, .n_in_max = 2, .n_out = 0, .flags = FM_OP_EFFECT | FM_OP_NARROW, .infer = infer,
   .no_gradient = "writing a variable has no result to differentiate", .cpu = cpu, .vulkan = vulkan,
 };
 

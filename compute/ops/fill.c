@@ -1,7 +1,7 @@
-/* fill.c: tensors made of nothing: constants, counters, one-hot rows; and casts between the two types.
+/* fill.c: tensors made of nothing: constants, counters, one-hot rows.
  *
  * Nodes: constant: attr.f[0] the value, one element; iota: attr.i[0] = n; one-hot: in i32 index, attr.i[0] = classes;
- * cast: in x, out of the other type; stop-gradient: a view of x. */
+ * stop-gradient: a view of x. */
 #include "compute/ops/elementwise.h"
 
 #include <string.h>
@@ -13,6 +13,11 @@ constant_infer (FmNode *node)
 {
   node->out[0]->type = node->attr.i[0];
   node->out[0]->shape = FM_SHAPE (1);
+  if (fm_type_size (node->out[0]->type) < 4)
+    {
+      fm_graph_fail (node->graph, "constant", "is f32 or i32, not %s: fm_cast() it", fm_type_name (node->out[0]->type));
+      return FALSE;
+    }
   return TRUE;
 }
 
@@ -126,65 +131,6 @@ one_hot_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
     .groups = (push.count + 127) / 128 }, error);
 }
 
-/* --- cast ---------------------------------------------------------------------------------------------------------*/
-
-static gboolean
-cast_infer (FmNode *node)
-{
-  node->out[0]->type = node->in[0]->type == FM_F32 ? FM_I32 : FM_F32;
-  node->out[0]->shape = node->in[0]->shape;
-  return TRUE;
-}
-
-FM_KERNEL (void, panel_cast, (gboolean to_i32, const FmPanel *p), (to_i32, p))
-{
-  gint64 n = p->n, step = p->step[0];
-
-  for (gint64 r = 0; r < p->rows; r++)
-    if (to_i32)
-      {
-        const float *in = p->in[0] + r * p->row[0];
-        gint32 *o = (gint32 *) p->out + r * n;
-
-        /* Out of range goes to the nearest end and NaN to 0, where C leaves it open and GLSL too. */
-        for (gint64 i = 0; i < n; i++)
-          {
-            float x = in[i * step];
-
-            o[i] = x != x ? 0 : x >= 2147483648.0f ? G_MAXINT32 : x <= -2147483648.0f ? G_MININT32 : (gint32) x;
-          }
-      }
-    else
-      {
-        const gint32 *in = (const gint32 *) p->in[0] + r * p->row[0];
-        float *o = p->out + r * n;
-
-        for (gint64 i = 0; i < n; i++)
-          o[i] = (float) in[i * step];
-      }
-}
-
-static void
-cast_panel (const FmPanel *p, const FmNode *node)
-{
-  panel_cast (node->out[0]->type == FM_I32, p);
-}
-
-static void
-cast_cpu (const FmNode *node, const FmCpuArgs *args)
-{
-  FmLoop loop;
-
-  fm_loop_init (&loop, &node->out[0]->shape, node->in, 1);
-  fm_loop_run (&loop, node, args, cast_panel);
-}
-
-static gboolean
-cast_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
-{
-  return fm_loop_dispatch (node, recorder, "cast", node->out[0]->type == FM_I32, 0, 0, 0, error);
-}
-
 /* --- stop-gradient ------------------------------------------------------------------------------------------------*/
 
 static gboolean
@@ -208,13 +154,11 @@ static const FmOp iota_row = { .name = "iota", .n_out = 1, .infer = iota_infer, 
                                .cpu = iota_cpu, .vulkan = iota_vulkan };
 static const FmOp one_hot_row = { .name = "one-hot", .n_in_min = 1, .n_in_max = 1, .n_out = 1, .infer = one_hot_infer,
                                   .gradient = zero_gradient, .cpu = one_hot_cpu, .vulkan = one_hot_vulkan };
-static const FmOp cast_row = { .name = "cast", .n_in_min = 1, .n_in_max = 1, .n_out = 1, .flags = FM_OP_STRIDED,
-                               .infer = cast_infer, .gradient = zero_gradient, .cpu = cast_cpu,
-                               .vulkan = cast_vulkan, .family = FM_FAMILY_CAST, .panel = cast_panel };
 static const FmOp stop_row = { .name = "stop-gradient", .n_in_min = 1, .n_in_max = 1, .n_out = 1,
-                               .flags = FM_OP_VIEW | FM_OP_STRIDED, .infer = stop_infer, .gradient = zero_gradient };
+                               .flags = FM_OP_VIEW | FM_OP_STRIDED | FM_OP_NARROW, .infer = stop_infer,
+                               .gradient = zero_gradient };
 
-FM_OPS (fill, &constant_row, &iota_row, &one_hot_row, &cast_row, &stop_row);
+FM_OPS (fill, &constant_row, &iota_row, &one_hot_row, &stop_row);
 
 /* One element, repeated by a view: elementwise ops read it from a register and no memory is planned for it. */
 FmTensor *
@@ -235,14 +179,6 @@ FmTensor *
 fm_one_hot (FmGraph *g, FmTensor *index, gint64 classes)
 {
   return fm_op1 (g, &one_hot_row, &(FmAttr){ .i = { classes } }, 1, index);
-}
-
-FmTensor *
-fm_cast (FmGraph *g, FmTensor *x, FmType type)
-{
-  if (fm_graph_failed (g) || x->type == type)
-    return x;
-  return fm_op1 (g, &cast_row, &(FmAttr){ .i = { type == FM_I32 } }, 1, x);
 }
 
 FmTensor *

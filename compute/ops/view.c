@@ -97,7 +97,7 @@ reshape_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 }
 
 static const FmOp reshape_op = {
-  .name = "reshape", .n_in_min = 1, .n_in_max = 1, .n_out = 1, .flags = FM_OP_VIEW | FM_OP_STRIDED,
+  .name = "reshape", .n_in_min = 1, .n_in_max = 1, .n_out = 1, .flags = FM_OP_VIEW | FM_OP_STRIDED | FM_OP_NARROW,
   .infer = reshape_infer, .gradient = reshape_gradient,
 };
 
@@ -169,7 +169,7 @@ permute_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 }
 
 static const FmOp permute_op = {
-  .name = "permute", .n_in_min = 1, .n_in_max = 1, .n_out = 1, .flags = FM_OP_VIEW | FM_OP_STRIDED,
+  .name = "permute", .n_in_min = 1, .n_in_max = 1, .n_out = 1, .flags = FM_OP_VIEW | FM_OP_STRIDED | FM_OP_NARROW,
   .infer = permute_infer, .gradient = permute_gradient,
 };
 
@@ -240,7 +240,7 @@ slice_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 }
 
 static const FmOp slice_op = {
-  .name = "slice", .n_in_min = 1, .n_in_max = 1, .n_out = 1, .flags = FM_OP_VIEW | FM_OP_STRIDED,
+  .name = "slice", .n_in_min = 1, .n_in_max = 1, .n_out = 1, .flags = FM_OP_VIEW | FM_OP_STRIDED | FM_OP_NARROW,
   .infer = slice_infer, .gradient = slice_gradient,
 };
 
@@ -291,7 +291,7 @@ expand_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 }
 
 static const FmOp expand_op = {
-  .name = "expand", .n_in_min = 1, .n_in_max = 1, .n_out = 1, .flags = FM_OP_VIEW | FM_OP_STRIDED,
+  .name = "expand", .n_in_min = 1, .n_in_max = 1, .n_out = 1, .flags = FM_OP_VIEW | FM_OP_STRIDED | FM_OP_NARROW,
   .infer = expand_infer, .gradient = expand_gradient,
 };
 

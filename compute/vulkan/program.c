@@ -96,12 +96,12 @@ copy_outputs (FmProgram *p, VkCommandBuffer commands, GError **error)
     {
       FmTensor *t = g_ptr_array_index (p->graph->outputs, i);
       gsize to = GPOINTER_TO_SIZE (g_hash_table_lookup (vp->output_offset, t)) - 1;
-      VkBufferCopy region = { .dstOffset = to, .size = (guint64) fm_shape_count (&t->shape) * 4 };
+      VkBufferCopy region = { .dstOffset = to, .size = fm_tensor_data_bytes (t) };
       FmVulkanPlace place;
 
       if (!fm_vulkan_program_place (p, t, &place, error))
         return FALSE;
-      region.srcOffset = place.offset + (guint64) t->offset * 4;
+      region.srcOffset = place.offset + (guint64) t->offset * fm_type_size (t->type);
       fm_vk.CmdCopyBuffer (commands, place.buffer, vp->readback->buffer, 1, &region);
     }
   memory_barrier (commands, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT, VK_PIPELINE_STAGE_HOST_BIT,
@@ -235,7 +235,7 @@ make_buffers (FmProgram *p, GError **error)
       if (g_hash_table_contains (vp->output_offset, t))
         continue;
       g_hash_table_insert (vp->output_offset, t, GSIZE_TO_POINTER (bytes + 1));
-      bytes += round_up ((guint64) fm_shape_count (&t->shape) * 4);
+      bytes += round_up (fm_tensor_bytes (t));
     }
   if (bytes == 0)
     return TRUE;
@@ -313,7 +313,7 @@ fm_vulkan_program_read (FmProgram *p, FmTensor *output, gpointer data, gsize byt
   FmVulkanProgram *vp = p->backend;
   gsize at = GPOINTER_TO_SIZE (g_hash_table_lookup (vp->output_offset, output));
 
-  g_return_val_if_fail (at > 0 && bytes <= (gsize) fm_shape_count (&output->shape) * 4, FALSE);
+  g_return_val_if_fail (at > 0 && bytes <= fm_tensor_bytes (output), FALSE);
   if (device_of (p)->lost)
     return fm_vulkan_check (device_of (p), VK_ERROR_DEVICE_LOST, "reading an output", error);
   memcpy (data, vp->readback->mapped + (at - 1), bytes);

@@ -3,6 +3,8 @@
 
 #include "op-test.h"
 
+#include "compute/half.h"
+
 #if FM_HAVE_VULKAN
 #include "compute/vulkan/vulkan-private.h"
 #endif
@@ -117,13 +119,16 @@ run_init (Run *run, const FmOpCase *c)
         {
           gdouble u = fm_random_uniform (&random);
 
-          a->v[i] = input->type == FM_I32 ? floor (input->low + u * (input->high - input->low + 1))
+          a->v[i] = input->type == FM_I32 || input->type == FM_I8 ? floor (input->low + u * (input->high - input->low + 1))
                                           : input->low + u * (input->high - input->low);
         }
       if (input->fill)
         input->fill (a);
-      for (gint64 i = 0; i < a->n && input->type == FM_F32; i++)
-        a->v[i] = (float) a->v[i];
+      for (gint64 i = 0; i < a->n; i++)
+        if (input->type == FM_F32)
+          a->v[i] = (float) a->v[i];
+        else if (input->type == FM_F16)
+          a->v[i] = fm_half_value (fm_half_of ((float) a->v[i]));
     }
   c->reference (run->in, &run->y, c->n, c->f);
   fm_op_array_init (&run->weight, run->y.shape);
@@ -214,7 +219,7 @@ write_array (FmProgram *p, const char *name, const FmOpArray *a, FmType type, gb
   g_autoptr(GError) error = NULL;
 
   for (gint64 i = 0; i < n; i++) /* what lies around a view must not be read: NaN, or an index out of every range */
-    data[i] = 0x7FC00000;
+    data[i] = type == FM_F16 ? 0x7E007E00 : 0x7FC00000;
   for (gint64 i = 0; i < a->n; i++)
     {
       gint64 at = view ? view_position (&a->shape, i) : i;
@@ -222,10 +227,14 @@ write_array (FmProgram *p, const char *name, const FmOpArray *a, FmType type, gb
 
       if (type == FM_F32)
         memcpy (&data[at], &f, sizeof f);
+      else if (type == FM_F16)
+        ((guint16 *) data)[at] = fm_half_of (f);
+      else if (type == FM_I8)
+        ((gint8 *) data)[at] = (gint8) a->v[i];
       else
         data[at] = (gint32) a->v[i];
     }
-  fm_program_write (p, name, data, n * sizeof *data, &error);
+  fm_program_write (p, name, data, (gsize) n * fm_type_size (type), &error);
   g_assert_no_error (error);
 }
 
@@ -254,6 +263,21 @@ soil_arena (FmDevice *device)
     }
   fm_program_run (program, &error);
   g_assert_no_error (error);
+}
+
+/* Elements of a narrow type, read to the start of @words, as f32 or i32. */
+static void
+widen (FmType type, gint32 *words, gint64 n)
+{
+  for (gint64 i = n - 1; i >= 0; i--)
+    if (type == FM_F16)
+      {
+        float f = fm_half_value (((const guint16 *) words)[i]);
+
+        memcpy (&words[i], &f, sizeof f);
+      }
+    else if (type == FM_I8)
+      words[i] = ((const gint8 *) words)[i];
 }
 
 /* Runs the graph and returns the words of all outputs, one after the other. */
@@ -285,9 +309,10 @@ run_graph (const Run *run, FmGraph *g, gboolean views, FmDevice *device)
       guint start = words->len;
 
       g_array_set_size (words, start + n);
-      fm_program_read (program, g->output_names->pdata[k], &g_array_index (words, gint32, start), n * sizeof (gint32),
-                       &error);
+      fm_program_read (program, g->output_names->pdata[k], &g_array_index (words, gint32, start),
+                       (gsize) n * fm_type_size (t->type), &error);
       g_assert_no_error (error);
+      widen (t->type, &g_array_index (words, gint32, start), n);
     }
   return words;
 }
@@ -314,7 +339,7 @@ check_values (const Run *run, FmGraph *g, const GArray *words, const char *where
       gdouble value;
 
       memcpy (&f, &word, sizeof f);
-      value = y->type == FM_F32 ? (gdouble) f : (gdouble) word;
+      value = y->type == FM_F32 || y->type == FM_F16 ? (gdouble) f : (gdouble) word;
       if (!close_enough (value, run->y.v[i], run->c->atol, run->c->rtol))
         {
           g_test_message ("%s, %s: element %" G_GINT64_FORMAT " is %.9g, the reference %.9g, off by %.3g; allowed "
