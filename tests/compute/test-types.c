@@ -103,8 +103,10 @@ reference_through_f16 (const FmOpArray *x, FmOpArray *y, const gint64 *n, const 
 static void
 fill_special (FmOpArray *a)
 {
-  static const gdouble special[] = { 0, -0.0, 65504, 65519.99, 65520, -1e9, INFINITY, -INFINITY, 5.9e-8, 2.98e-8, -1e-20,
-                                     NAN, 2049, 2051, -126.6, 127.9, 128, -129, 300, 6.1e-5 };
+  static const gdouble special[] = {
+    0, -0.0, 65504, 65519.99, 65520, -1e9, INFINITY, -INFINITY, 5.9e-8, 2.98e-8, -1e-20, NAN, 2049, 2051, -126.6, 127.9,
+    128, -129, 300, 6.1e-5
+  };
 
   for (gint64 i = 0; i < a->n; i += 3)
     a->v[i] = special[i / 3 % G_N_ELEMENTS (special)];
