@@ -333,6 +333,7 @@ struct _FmBackendClass
   void      (*list)  (GPtrArray *infos); /* appends FmDeviceInfo */
   FmDevice *(*open)  (const char *id, guint threads, GError **error);
   void      (*close) (FmDevice *device);
+  gboolean  (*measure_roof) (FmDevice *device, FmRoof *roof, GError **error);
 
   /* Memory of variables. */
   gpointer  (*memory_new)   (FmDevice *device, gsize bytes, GError **error);

@@ -377,6 +377,28 @@ FM_API FmDevice           *fm_device_ref      (FmDevice *device);
 FM_API void                fm_device_unref    (FmDevice *device);
 FM_API const FmDeviceInfo *fm_device_get_info (FmDevice *device);
 
+typedef struct
+{
+  gdouble flops; /* multiply and add count one each */
+  gdouble bytes; /* read and written at least */
+} FmCost;
+
+/* What a device can do at most, measured on it. */
+typedef struct
+{
+  gdouble flops_per_s;         /* multiply-adds from registers: the peak that shares are shares of */
+  gdouble product_flops_per_s; /* a large matrix product of ours, or 0 where it was not measured */
+  gdouble read_bytes_per_s;    /* from memory, read alone: the bandwidth that shares are shares of */
+  gdouble copy_bytes_per_s;    /* read and written bytes of a copy */
+  gdouble dispatch_s;          /* what one more kernel costs: a parallel region, a dispatch with its barrier */
+  gdouble submit_s;            /* what one more submission costs; 0 on the CPU */
+} FmRoof;
+
+/** fm_device_measure_roof: takes some tenths of a second; keep the result (app/ keeps it in the store). */
+FM_API gboolean fm_device_measure_roof (FmDevice *device, FmRoof *roof, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** fm_roof_share: max (flops / peak, bytes / bandwidth) / @seconds; above 1 when bytes came from a cache. */
+FM_API gdouble  fm_roof_share          (const FmRoof *roof, const FmCost *cost, gdouble seconds);
+
 /* --- Variables ----------------------------------------------------------------------------------------------------*/
 
 FM_API FmVariables *fm_variables_new   (FmDevice *device, guint64 seed);
@@ -405,12 +427,6 @@ typedef struct
   guint64 input_bytes;      /* beside the arena, so that inputs keep their values between runs */
   guint64 peak_bytes;       /* variables + inputs + arena */
 } FmPlan;
-
-typedef struct
-{
-  gdouble flops; /* multiply and add count one each */
-  gdouble bytes; /* read and written at least */
-} FmCost;
 
 /**
  * fm_graph_plan: the memory and cost @g would have on a backend, without a device: nothing is allocated.

@@ -1,4 +1,4 @@
-/* bench.c: `formarium bench step`: the time of a training step, alone or beside PyTorch in the same run. */
+/* bench.c: `formarium bench`: training steps and attention, alone or in turns with PyTorch, against the device's roof. */
 #include "config.h"
 
 #include "app/command/command.h"
@@ -7,112 +7,236 @@
 #include <math.h>
 #include <stdlib.h>
 
-static char *
-peer_script (void)
+typedef struct
+{
+  FmBenchOptions options;
+  gboolean       peer, json, profile;
+  guint          rounds; /* 0: as many as the case deserves */
+  FmRoof         roof;
+  gboolean       has_roof;
+  JsonArray     *rows; /* with --json */
+} Bench;
+
+/* The peer's command line for a case; (transfer full). */
+static char **
+peer_argv (const Bench *bench, const char *name)
 {
   const char *folder = g_getenv ("FORMARIUM_DATA_DIR");
+  GPtrArray *argv = g_ptr_array_new ();
 
-  return g_build_filename (folder ? folder : FM_DATA_DIR, "tests", "benchmarks", "torch-step.py", NULL);
+  g_ptr_array_add (argv, g_strdup ("/usr/bin/python3"));
+  g_ptr_array_add (argv, g_build_filename (folder ? folder : FM_DATA_DIR, "tests", "benchmarks", "torch-peer.py", NULL));
+  g_ptr_array_add (argv, g_strdup (name));
+  g_ptr_array_add (argv, g_strdup_printf ("%u", bench->options.threads));
+  g_ptr_array_add (argv, NULL);
+  return (char **) g_ptr_array_free (argv, FALSE);
 }
 
-static int
-print_json (const FmBenchStep *step, const char *device)
-{
-  g_autoptr (JsonNode) node = json_node_new (JSON_NODE_ARRAY);
-  JsonArray *rows = json_array_new ();
-  JsonObject *row = json_object_new ();
+/* --- Words ---------------------------------------------------------------------------------------------------------*/
 
-  json_node_take_array (node, rows);
-  json_object_set_string_member (row, "setting", step->setting);
-  json_object_set_string_member (row, "device", device);
-  json_object_set_double_member (row, "ours_ms", step->ours_ms);
-  if (isfinite (step->peer_ms))
-    {
-      json_object_set_double_member (row, "peer_ms", step->peer_ms);
-      json_object_set_double_member (row, "ratio", step->ratio);
-    }
-  json_object_set_double_member (row, "gflop_per_s", step->flops / step->ours_ms / 1e6);
-  json_array_add_object_element (rows, row);
-  return fm_command_print_json (node);
+static void
+set_number (JsonObject *row, const char *name, gdouble value)
+{
+  if (isfinite (value))
+    json_object_set_double_member (row, name, value);
 }
 
 static void
-print_profile (const GArray *profile)
+print_profile (FmProgram *program, const Bench *bench)
 {
+  g_autoptr (GArray) profile = fm_program_get_profile (program);
   gdouble sum = 0;
 
   for (guint i = 0; i < profile->len; i++)
     sum += g_array_index (profile, FmProfileRow, i).seconds;
-  g_print ("\n%-24s %8s %7s %9s %8s\n", "op", "calls", "share", "GFLOP/s", "GB/s");
+  g_print ("\n  %-24s %8s %7s %9s %8s %6s\n", "op", "calls", "share", "GFLOP/s", "GB/s", "roof");
   for (guint i = 0; i < profile->len; i++)
     {
       const FmProfileRow *row = &g_array_index (profile, FmProfileRow, i);
 
-      if (row->seconds > 0)
-        g_print ("%-24s %8" G_GUINT64_FORMAT " %6.1f%% %9.1f %8.1f\n", row->op, row->calls, 100 * row->seconds / sum,
-                 row->cost.flops / row->seconds / 1e9, row->cost.bytes / row->seconds / 1e9);
+      if (row->seconds <= 0)
+        continue;
+      g_print ("  %-24s %8" G_GUINT64_FORMAT " %6.1f%% %9.1f %8.1f", row->op, row->calls, 100 * row->seconds / sum,
+               row->cost.flops / row->seconds / 1e9, row->cost.bytes / row->seconds / 1e9);
+      if (bench->has_roof)
+        g_print (" %5.0f%%", 100 * fm_roof_share (&bench->roof, &row->cost, row->seconds));
+      g_print ("\n");
     }
+  g_print ("\n");
+}
+
+static void
+add_row (Bench *bench, FmBenchCase *c, const char *name, const FmBenchResult *r, gdouble share)
+{
+  const FmDeviceInfo *info = fm_device_get_info (fm_bench_case_get_device (c));
+  JsonObject *row = json_object_new ();
+  gdouble bar = fm_bench_case_get_bar (c);
+
+  json_object_set_string_member (row, "setting", name);
+  json_object_set_string_member (row, "title", fm_bench_case_get_title (c));
+  json_object_set_string_member (row, "device", info->id);
+  json_object_set_string_member (row, "driver", info->driver);
+  json_object_set_int_member (row, "threads", bench->options.threads);
+  set_number (row, "ours_ms", r->ours_ms);
+  set_number (row, "ours_low_ms", r->ours_low_ms);
+  set_number (row, "ours_high_ms", r->ours_high_ms);
+  set_number (row, "gflop_per_s", fm_bench_case_get_cost (c).flops / r->ours_ms / 1e6);
+  set_number (row, "roof_share", share);
+  if (r->peer)
+    {
+      json_object_set_string_member (row, "peer", r->peer);
+      set_number (row, "peer_ms", r->peer_ms);
+      set_number (row, "ratio", r->ratio);
+      set_number (row, "ratio_low", r->ratio_low);
+      set_number (row, "ratio_high", r->ratio_high);
+    }
+  if (r->peer && isfinite (bar))
+    {
+      json_object_set_double_member (row, "bar", bar);
+      json_object_set_boolean_member (row, "met", r->ratio <= bar);
+    }
+  json_array_add_object_element (bench->rows, row);
+}
+
+static void
+print_row (const Bench *bench, FmBenchCase *c, const char *name, const FmBenchResult *r, gdouble share)
+{
+  gdouble bar = fm_bench_case_get_bar (c);
+
+  g_print ("%-13s %s\n", name, fm_bench_case_get_title (c));
+  g_print ("  ours   %.2f ms (quartiles %.2f to %.2f), %.1f GFLOP/s", r->ours_ms, r->ours_low_ms, r->ours_high_ms,
+           fm_bench_case_get_cost (c).flops / r->ours_ms / 1e6);
+  if (isfinite (share))
+    g_print (", %.0f%% of the roof", 100 * share);
+  g_print ("\n");
+  if (r->peer)
+    {
+      g_print ("  torch  %.2f ms (%s)\n", r->peer_ms, r->peer);
+      g_print ("  ratio  %.2f (median over rounds in turn, %.2f to %.2f)", r->ratio, r->ratio_low, r->ratio_high);
+      if (isfinite (bar))
+        g_print (", at most %.2f wanted: %s", bar, r->ratio <= bar ? "met" : "missed");
+      g_print ("\n");
+    }
+}
+
+/* --- Work ----------------------------------------------------------------------------------------------------------*/
+
+static gboolean
+bench_case (Bench *bench, const char *name, GError **error)
+{
+  g_autoptr (FmBenchCase) c = fm_bench_case_new (name, &bench->options, error);
+  g_auto (GStrv) peer = bench->peer ? peer_argv (bench, name) : NULL;
+  g_auto (FmBenchResult) result = { 0 };
+  const FmDeviceInfo *info;
+  guint rounds = bench->rounds;
+  gdouble share = NAN, ms;
+
+  if (c == NULL)
+    return FALSE;
+  info = fm_device_get_info (fm_bench_case_get_device (c));
+  if (!bench->has_roof && g_str_equal (info->id, "cpu"))
+    {
+      if (!fm_device_measure_roof (fm_bench_case_get_device (c), &bench->roof, error))
+        return FALSE;
+      bench->has_roof = TRUE;
+      if (!bench->json)
+        g_print ("%s, %s, %u threads\nroof %.0f GFLOP/s (large product %.0f), %.0f GB/s\n\n", info->title, info->driver,
+                 bench->options.threads, bench->roof.flops_per_s / 1e9, bench->roof.product_flops_per_s / 1e9,
+                 bench->roof.read_bytes_per_s / 1e9);
+    }
+  if (rounds == 0)
+    rounds = !g_str_equal (info->id, "cpu") ? 3 : g_str_equal (name, "softmax-16384") ? 5 : 15;
+  if (!fm_bench_compare (c, (const char * const *) peer, rounds, &result, error))
+    return FALSE;
+  if (bench->has_roof)
+    {
+      FmCost cost = fm_bench_case_get_cost (c);
+
+      share = fm_roof_share (&bench->roof, &cost, result.ours_ms / 1e3);
+    }
+  if (bench->json)
+    add_row (bench, c, name, &result, share);
+  else
+    print_row (bench, c, name, &result, share);
+  if (bench->profile && !bench->json)
+    {
+      fm_program_set_profiling (fm_bench_case_get_program (c), TRUE);
+      if (!fm_bench_case_run (c, (guint) CLAMP (500 / result.ours_ms, 1, 25), &ms, error))
+        return FALSE;
+      print_profile (fm_bench_case_get_program (c), bench);
+    }
+  return TRUE;
+}
+
+static gboolean
+read_number (const FmArgs *args, const char *flag, guint most, guint *value)
+{
+  const char *text = fm_args_get (args, flag);
+  guint64 number;
+
+  if (text == NULL)
+    return TRUE;
+  if (!g_ascii_string_to_unsigned (text, 10, 1, most, &number, NULL))
+    return FALSE;
+  *value = (guint) number;
+  return TRUE;
 }
 
 static int
 run (const FmArgs *args)
 {
-  const char *device = fm_args_has (args, "--device") ? fm_args_get (args, "--device") : "cpu";
-  const char *mixer = fm_args_has (args, "--mixer") ? fm_args_get (args, "--mixer") : "softmax-attention";
-  const char *feedforward = fm_args_has (args, "--feedforward") ? fm_args_get (args, "--feedforward") : "mlp";
-  guint threads = fm_args_has (args, "--threads") ? (guint) atoi (fm_args_get (args, "--threads")) : 0;
-  g_autofree char *script = peer_script (), *thread_text = NULL;
-  const char *peer[] = { "/usr/bin/python3", script, NULL, NULL };
-  FmBenchStep step;
+  const char *kind = fm_args_count (args) ? fm_args_word (args, 0) : "step";
+  const char *setting = fm_args_get (args, "--setting");
+  const char * const *names = fm_bench_names (kind);
+  const char *one[] = { setting, NULL };
+  Bench bench = { .options = { .device = fm_args_has (args, "--device") ? fm_args_get (args, "--device") : "cpu",
+                               .mixer = fm_args_get (args, "--mixer"),
+                               .feedforward = fm_args_get (args, "--feedforward") },
+                  .peer = fm_args_has (args, "--against"),
+                  .json = fm_args_has (args, "--json"),
+                  .profile = fm_args_has (args, "--profile") };
+  g_autoptr (JsonNode) node = json_node_new (JSON_NODE_ARRAY);
   GError *error = NULL;
 
-  if (fm_args_count (args) && !g_str_equal (fm_args_word (args, 0), "step"))
-    return fm_command_usage ("bench %s: must be step", fm_args_word (args, 0));
-  if (fm_args_has (args, "--threads") && (threads < 1 || threads > 1024))
+  if (names == NULL)
+    return fm_command_usage ("bench %s: must be step, attention or all", kind);
+  if (!read_number (args, "--threads", 1024, &bench.options.threads))
     return fm_command_usage ("--threads %s: must be a number of threads from 1 on", fm_args_get (args, "--threads"));
-  if (fm_args_has (args, "--against") && !g_str_equal (fm_args_get (args, "--against"), "torch"))
+  if (!read_number (args, "--rounds", 10000, &bench.rounds))
+    return fm_command_usage ("--rounds %s: must be a number of rounds from 1 on", fm_args_get (args, "--rounds"));
+  if (bench.peer && !g_str_equal (fm_args_get (args, "--against"), "torch"))
     return fm_command_usage ("--against %s: the only peer is torch", fm_args_get (args, "--against"));
-  thread_text = g_strdup_printf ("%u", threads ? threads : g_get_num_processors ());
-  peer[2] = thread_text;
-  if (!fm_bench_step (device, threads, mixer, feedforward, fm_args_has (args, "--against") ? peer : NULL,
-                      g_str_has_prefix (device, "cpu") ? 15 : 3, &step, &error))
-    {
-      fm_bench_step_clear (&step);
+  if (setting && !g_str_equal (setting, "all"))
+    names = one;
+  if (bench.options.threads == 0)
+    bench.options.threads = g_get_num_processors ();
+
+  bench.rows = json_array_new ();
+  json_node_take_array (node, bench.rows);
+  for (guint i = 0; names[i]; i++)
+    if (!bench_case (&bench, names[i], &error))
       return fm_command_error (error);
-    }
-  if (fm_args_has (args, "--json"))
-    print_json (&step, device);
-  else
-    {
-      g_print ("Training step of %s x %s, L=2 D=64 H=4 F=256, 49 tokens, batch 64\n", mixer, feedforward);
-      g_print ("%s, %s, %s threads\n", step.device, step.driver, g_str_has_prefix (device, "cpu") ? thread_text : "no");
-      g_print ("ours   %.2f ms (quartiles %.2f to %.2f), %.1f GFLOP/s\n", step.ours_ms, step.ours_low_ms,
-               step.ours_high_ms, step.flops / step.ours_ms / 1e6);
-      if (isfinite (step.peer_ms))
-        g_print ("torch  %.2f ms, ratio ours/torch %.2f (median over rounds in turn)\n", step.peer_ms, step.ratio);
-      if (fm_args_has (args, "--profile"))
-        print_profile (step.profile);
-    }
-  fm_bench_step_clear (&step);
-  return FM_EXIT_OK;
+  return bench.json ? fm_command_print_json (node) : FM_EXIT_OK;
 }
 
 static const FmFlag flags[] = {
+  { "--setting", 0, FM_FLAG_TEXT, "NAME", "T1, T2, T3, softmax-4096, ... or all (docs/speed.md says what they are)" },
+  { "--against", 0, FM_FLAG_TEXT, "torch", "Take turns with PyTorch doing the same (Debian: python3-torch)" },
   { "--device", 0, FM_FLAG_TEXT, "DEVICE", "cpu, vulkan or vulkan:N" },
-  { "--threads", 0, FM_FLAG_TEXT, "N", "Threads of the CPU; all at first" },
-  { "--mixer", 0, FM_FLAG_TEXT, "ID", "softmax-attention at first" },
-  { "--feedforward", 0, FM_FLAG_TEXT, "ID", "mlp at first" },
-  { "--against", 0, FM_FLAG_TEXT, "torch", "Take turns with PyTorch doing the same step (Debian: python3-torch)" },
+  { "--threads", 0, FM_FLAG_TEXT, "N", "Threads of the CPU, on both sides; all at first" },
+  { "--rounds", 0, FM_FLAG_TEXT, "N", "Turns, of about a fifth of a second a side; 15 at first" },
+  { "--mixer", 0, FM_FLAG_TEXT, "ID", "Of a step: softmax-attention at first" },
+  { "--feedforward", 0, FM_FLAG_TEXT, "ID", "Of a step: mlp at first" },
   { "--profile", 0, FM_FLAG_BOOL, NULL, "Where the time goes, op by op" },
-  { "--json", 0, FM_FLAG_BOOL, NULL, "An array of objects" },
+  { "--json", 0, FM_FLAG_BOOL, NULL, "An array of objects: setting, device, ours_ms, peer_ms, ratio, roof_share, ..." },
   FM_FLAG_END
 };
 
 const FmCommand fm_command_bench = {
   .name = "bench",
-  .summary = "Time a training step, alone or beside PyTorch",
-  .example = "formarium bench step --profile\nformarium bench step --against torch --threads 1",
-  .usage = "step",
+  .summary = "Time training steps and attention, alone or beside PyTorch",
+  .example = "formarium bench step --setting T1 --profile\nformarium bench step --against torch --threads 1",
+  .usage = "[step|attention|all]",
   .flags = flags,
   .min_words = 0,
   .max_words = 1,

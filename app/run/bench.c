@@ -1,4 +1,4 @@
-/* bench.c: a training step timed in rounds; ours and the peer's alternate, since these machines are noisy. */
+/* bench.c: a piece of work timed in rounds; ours and the peer's alternate, since these machines are noisy. */
 #include "config.h"
 
 #include "app/run/bench.h"
@@ -8,14 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH 64
+#define ROUND_MS   200.0 /* of a side */
+#define MOST_RUNS  200   /* in a round */
+#define SETTLE_US  5000  /* threads of the side that ends spin for some milliseconds before they sleep */
+#define WARM_UP_MS 1000.0 /* of the peer: its heap grows until then */
 
 void
-fm_bench_step_clear (FmBenchStep *result)
+fm_bench_result_clear (FmBenchResult *result)
 {
-  g_clear_pointer (&result->device, g_free);
-  g_clear_pointer (&result->driver, g_free);
-  g_clear_pointer (&result->profile, g_array_unref);
+  g_clear_pointer (&result->peer, g_free);
 }
 
 static int
@@ -23,149 +24,153 @@ compare (const void *a, const void *b)
 {
   gdouble x = *(const gdouble *) a, y = *(const gdouble *) b;
 
-  return x < y ? -1 : x > y;
+  return (x > y) - (x < y);
 }
 
+/* Of sorted values. */
 static gdouble
 quantile (const gdouble *values, guint n, gdouble q)
 {
-  g_autofree gdouble *sorted = g_memdup2 (values, n * sizeof *values);
-
-  qsort (sorted, n, sizeof *sorted, compare);
-  return sorted[MIN (n - 1, (guint) (q * n))];
+  return values[MIN (n - 1, (guint) (q * n))];
 }
 
-static gboolean
-steps (FmProgram *program, gint32 *number, guint n, gdouble *ms, GError **error)
+/* Ranks between which the median lies with 95%: n/2 -+ 0.98 sqrt (n), from the binomial's normal approximation. */
+static void
+median_interval (const gdouble *values, guint n, gdouble *low, gdouble *high)
 {
-  gint64 start = g_get_monotonic_time ();
-  gfloat rate = 1e-3f;
+  gdouble reach = 0.98 * sqrt (n);
 
-  for (guint i = 0; i < n; i++)
+  *low = values[(guint) MAX (floor (n / 2.0 - reach), 0)];
+  *high = values[(guint) MIN (ceil (n / 2.0 + reach), n - 1.0)];
+}
+
+/* --- The peer ------------------------------------------------------------------------------------------------------*/
+
+typedef struct
+{
+  GSubprocess      *process;
+  GDataInputStream *answers;
+  GOutputStream    *questions; /* no ref */
+} Peer;
+
+static void
+peer_clear (Peer *peer)
+{
+  if (peer->process)
     {
-      ++*number;
-      if (!fm_program_write (program, "@rate", &rate, 4, error) || !fm_program_write (program, "@step", number, 4, error)
-          || !fm_program_run (program, error))
-        return FALSE;
+      g_subprocess_force_exit (peer->process);
+      g_subprocess_wait (peer->process, NULL, NULL);
     }
-  *ms = (gdouble) (g_get_monotonic_time () - start) / 1e3 / n;
-  return TRUE;
+  g_clear_object (&peer->answers);
+  g_clear_object (&peer->process);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Peer, peer_clear)
+
+static char *
+peer_line (Peer *peer, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  char *line = g_data_input_stream_read_line (peer->answers, NULL, NULL, &local);
+
+  if (line == NULL)
+    g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_RUN, "The peer ended%s%s; its own message stands above",
+                 local ? ": " : "", local ? local->message : "");
+  return line;
 }
 
 static gboolean
-ask_peer (GSubprocess *peer, GDataInputStream *answers, guint n, gdouble *ms, GError **error)
+peer_start (Peer *peer, const char * const *argv, char **what, GError **error)
+{
+  peer->process = g_subprocess_newv (argv, G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, error);
+  if (peer->process == NULL)
+    return FALSE;
+  peer->questions = g_subprocess_get_stdin_pipe (peer->process);
+  peer->answers = g_data_input_stream_new (g_subprocess_get_stdout_pipe (peer->process));
+  *what = peer_line (peer, error);
+  return *what != NULL;
+}
+
+static gboolean
+peer_run (Peer *peer, guint n, gdouble *ms, GError **error)
 {
   g_autofree char *question = g_strdup_printf ("%u\n", n), *line = NULL;
+  char *end;
 
-  if (!g_output_stream_write_all (g_subprocess_get_stdin_pipe (peer), question, strlen (question), NULL, NULL, error)
-      || !g_output_stream_flush (g_subprocess_get_stdin_pipe (peer), NULL, error))
+  if (!g_output_stream_write_all (peer->questions, question, strlen (question), NULL, NULL, error)
+      || !g_output_stream_flush (peer->questions, NULL, error) || (line = peer_line (peer, error)) == NULL)
     return FALSE;
-  line = g_data_input_stream_read_line (answers, NULL, NULL, error);
-  if (line == NULL)
-    {
-      if (error && *error == NULL)
-        g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_RUN, "the peer ended; its own message stands above");
-      return FALSE;
-    }
-  *ms = g_ascii_strtod (line, NULL);
-  return TRUE;
+  *ms = g_ascii_strtod (line, &end);
+  if (end != line && *ms > 0 && isfinite (*ms))
+    return TRUE;
+  g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_RUN, "The peer said “%s”; it must say milliseconds", line);
+  return FALSE;
 }
 
-static FmArchitecture *
-architecture (const char *mixer, const char *feedforward, GError **error)
+/* --- Rounds --------------------------------------------------------------------------------------------------------*/
+
+static guint
+runs_in_a_round (gdouble ms)
 {
-  g_autoptr (FmArchitecture) a = fm_architecture_new (2, 64, 256, error);
-
-  if (a == NULL || !fm_architecture_set (a, FM_ROLE_MIXER, -1, mixer, NULL, error)
-      || !fm_architecture_set (a, FM_ROLE_FEEDFORWARD, -1, feedforward, NULL, error))
-    return NULL;
-  return g_steal_pointer (&a);
+  return (guint) CLAMP (ROUND_MS / MAX (ms, 1e-3), 1, MOST_RUNS);
 }
 
+/* Each side runs as often as fills its part of a round, so that a faster side is not measured in a blink. */
 static gboolean
-write_random (FmTask *task, FmProgram *program, GError **error)
+warm_up (FmBenchCase *c, Peer *peer, guint *n_ours, guint *n_theirs, GError **error)
 {
-  const FmTaskInput *in = &fm_task_get_info (task)->inputs[0];
-  gsize n = (gsize) (BATCH * in->length * in->channels);
-  g_autofree gfloat *x = g_new (gfloat, n);
-  gint32 target[BATCH];
-  FmRandom random;
+  gdouble ms, spent = 0;
 
-  fm_random_init (&random, 1, 1);
-  for (gsize i = 0; i < n; i++)
-    x[i] = (gfloat) fm_random_normal (&random);
-  for (guint i = 0; i < BATCH; i++)
-    target[i] = (gint32) fm_random_below (&random, 10);
-  return fm_program_write (program, in->name, x, n * 4, error)
-         && fm_program_write (program, "target:class", target, sizeof target, error);
+  if (!fm_bench_case_run (c, 1, &ms, error) || !fm_bench_case_run (c, ms > 1000 ? 1 : 3, &ms, error))
+    return FALSE;
+  *n_ours = runs_in_a_round (ms);
+  *n_theirs = 1;
+  for (guint i = 0; peer->process && (i < 2 || spent < WARM_UP_MS); i++)
+    {
+      if (!peer_run (peer, *n_theirs, &ms, error))
+        return FALSE;
+      spent += ms * *n_theirs;
+      *n_theirs = runs_in_a_round (ms);
+    }
+  return TRUE;
 }
 
 gboolean
-fm_bench_step (const char *device_id, guint threads, const char *mixer, const char *feedforward,
-               const char * const *peer_argv, guint rounds, FmBenchStep *result, GError **error)
+fm_bench_compare (FmBenchCase *c, const char * const *peer_argv, guint rounds, FmBenchResult *result, GError **error)
 {
-  static const FmAdamW adamw = { 0.9, 0.999, 1e-8, 0.01, 1.0 };
-  g_autoptr (FmArchitecture) a = architecture (mixer, feedforward, error);
-  g_autoptr (FmTask) task = a ? fm_task_new ("fashion-mnist", NULL, error) : NULL;
-  g_autoptr (FmDevice) device = task ? fm_device_open (device_id, threads, error) : NULL;
-  g_autoptr (FmVariables) variables = NULL;
-  g_autoptr (FmModel) model = NULL;
-  g_autoptr (FmModelGraph) mg = NULL;
-  g_autoptr (FmProgram) program = NULL;
-  g_autoptr (GSubprocess) peer = NULL;
-  g_autoptr (GDataInputStream) answers = NULL;
   g_autofree gdouble *ours = g_new0 (gdouble, rounds), *theirs = g_new0 (gdouble, rounds);
   g_autofree gdouble *ratios = g_new0 (gdouble, rounds);
-  const gint32 seed[2] = { 1, 0 };
-  guint n = 1;
-  gint32 number = 0;
-  gdouble ms;
+  g_auto (Peer) peer = { NULL };
+  guint n_ours, n_theirs;
 
-  *result = (FmBenchStep){ .setting = "first", .peer_ms = NAN, .ratio = NAN };
-  if (device == NULL)
-    return FALSE;
-  variables = fm_variables_new (device, 1);
-  model = fm_model_new (a, task, "");
-  mg = fm_model_graph_new (model, FM_MODE_TRAIN, BATCH, &adamw, FALSE, error);
-  program = mg ? fm_program_new (mg->graph, device, variables, error) : NULL;
-  if (program == NULL || !write_random (task, program, error)
-      || (fm_program_has_input (program, "@seed") && !fm_program_write (program, "@seed", seed, sizeof seed, error)))
-    return FALSE;
-  if (peer_argv)
-    {
-      peer = g_subprocess_newv (peer_argv, G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, error);
-      if (peer == NULL)
-        return FALSE;
-      answers = g_data_input_stream_new (g_subprocess_get_stdout_pipe (peer));
-    }
-
-  /* Warm-up tells how many steps make a round of about a fifth of a second. */
-  if (!steps (program, &number, 1, &ms, error) || !steps (program, &number, ms > 1000 ? 1 : 3, &ms, error))
-    return FALSE;
-  n = (guint) CLAMP (200.0 / MAX (ms, 0.1), 1, 50);
-  if (peer && !ask_peer (peer, answers, 5, &ms, error))
+  g_return_val_if_fail (rounds > 0, FALSE);
+  *result = (FmBenchResult){ .peer_ms = NAN, .ratio = NAN, .ratio_low = NAN, .ratio_high = NAN };
+  if ((peer_argv && !peer_start (&peer, peer_argv, &result->peer, error))
+      || !warm_up (c, &peer, &n_ours, &n_theirs, error))
     return FALSE;
   for (guint i = 0; i < rounds; i++)
     {
-      if (!steps (program, &number, n, &ours[i], error) || (peer && !ask_peer (peer, answers, n, &theirs[i], error)))
+      g_usleep (SETTLE_US);
+      if (!fm_bench_case_run (c, n_ours, &ours[i], error))
         return FALSE;
-      ratios[i] = peer ? ours[i] / theirs[i] : NAN;
+      if (peer.process == NULL)
+        continue;
+      g_usleep (SETTLE_US);
+      if (!peer_run (&peer, n_theirs, &theirs[i], error))
+        return FALSE;
+      ratios[i] = ours[i] / theirs[i];
     }
-  fm_program_set_profiling (program, TRUE);
-  if (!steps (program, &number, MAX (n / 2, 1), &ms, error))
-    return FALSE;
 
+  qsort (ours, rounds, sizeof *ours, compare);
   result->ours_ms = quantile (ours, rounds, 0.5);
   result->ours_low_ms = quantile (ours, rounds, 0.25);
   result->ours_high_ms = quantile (ours, rounds, 0.75);
-  if (peer)
+  if (peer.process)
     {
+      qsort (theirs, rounds, sizeof *theirs, compare);
+      qsort (ratios, rounds, sizeof *ratios, compare);
       result->peer_ms = quantile (theirs, rounds, 0.5);
       result->ratio = quantile (ratios, rounds, 0.5);
+      median_interval (ratios, rounds, &result->ratio_low, &result->ratio_high);
     }
-  result->flops = fm_program_get_cost (program)->flops;
-  result->device = g_strdup (fm_device_get_info (device)->title);
-  result->driver = g_strdup (fm_device_get_info (device)->driver);
-  result->profile = fm_program_get_profile (program);
   return TRUE;
 }

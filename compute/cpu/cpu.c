@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "compute/compute-private.h"
+#include "compute/cpu/cpu-private.h"
 
 #include <cblas.h>
 #include <omp.h>
@@ -346,6 +347,7 @@ const FmBackendClass fm_cpu_backend = {
   .list = cpu_list,
   .open = cpu_open,
   .close = cpu_close,
+  .measure_roof = fm_cpu_measure_roof,
   .memory_new = cpu_memory_new,
   .memory_free = cpu_memory_free,
   .memory_write = cpu_memory_write,

@@ -114,6 +114,38 @@ test_bad_batch (void)
     }
 }
 
+/* The keys that others read, of a case that takes a moment; its rival is another test's affair. */
+static void
+test_bench (void)
+{
+  static const char * const keys[] = { "ours_ms", "ours_low_ms", "ours_high_ms", "gflop_per_s", "roof_share" };
+  g_autoptr (Place) place = place_new ();
+  g_autoptr (Run) kind = program ("bench", "steps", NULL), peer = program ("bench", "step", "--against", "tensors", NULL);
+  g_autoptr (Run) setting = program ("bench", "step", "--setting", "T4", NULL);
+  g_autoptr (Run) rounds = program ("bench", "step", "--rounds", "0", NULL);
+  g_autoptr (Run) threads = program ("bench", "step", "--threads", "two", NULL);
+  g_autoptr (Run) run = program ("bench", "step", "--setting", "T3", "--rounds", "1", "--threads", "1", "--json", NULL);
+  g_autoptr (JsonArray) rows = run_rows (run);
+  JsonObject *row;
+
+  assert_refused (kind, 2, "must be step");
+  assert_refused (peer, 2, "the only peer is torch");
+  assert_refused (setting, 2, "did you mean “T");
+  assert_refused (rounds, 2, "from 1 on");
+  assert_refused (threads, 2, "from 1 on");
+
+  g_assert_cmpint (run->status, ==, 0);
+  g_assert_cmpuint (json_array_get_length (rows), ==, 1);
+  row = json_array_get_object_element (rows, 0);
+  g_assert_cmpstr (json_object_get_string_member (row, "setting"), ==, "T3");
+  g_assert_cmpstr (json_object_get_string_member (row, "device"), ==, "cpu");
+  g_assert_cmpint (json_object_get_int_member (row, "threads"), ==, 1);
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    g_assert_cmpfloat (json_object_get_double_member (row, keys[i]), >, 0);
+  g_assert_cmpfloat (json_object_get_double_member (row, "roof_share"), <, 1.0); /* nobody is faster than the roof */
+  g_assert_false (json_object_has_member (row, "ratio"));
+}
+
 static void
 test_long (void)
 {
@@ -198,6 +230,7 @@ main (int argc, char **argv)
   g_test_add_func ("/command/long", test_long);
   g_test_add_func ("/command/bad-store", test_bad_store);
   g_test_add_func ("/command/data", test_absent_data);
+  g_test_add_func ("/command/bench", test_bench);
   g_test_add_func ("/command/no-vulkan", test_no_vulkan);
   return g_test_run ();
 }
