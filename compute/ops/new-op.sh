@@ -156,5 +156,9 @@ insert op_tests "test-$name" $tests/meson.build
 awk -v line="FM_API FmTensor *fm_${c} (FmGraph *g, FmTensor *x);" \
   '/fm_stop_gradient/ && !done { print line; done = 1 } { print }' ../compute.h > ../compute.h.new
 mv ../compute.h.new ../compute.h
-echo "compute/ops/$name.c, compute/ops/$name.comp, tests/compute/test-$name.c: make them your op, then ./dev build and"
-echo "build/tests/compute/test-$name"
+# The table of needs: the first row of its first section; move it to its family and name who needs it.
+awk -v row="| $name: what it is for | op \`$name\` | \`fm_${c} ()\` | planned: after-survey |" \
+  '{ print } /^\| --- / && !done { print row; done = 1 }' README.md > README.md.new
+mv README.md.new README.md
+echo "compute/ops/$name.c, compute/ops/$name.comp, tests/compute/test-$name.c, its row in compute/ops/README.md: make them"
+echo "your op, then ./dev build and build/tests/compute/test-$name"
