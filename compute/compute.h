@@ -161,10 +161,20 @@ FM_API FmTensor *fm_mul (FmGraph *g, FmTensor *a, FmTensor *b);
 FM_API FmTensor *fm_div (FmGraph *g, FmTensor *a, FmTensor *b);
 FM_API FmTensor *fm_minimum (FmGraph *g, FmTensor *a, FmTensor *b);
 FM_API FmTensor *fm_maximum (FmGraph *g, FmTensor *a, FmTensor *b);
+/* Minimum and maximum: NaN if either is NaN; where both are equal the gradient goes to the first operand. */
+/** fm_pow: @a^@b as C has it: a negative base needs an integer exponent; x^0 = 1. f32. The gradient by @b is 0 where
+ * @a <= 0. fm_pow_scalar() takes the exact op where there is one (exponents 2, 1, 0.5, -0.5, -1). */
+FM_API FmTensor *fm_pow        (FmGraph *g, FmTensor *a, FmTensor *b);
+FM_API FmTensor *fm_pow_scalar (FmGraph *g, FmTensor *x, gdouble exponent);
+/** fm_clamp: into [@low,@high], with gradient 1 inside, ends included; NaN stays NaN. */
+FM_API FmTensor *fm_clamp      (FmGraph *g, FmTensor *x, gdouble low, gdouble high);
 /* Comparisons give f32 0 or 1 and have no gradient (zero). Both operands of one type. */
 FM_API FmTensor *fm_less       (FmGraph *g, FmTensor *a, FmTensor *b);
 FM_API FmTensor *fm_less_equal (FmGraph *g, FmTensor *a, FmTensor *b);
+FM_API FmTensor *fm_greater       (FmGraph *g, FmTensor *a, FmTensor *b);
+FM_API FmTensor *fm_greater_equal (FmGraph *g, FmTensor *a, FmTensor *b);
 FM_API FmTensor *fm_equal      (FmGraph *g, FmTensor *a, FmTensor *b);
+FM_API FmTensor *fm_not_equal  (FmGraph *g, FmTensor *a, FmTensor *b);
 /** fm_where: @a where @mask (f32) is not zero, @b elsewhere; a NaN on the side not taken does no harm. */
 FM_API FmTensor *fm_where (FmGraph *g, FmTensor *mask, FmTensor *a, FmTensor *b);
 
@@ -183,7 +193,27 @@ FM_API FmTensor *fm_relu    (FmGraph *g, FmTensor *x);
 FM_API FmTensor *fm_gelu    (FmGraph *g, FmTensor *x); /* erf form */
 FM_API FmTensor *fm_silu    (FmGraph *g, FmTensor *x);
 FM_API FmTensor *fm_elu     (FmGraph *g, FmTensor *x); /* alpha = 1 */
+FM_API FmTensor *fm_elu_alpha   (FmGraph *g, FmTensor *x, gdouble alpha); /* alpha > 0 */
+FM_API FmTensor *fm_leaky_relu  (FmGraph *g, FmTensor *x, gdouble slope); /* slope >= 0 below zero */
+FM_API FmTensor *fm_gelu_tanh   (FmGraph *g, FmTensor *x); /* tanh form; Hendrycks and Gimpel 2016, arXiv:1606.08415 */
+FM_API FmTensor *fm_softplus    (FmGraph *g, FmTensor *x); /* log (1 + e^x) */
+FM_API FmTensor *fm_log_sigmoid (FmGraph *g, FmTensor *x); /* -log (1 + e^-x) */
+FM_API FmTensor *fm_log1mexp    (FmGraph *g, FmTensor *x); /* log (1 - e^x) for x <= 0 */
+FM_API FmTensor *fm_log1p       (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_expm1       (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_erf         (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_sin         (FmGraph *g, FmTensor *x); /* to 2e-7 for |x| <= 1e5, worse beyond; 0 past 4e6 */
+FM_API FmTensor *fm_cos         (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_reciprocal  (FmGraph *g, FmTensor *x);
+/* Steps have no gradient (zero); fm_straight_through() lends them one. */
+FM_API FmTensor *fm_floor   (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_ceil    (FmGraph *g, FmTensor *x);
+FM_API FmTensor *fm_round   (FmGraph *g, FmTensor *x); /* halves to even */
+FM_API FmTensor *fm_sign    (FmGraph *g, FmTensor *x); /* 0 at 0 */
 FM_API FmTensor *fm_stop_gradient (FmGraph *g, FmTensor *x);
+/** fm_straight_through: the value of @hard, exactly, and the gradient of @soft, both f32 of one shape; a view.
+ * Source: Bengio, Leonard and Courville 2013, arXiv:1308.3432. */
+FM_API FmTensor *fm_straight_through (FmGraph *g, FmTensor *hard, FmTensor *soft);
 
 /* --- Reductions and scans -----------------------------------------------------------------------------------------*/
 

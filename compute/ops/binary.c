@@ -1,11 +1,10 @@
 /* binary.c: two operands with broadcasting in the manner of NumPy, and fm_sum_to(), the gradient of a broadcast.
  *
  * Nodes: in 2 operands of one type, f32 or i32; out 1 of the broadcast shape. attr.i[0] is the kind. */
+#include "compute/ops/binary.h"
 #include "compute/ops/elementwise.h"
 
-typedef enum { ADD, SUB, MUL, DIV, MINIMUM, MAXIMUM, LESS, LESS_EQUAL, EQUAL, N_KINDS } Kind;
-
-static const FmOp rows[N_KINDS];
+static const FmOp rows[FM_BINARY_N];
 
 static gboolean
 infer (FmNode *node)
@@ -18,9 +17,9 @@ infer (FmNode *node)
       fm_graph_fail (node->graph, node->op->name, "needs two operands of one type, not f32 and i32; cast one of them");
       return FALSE;
     }
-  if (node->attr.i[0] == DIV && a->type == FM_I32)
+  if ((node->attr.i[0] == FM_BINARY_DIV || node->attr.i[0] == FM_BINARY_POW) && a->type == FM_I32)
     {
-      fm_graph_fail (node->graph, node->op->name, "divides f32 only; cast the i32 operands");
+      fm_graph_fail (node->graph, node->op->name, "takes f32 only; cast the i32 operands");
       return FALSE;
     }
   if (!fm_shape_broadcast (&a->shape, &b->shape, &out->shape))
@@ -31,12 +30,12 @@ infer (FmNode *node)
                      "equal or 1", left, right);
       return FALSE;
     }
-  out->type = node->attr.i[0] >= LESS ? FM_F32 : a->type;
+  out->type = node->attr.i[0] >= FM_BINARY_LESS ? FM_F32 : a->type;
   return TRUE;
 }
 
 /* One loop for each of the stride pairs that occur: equal shapes, one operand repeated along the row, anything. */
-#define PANEL(T, R, EXPR) \
+#define PANEL(T, R, F, kind) \
   for (gint64 r = 0; r < rows_; r++) \
     { \
       const T *a = (const T *) p->in[0] + r * p->row[0], *b = (const T *) p->in[1] + r * p->row[1]; \
@@ -44,59 +43,53 @@ infer (FmNode *node)
       if (sa == 1 && sb == 1) \
         { \
           _Pragma ("omp simd") \
-          for (gint64 i = 0; i < n; i++) { T x = a[i], y = b[i]; o[i] = (R) (EXPR); } \
+          for (gint64 i = 0; i < n; i++) { o[i] = F (FM_BINARY_##kind, a[i], b[i]); } \
         } \
       else if (sa == 1 && sb == 0) \
         { \
           T y = b[0]; \
           _Pragma ("omp simd") \
-          for (gint64 i = 0; i < n; i++) { T x = a[i]; o[i] = (R) (EXPR); } \
+          for (gint64 i = 0; i < n; i++) { o[i] = F (FM_BINARY_##kind, a[i], y); } \
         } \
       else if (sa == 0 && sb == 1) \
         { \
           T x = a[0]; \
           _Pragma ("omp simd") \
-          for (gint64 i = 0; i < n; i++) { T y = b[i]; o[i] = (R) (EXPR); } \
+          for (gint64 i = 0; i < n; i++) { o[i] = F (FM_BINARY_##kind, x, b[i]); } \
         } \
       else \
-        for (gint64 i = 0; i < n; i++) { T x = a[i * sa], y = b[i * sb]; o[i] = (R) (EXPR); } \
+        for (gint64 i = 0; i < n; i++) { o[i] = F (FM_BINARY_##kind, a[i * sa], b[i * sb]); } \
     }
 
-FM_KERNEL (void, panel_f32, (Kind kind, const FmPanel *p), (kind, p))
+FM_KERNEL (void, panel_f32, (FmBinaryKind kind, const FmPanel *p), (kind, p))
 {
   gint64 rows_ = p->rows, n = p->n, sa = p->step[0], sb = p->step[1];
 
+#define F32_CASE(kind, name) case FM_BINARY_##kind: PANEL (float, float, fm_binary_f32, kind) break;
   switch (kind)
     {
-    case ADD:        PANEL (float, float, x + y) break;
-    case SUB:        PANEL (float, float, x - y) break;
-    case MUL:        PANEL (float, float, x * y) break;
-    case DIV:        PANEL (float, float, x / y) break;
-    case MINIMUM:    PANEL (float, float, x < y ? x : y) break;
-    case MAXIMUM:    PANEL (float, float, x > y ? x : y) break;
-    case LESS:       PANEL (float, float, x < y ? 1.0f : 0.0f) break;
-    case LESS_EQUAL: PANEL (float, float, x <= y ? 1.0f : 0.0f) break;
-    case EQUAL:      PANEL (float, float, x == y ? 1.0f : 0.0f) break;
-    case N_KINDS:    break;
+    FM_BINARY_KINDS (F32_CASE)
+    case FM_BINARY_N:
+      break;
     }
 }
 
-/* Sums wrap around, as two's complement does in the shader. */
-FM_KERNEL (void, panel_i32, (Kind kind, const FmPanel *p), (kind, p))
+FM_KERNEL (void, panel_i32, (FmBinaryKind kind, const FmPanel *p), (kind, p))
 {
   gint64 rows_ = p->rows, n = p->n, sa = p->step[0], sb = p->step[1];
 
   switch (kind)
     {
-    case ADD:        PANEL (gint32, gint32, (guint32) x + (guint32) y) break;
-    case SUB:        PANEL (gint32, gint32, (guint32) x - (guint32) y) break;
-    case MUL:        PANEL (gint32, gint32, (guint32) x * (guint32) y) break;
-    case MINIMUM:    PANEL (gint32, gint32, x < y ? x : y) break;
-    case MAXIMUM:    PANEL (gint32, gint32, x > y ? x : y) break;
-    case LESS:       PANEL (gint32, float, x < y ? 1.0f : 0.0f) break;
-    case LESS_EQUAL: PANEL (gint32, float, x <= y ? 1.0f : 0.0f) break;
-    case EQUAL:      PANEL (gint32, float, x == y ? 1.0f : 0.0f) break;
-    case DIV: case N_KINDS: break;
+    case FM_BINARY_ADD:        PANEL (gint32, gint32, fm_binary_i32, ADD) break;
+    case FM_BINARY_SUB:        PANEL (gint32, gint32, fm_binary_i32, SUB) break;
+    case FM_BINARY_MUL:        PANEL (gint32, gint32, fm_binary_i32, MUL) break;
+    case FM_BINARY_MINIMUM:    PANEL (gint32, gint32, fm_binary_i32, MINIMUM) break;
+    case FM_BINARY_MAXIMUM:    PANEL (gint32, gint32, fm_binary_i32, MAXIMUM) break;
+    case FM_BINARY_LESS:       PANEL (gint32, float, fm_binary_compare_i32, LESS) break;
+    case FM_BINARY_LESS_EQUAL: PANEL (gint32, float, fm_binary_compare_i32, LESS_EQUAL) break;
+    case FM_BINARY_EQUAL:      PANEL (gint32, float, fm_binary_compare_i32, EQUAL) break;
+    case FM_BINARY_NOT_EQUAL:  PANEL (gint32, float, fm_binary_compare_i32, NOT_EQUAL) break;
+    case FM_BINARY_DIV: case FM_BINARY_POW: case FM_BINARY_N: break; /* refused by infer() */
     }
 }
 
@@ -127,34 +120,42 @@ vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 static void
 gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 {
-  FmTensor *a = node->in[0], *b = node->in[1], *da = NULL, *db = NULL;
+  FmTensor *a = node->in[0], *b = node->in[1], *da = NULL, *db = NULL, *zero, *one;
 
   if (a->type != FM_F32)
     return;
-  switch ((Kind) node->attr.i[0])
+  switch ((FmBinaryKind) node->attr.i[0])
     {
-    case ADD:
+    case FM_BINARY_ADD:
       da = db = dy[0];
       break;
-    case SUB:
+    case FM_BINARY_SUB:
       da = dy[0];
       db = fm_neg (g, fm_sum_to (g, dy[0], b->shape));
       break;
-    case MUL:
+    case FM_BINARY_MUL:
       da = fm_mul (g, dy[0], b);
       db = fm_mul (g, dy[0], a);
       break;
-    case DIV:
+    case FM_BINARY_DIV:
       da = fm_div (g, dy[0], b);
       db = fm_neg (g, fm_mul (g, da, node->out[0]));
       break;
-    case MINIMUM: /* where both are equal the first operand has it all */
+    case FM_BINARY_MINIMUM: /* where both are equal the first operand has it all */
       da = fm_mul (g, dy[0], fm_less_equal (g, a, b));
       db = fm_mul (g, dy[0], fm_less (g, b, a));
       break;
-    case MAXIMUM:
+    case FM_BINARY_MAXIMUM:
       da = fm_mul (g, dy[0], fm_less_equal (g, b, a));
       db = fm_mul (g, dy[0], fm_less (g, a, b));
+      break;
+    case FM_BINARY_POW: /* y^0 has no slope by its base, 0^y none by its exponent: neither may become 0 times inf */
+      zero = fm_constant (g, FM_F32, FM_SHAPE (1), 0);
+      one = fm_constant (g, FM_F32, FM_SHAPE (1), 1);
+      da = fm_pow (g, a, fm_where (g, fm_not_equal (g, b, zero), fm_add_scalar (g, b, -1), zero));
+      da = fm_mul (g, dy[0], fm_mul (g, b, da));
+      db = fm_log (g, fm_where (g, fm_less (g, zero, a), a, one));
+      db = fm_mul (g, dy[0], fm_mul (g, node->out[0], db));
       break;
     default: /* comparisons are flat wherever they have a derivative */
       return;
@@ -167,20 +168,18 @@ gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
   { .name = id, .n_in_min = 2, .n_in_max = 2, .n_out = 1, .flags = FM_OP_STRIDED | FM_OP_INPLACE, .infer = infer, \
     .gradient = gradient, .cpu = cpu, .vulkan = vulkan, .family = FM_FAMILY_BINARY, .panel = panel }
 
-static const FmOp rows[N_KINDS] = {
-  [ADD] = ROW ("add"), [SUB] = ROW ("sub"), [MUL] = ROW ("mul"), [DIV] = ROW ("div"),
-  [MINIMUM] = ROW ("minimum"), [MAXIMUM] = ROW ("maximum"),
-  [LESS] = ROW ("less"), [LESS_EQUAL] = ROW ("less-equal"), [EQUAL] = ROW ("equal"),
-};
+#define KIND_ROW(kind, name) [FM_BINARY_##kind] = ROW (name),
+static const FmOp rows[FM_BINARY_N] = { FM_BINARY_KINDS (KIND_ROW) };
 
-FM_OPS (binary, &rows[ADD], &rows[SUB], &rows[MUL], &rows[DIV], &rows[MINIMUM], &rows[MAXIMUM], &rows[LESS],
-        &rows[LESS_EQUAL], &rows[EQUAL]);
+FM_OPS (binary, &rows[FM_BINARY_ADD], &rows[FM_BINARY_SUB], &rows[FM_BINARY_MUL], &rows[FM_BINARY_DIV],
+        &rows[FM_BINARY_MINIMUM], &rows[FM_BINARY_MAXIMUM], &rows[FM_BINARY_POW], &rows[FM_BINARY_LESS],
+        &rows[FM_BINARY_LESS_EQUAL], &rows[FM_BINARY_EQUAL], &rows[FM_BINARY_NOT_EQUAL]);
 
 #define BUILDER(name, kind) \
   FmTensor * \
   fm_##name (FmGraph *g, FmTensor *a, FmTensor *b) \
   { \
-    return fm_op1 (g, &rows[kind], &(FmAttr){ .i = { kind } }, 2, a, b); \
+    return fm_op1 (g, &rows[FM_BINARY_##kind], &(FmAttr){ .i = { FM_BINARY_##kind } }, 2, a, b); \
   }
 
 BUILDER (add, ADD)
@@ -192,6 +191,46 @@ BUILDER (maximum, MAXIMUM)
 BUILDER (less, LESS)
 BUILDER (less_equal, LESS_EQUAL)
 BUILDER (equal, EQUAL)
+BUILDER (not_equal, NOT_EQUAL)
+BUILDER (pow, POW)
+
+FmTensor *
+fm_greater (FmGraph *g, FmTensor *a, FmTensor *b)
+{
+  return fm_less (g, b, a);
+}
+
+FmTensor *
+fm_greater_equal (FmGraph *g, FmTensor *a, FmTensor *b)
+{
+  return fm_less_equal (g, b, a);
+}
+
+/* What has an exact op of its own takes it: fewer roundings, and a negative base is no question. */
+FmTensor *
+fm_pow_scalar (FmGraph *g, FmTensor *x, gdouble exponent)
+{
+  if (exponent == 2.0)
+    return fm_square (g, x);
+  if (exponent == 1.0)
+    return x;
+  if (exponent == 0.5)
+    return fm_sqrt (g, x);
+  if (exponent == -0.5)
+    return fm_rsqrt (g, x);
+  if (exponent == -1.0)
+    return fm_reciprocal (g, x);
+  return fm_pow (g, x, fm_constant (g, FM_F32, FM_SHAPE (1), exponent));
+}
+
+FmTensor *
+fm_clamp (FmGraph *g, FmTensor *x, gdouble low, gdouble high)
+{
+  if (!(low <= high))
+    return fm_graph_fail (g, "clamp", "limits %g and %g are in the wrong order", low, high);
+  x = fm_maximum (g, x, fm_constant (g, FM_F32, FM_SHAPE (1), low));
+  return fm_minimum (g, x, fm_constant (g, FM_F32, FM_SHAPE (1), high));
+}
 
 /* Neighbouring axes that are summed become one, as do neighbours that stay: [B,N,D] to [D] is one sum over B*N rows. */
 FmTensor *

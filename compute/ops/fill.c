@@ -1,7 +1,7 @@
 /* fill.c: tensors made of nothing: constants, counters, one-hot rows.
  *
  * Nodes: constant: attr.f[0] the value, one element; iota: attr.i[0] = n; one-hot: in i32 index, attr.i[0] = classes;
- * stop-gradient: a view of x. */
+ * stop-gradient: a view of x; straight-through: in hard, soft, a view of hard. */
 #include "compute/ops/elementwise.h"
 
 #include <string.h>
@@ -146,6 +146,27 @@ stop_infer (FmNode *node)
   return TRUE;
 }
 
+static gboolean
+straight_infer (FmNode *node)
+{
+  if (node->in[0]->type != FM_F32 || node->in[1]->type != FM_F32 ||
+      !fm_shape_equal (&node->in[0]->shape, &node->in[1]->shape))
+    {
+      g_autofree char *hard = fm_shape_to_string (&node->in[0]->shape);
+      g_autofree char *soft = fm_shape_to_string (&node->in[1]->shape);
+
+      fm_graph_fail (node->graph, "straight-through", "needs two f32 operands of one shape, not %s and %s", hard, soft);
+      return FALSE;
+    }
+  return stop_infer (node);
+}
+
+static void
+straight_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
+{
+  dx[1] = dy[0];
+}
+
 /* --- Rows and builders --------------------------------------------------------------------------------------------*/
 
 static const FmOp constant_row = { .name = "constant", .n_out = 1, .infer = constant_infer, .gradient = zero_gradient,
@@ -158,7 +179,11 @@ static const FmOp stop_row = { .name = "stop-gradient", .n_in_min = 1, .n_in_max
                                .flags = FM_OP_VIEW | FM_OP_STRIDED | FM_OP_NARROW, .infer = stop_infer,
                                .gradient = zero_gradient };
 
-FM_OPS (fill, &constant_row, &iota_row, &one_hot_row, &stop_row);
+static const FmOp straight_row = { .name = "straight-through", .n_in_min = 2, .n_in_max = 2, .n_out = 1,
+                                   .flags = FM_OP_VIEW | FM_OP_STRIDED, .infer = straight_infer,
+                                   .gradient = straight_gradient };
+
+FM_OPS (fill, &constant_row, &iota_row, &one_hot_row, &stop_row, &straight_row);
 
 /* One element, repeated by a view: elementwise ops read it from a register and no memory is planned for it. */
 FmTensor *
@@ -185,4 +210,10 @@ FmTensor *
 fm_stop_gradient (FmGraph *g, FmTensor *x)
 {
   return fm_op1 (g, &stop_row, NULL, 1, x);
+}
+
+FmTensor *
+fm_straight_through (FmGraph *g, FmTensor *hard, FmTensor *soft)
+{
+  return fm_op1 (g, &straight_row, NULL, 2, hard, soft);
 }

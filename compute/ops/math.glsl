@@ -1,5 +1,18 @@
 // math.glsl: the functions of math.h, since built-in exp and log may be off by 3 + 2|x| ulp and disagree between drivers.
 // Selections instead of NaN tricks: a driver may assume that NaN does not occur.
+#ifndef FM_MATH_GLSL
+#define FM_MATH_GLSL
+
+bool fm_is_nan (float x)
+{
+  return (floatBitsToUint (x) & 0x7FFFFFFFu) > 0x7F800000u; // by bits, since NaN need not compare as it should
+}
+
+bool fm_is_infinite (float x)
+{
+  return (floatBitsToUint (x) & 0x7FFFFFFFu) == 0x7F800000u;
+}
+
 float fm_exp (float x)
 {
   float n = round (clamp (x, -104.0, 89.0) * 1.44269504);
@@ -14,22 +27,15 @@ float fm_exp (float x)
   p = p * r + 0.499999931;
   p = p * (r * r) + r;
   p = p + 1.0;
-  return p * intBitsToFloat ((k1 + 127) << 23) * intBitsToFloat ((k - k1 + 127) << 23);
+  p = p * intBitsToFloat ((k1 + 127) << 23) * intBitsToFloat ((k - k1 + 127) << 23);
+  return fm_is_nan (x) ? x : p;
 }
 
-float fm_log (float x)
+// log (1 + f) - f for 1 + f in [sqrt 1/2, sqrt 2), and a part of n ln 2.
+float fm_log_tail (float f, float n)
 {
-  bool tiny = x < 1.17549435e-38;
-  int u = floatBitsToInt (tiny ? x * 8388608.0 : x);
-  int e = (u - 0x3F3504F3) >> 23;
-  float f = intBitsToFloat (u - (e << 23)) - 1.0;
-  float n = float (tiny ? e - 23 : e);
   float p = 0.0692104463;
 
-  if (!(x > 0.0))
-    return x == 0.0 ? uintBitsToFloat (0xFF800000u) : uintBitsToFloat (0x7FC00000u);
-  if (floatBitsToUint (x) == 0x7F800000u)
-    return x;
   p = p * f - 0.117806975;
   p = p * f + 0.118651312;
   p = p * f - 0.123855523;
@@ -40,8 +46,40 @@ float fm_log (float x)
   p = p * f + 0.333333119;
   p = p * f * f * f;
   p = p - n * 2.12194440e-4;
-  p = p - 0.5 * f * f;
-  return f + p + n * 0.693359375;
+  return p - 0.5 * f * f;
+}
+
+float fm_log (float x)
+{
+  bool tiny = x < 1.17549435e-38;
+  int u = floatBitsToInt (tiny ? x * 8388608.0 : x);
+  int e = (u - 0x3F3504F3) >> 23;
+  float f = intBitsToFloat (u - (e << 23)) - 1.0;
+  float n = float (tiny ? e - 23 : e);
+
+  if (!(x > 0.0))
+    return x == 0.0 ? uintBitsToFloat (0xFF800000u) : uintBitsToFloat (0x7FC00000u);
+  if (floatBitsToUint (x) == 0x7F800000u)
+    return x;
+  return f + fm_log_tail (f, n) + n * 0.693359375;
+}
+
+float fm_log1p (float x)
+{
+  return x > -0.29 && x < 0.41 ? x + fm_log_tail (x, 0.0) : fm_log (1.0 + x);
+}
+
+float fm_expm1 (float x)
+{
+  float p = 0.000198498113;
+
+  p = p * x + 0.001399618;
+  p = p * x + 0.00833357905;
+  p = p * x + 0.0416653585;
+  p = p * x + 0.16666664;
+  p = p * x + 0.500000039;
+  p = p * (x * x) + x;
+  return abs (x) < 0.5 ? p : fm_exp (x) - 1.0;
 }
 
 float fm_tanh (float x)
@@ -78,3 +116,57 @@ vec2 fm_normal (float x)
   p = p * t * e;
   return vec2 (x < 0.0 ? p : 1.0 - p, 0.398942280 * e);
 }
+
+float fm_erf (float x)
+{
+  float u = x * x, p = 7.85412994e-05, far;
+
+  p = p * u - 0.00080102825;
+  p = p * u + 0.00518833904;
+  p = p * u - 0.0268538189;
+  p = p * u + 0.112835854;
+  p = p * u - 0.376126259;
+  p = p * u + 1.12837917;
+  far = 1.0 - 2.0 * fm_normal (-abs (x) * 1.41421356).x;
+  return abs (x) < 0.9 ? p * x : (x < 0.0 ? -far : far);
+}
+
+// sin (x + quarter pi/2); the steps of the reduction must not be reordered.
+float fm_sin_shifted (float x, int quarter)
+{
+  precise float n = roundEven (clamp (x, -4e6, 4e6) * 0.636619772);
+  precise float r = x - n * 1.5703125;
+  float u, s = -0.00019508744, c = 2.44256785e-05, y;
+  int k = int (n) + quarter;
+
+  r = r - n * 0.000482559204;
+  r = r - n * 1.26659870e-06;
+  r = r - n * 9.92093629e-10;
+  u = r * r;
+  s = s * u + 0.00833211306;
+  s = s * u - 0.166666539;
+  s = s * (u * r) + r;
+  c = c * u - 0.00138872515;
+  c = c * u + 0.0416666444;
+  c = c * (u * u) + (1.0 - 0.5 * u);
+  y = (k & 1) != 0 ? c : s;
+  y = (k & 2) != 0 ? -y : y;
+  if (fm_is_nan (x) || fm_is_infinite (x))
+    return uintBitsToFloat (0x7FC00000u);
+  return abs (x) <= 4e6 ? y : 0.0;
+}
+
+float fm_pow (float x, float y)
+{
+  float r = fm_exp (y * fm_log (abs (x)));
+
+  if (y == 0.0 || x == 1.0)
+    return 1.0;
+  if (fm_is_nan (x) || fm_is_nan (y))
+    return uintBitsToFloat (0x7FC00000u);
+  if (x < 0.0)
+    return roundEven (y) != y ? uintBitsToFloat (0x7FC00000u) : (2.0 * roundEven (0.5 * y) != y ? -r : r);
+  return r;
+}
+
+#endif

@@ -64,17 +64,11 @@ fm_expf (float x)
 
 #define FM_LOGF_MAX_ERR 1.5e-7 /* relative; absolute where |log x| < 1 */
 
-/** fm_logf: natural logarithm. 0 gives -inf, negative NaN, +inf inf; subnormal arguments are exact. */
+/* f^3 P(f) - f^2/2 = log (1 + f) - f for 1 + f in [sqrt 1/2, sqrt 2). */
 FM_INLINE float
-fm_logf (float x)
+fm_log_tail (float f, float n)
 {
-  gboolean tiny = x < 1.17549435e-38f;
-  float y = tiny ? x * 8388608.0f : x;
-  guint32 u = fm_bits_of (y);
-  gint32 e = (gint32) (u - 0x3F3504F3u) >> 23; /* so that the mantissa lies in [sqrt 1/2, sqrt 2) */
-  float f = fm_float_of (u - ((guint32) e << 23)) - 1.0f;
-  float n = (float) (tiny ? e - 23 : e);
-  float p, r;
+  float p;
 
   p = 0.0692104463f;
   p = p * f - 0.117806975f;
@@ -87,8 +81,21 @@ fm_logf (float x)
   p = p * f + 0.333333119f;
   p = p * f * f * f;
   p = p - n * 2.12194440e-4f;
-  p = p - 0.5f * f * f;
-  r = f + p;
+  return p - 0.5f * f * f;
+}
+
+/** fm_logf: natural logarithm. 0 gives -inf, negative NaN, +inf inf; subnormal arguments are exact. */
+FM_INLINE float
+fm_logf (float x)
+{
+  gboolean tiny = x < 1.17549435e-38f;
+  float y = tiny ? x * 8388608.0f : x;
+  guint32 u = fm_bits_of (y);
+  gint32 e = (gint32) (u - 0x3F3504F3u) >> 23; /* so that the mantissa lies in [sqrt 1/2, sqrt 2) */
+  float f = fm_float_of (u - ((guint32) e << 23)) - 1.0f;
+  float n = (float) (tiny ? e - 23 : e);
+  float r = f + fm_log_tail (f, n);
+
   r = r + n * 0.693359375f;
   r = x == INFINITY ? INFINITY : r;
   r = x == 0.0f ? -INFINITY : r;
@@ -153,4 +160,113 @@ fm_normalf (float x, float *density)
   p = p * t * e;
   *density = 0.398942280f * e;
   return x < 0.0f ? p : 1.0f - p;
+}
+
+#define FM_LOG1PF_MAX_ERR 3e-7 /* relative */
+
+/** fm_log1pf: log (1 + x), without the loss of 1 + x near 0. */
+FM_INLINE float
+fm_log1pf (float x)
+{
+  float near = x + fm_log_tail (x, 0.0f), far = fm_logf (1.0f + x);
+
+  return x > -0.29f && x < 0.41f ? near : far;
+}
+
+#define FM_EXPM1F_MAX_ERR 4e-7 /* relative */
+
+/** fm_expm1f: e^x - 1, without the cancellation near 0. */
+FM_INLINE float
+fm_expm1f (float x)
+{
+  float p, far = fm_expf (x) - 1.0f;
+
+  p = 0.000198498113f;
+  p = p * x + 0.001399618f;
+  p = p * x + 0.00833357905f;
+  p = p * x + 0.0416653585f;
+  p = p * x + 0.16666664f;
+  p = p * x + 0.500000039f;
+  p = p * (x * x) + x;
+  return fabsf (x) < 0.5f ? p : far;
+}
+
+#define FM_ERFF_MAX_ERR 3e-7 /* relative */
+
+/** fm_erff: a polynomial near 0; from 0.9 on one minus the tail, twice that of the normal distribution. */
+FM_INLINE float
+fm_erff (float x)
+{
+  float density, u = x * x, p, far;
+
+  p = 7.85412994e-05f;
+  p = p * u - 0.00080102825f;
+  p = p * u + 0.00518833904f;
+  p = p * u - 0.0268538189f;
+  p = p * u + 0.112835854f;
+  p = p * u - 0.376126259f;
+  p = p * u + 1.12837917f;
+  far = copysignf (1.0f - 2.0f * fm_normalf (-fabsf (x) * 1.41421356f, &density), x);
+  return fabsf (x) < 0.9f ? p * x : far;
+}
+
+#define FM_SINF_MAX_ERR   2e-7   /* absolute, for |x| up to FM_SINF_MAX_RANGE */
+#define FM_SINF_MAX_RANGE 1e5f   /* beyond it the error grows with |x|; results stay within -1.01 and 1.01 */
+
+/**
+ * fm_sin_shifted:
+ * @quarter: 0 for sin (x), 1 for cos (x) = sin (x + pi/2)
+ *
+ * x = n pi/2 + r; pi/2 in four parts, the first three of eight bits each, so that their products with an n of sixteen
+ * bits are exact (Cody and Waite's reduction). inf and NaN give NaN.
+ */
+FM_INLINE float
+fm_sin_shifted (float x, gint32 quarter)
+{
+  const float magic = 12582912.0f;
+  float t = x * 0.636619772f + magic, n = t - magic, r, u, s, c, y;
+  gint32 k = (gint32) (fm_bits_of (t) - 0x4B400000u) + quarter;
+
+  r = x - n * 1.5703125f;
+  r = r - n * 0.000482559204f;
+  r = r - n * 1.26659870e-06f;
+  r = r - n * 9.92093629e-10f;
+  u = r * r;
+  s = -0.00019508744f;
+  s = s * u + 0.00833211306f;
+  s = s * u - 0.166666539f;
+  s = s * (u * r) + r;
+  c = 2.44256785e-05f;
+  c = c * u - 0.00138872515f;
+  c = c * u + 0.0416666444f;
+  c = c * (u * u) + (1.0f - 0.5f * u);
+  y = k & 1 ? c : s;
+  y = k & 2 ? -y : y;
+  return fabsf (x) <= 4e6f ? y : (fabsf (x) < INFINITY ? 0.0f : NAN); /* past 4e6 a float cannot tell its quarter */
+}
+
+FM_INLINE float
+fm_sinf (float x)
+{
+  return fm_sin_shifted (x, 0);
+}
+
+FM_INLINE float
+fm_cosf (float x)
+{
+  return fm_sin_shifted (x, 1);
+}
+
+#define FM_POWF_MAX_ERR 3e-7 /* relative, and 2e-7 more for each unit of |y log x| */
+
+/** fm_powf: x^y as C has it: x^0 = 1; a negative x needs an integer y. */
+FM_INLINE float
+fm_powf (float x, float y)
+{
+  float whole = rintf (y), half = rintf (0.5f * y), r = fm_expf (y * fm_logf (fabsf (x)));
+
+  r = y == 0.0f || x == 1.0f ? 1.0f : r;
+  if (x < 0.0f)
+    r = whole != y ? NAN : (2.0f * half != y ? -r : r);
+  return r;
 }

@@ -1,10 +1,12 @@
-// unary-backward.glsl: the derivative of f where s was saved; @kind in the order of unary.c, @c and @d the op's numbers.
-// Needs math.glsl.
+// unary-backward.glsl: the derivative of f where s was saved, as in unary.h; @kind in the order of FM_UNARY_KINDS, @c and
+// @d the op's numbers.
+#include "math.glsl"
+
 float fm_unary_slope (uint kind, float s, float c, float d)
 {
   switch (kind)
     {
-    case 1: return sign (s);
+    case 1: return s > 0.0 ? 1.0 : (s < 0.0 ? -1.0 : 0.0);
     case 3: return 1.0 / s;
     case 4: return 0.5 / s;
     case 5: return -0.5 * s * s * s;
@@ -19,9 +21,22 @@ float fm_unary_slope (uint kind, float s, float c, float d)
       }
     case 11:
       {
-        float sigmoid = fm_sigmoid (s);
-        return sigmoid * (1.0 + s * (1.0 - sigmoid));
+        float t = fm_sigmoid (s);
+        return t * (1.0 + s * (1.0 - t));
       }
-    default: return s > 0.0 ? 1.0 : s + 1.0;
+    case 12: return s > 0.0 ? 1.0 : s + c;
+    case 15: return -s * s;
+    case 16: return 1.12837917 * fm_exp (-s * s);
+    case 17:
+      {
+        float t = fm_sigmoid (s * (1.59576912 + 0.0713548163 * s * s));
+        return t * (1.0 + s * (1.0 - t) * (1.59576912 + 0.214064449 * s * s));
+      }
+    case 18: return fm_sigmoid (s);
+    case 19: return s > 0.0 ? 1.0 : c;
+    case 22: return 1.0 / (1.0 + s);
+    case 23: return s + 1.0;
+    case 24: return -1.0 / fm_expm1 (-s);
+    default: return 0.0;
     }
 }
