@@ -63,6 +63,7 @@ struct _FmNode
   FmTensor   *out[FM_NODE_MAX_OUT];
   FmAttr      attr;
   const char *scope; /* where it was built */
+  FmPhase     phase; /* likewise */
 };
 
 struct _FmGraph
@@ -78,6 +79,7 @@ struct _FmGraph
   GPtrArray  *hooks;
   guint       hook_depth[4]; /* by FmHookKind: how many hooks are being run */
   guint       application;
+  FmPhase     phase; /* of the training step that is being built */
   FmTensor   *poison;
   GError     *error;
   GStringChunk *strings;
@@ -146,6 +148,7 @@ struct _FmOp
   gsize    (*workspace) (const FmNode *node, FmBackend backend, guint threads); /* bytes; NULL = 0 */
   FmFamily family;
   void     (*panel)     (const FmPanel *panel, const FmNode *node); /* where there is a family */
+  char    *(*inside)    (const FmNode *node); /* (transfer full): what it is made of, for profiles; NULL: its name says it */
   void     (*cost)      (const FmNode *node, FmCost *cost); /* NULL: 1 flop per output element, bytes of all operands */
 };
 
@@ -325,7 +328,12 @@ struct _FmProgram
   gpointer      backend; /* the backend's own record */
 };
 
-typedef struct { gdouble seconds; guint64 calls; } FmNodeTime;
+typedef struct
+{
+  gdouble seconds; /* of all runs */
+  guint64 calls;
+  gdouble start, last; /* of the last run: seconds since it began, seconds it took */
+} FmNodeTime;
 
 struct _FmBackendClass
 {

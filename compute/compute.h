@@ -418,8 +418,8 @@ typedef struct
 {
   gdouble flops_per_s;         /* multiply-adds from registers: the peak that shares are shares of */
   gdouble product_flops_per_s; /* a large matrix product of ours, or 0 where it was not measured */
-  gdouble read_bytes_per_s;    /* from memory, read alone: the bandwidth that shares are shares of */
-  gdouble copy_bytes_per_s;    /* read and written bytes of a copy */
+  gdouble read_bytes_per_s;    /* from memory, read alone */
+  gdouble copy_bytes_per_s;    /* read and written bytes of a copy; the larger is the bandwidth that shares are shares of */
   gdouble dispatch_s;          /* what one more kernel costs: a parallel region, a dispatch with its barrier */
   gdouble submit_s;            /* what one more submission costs; 0 on the CPU */
 } FmRoof;
@@ -494,6 +494,24 @@ typedef struct
 } FmProfileRow;
 FM_API void    fm_program_set_profiling (FmProgram *p, gboolean on);
 FM_API GArray *fm_program_get_profile   (FmProgram *p); /* (transfer full) (element-type FmProfileRow), dearest first */
+
+/* Part of a training step that a node was built in; a program without one is all FORWARD. */
+typedef enum { FM_PHASE_FORWARD, FM_PHASE_BACKWARD, FM_PHASE_OPTIMIZER } FmPhase;
+
+/* One node of the same runs. Texts belong to the graph, @inside to the array. */
+typedef struct
+{
+  const char *op;
+  const char *scope;  /* where it was built: "layers.0.mixer" */
+  char       *inside; /* (nullable): what a fused node is made of */
+  FmPhase     phase;
+  guint64     calls;
+  gdouble     seconds; /* of all calls */
+  gdouble     start_s, last_s; /* of the last run: since it began; how long this node took */
+  FmCost      cost;    /* of one call */
+  FmShape     shape;   /* of the first output */
+} FmNodeProfile;
+FM_API GArray *fm_program_get_nodes (FmProgram *p); /* (transfer full) (element-type FmNodeProfile), in order of running */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmGraph, fm_graph_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmDevice, fm_device_unref)

@@ -76,17 +76,15 @@ fm_device_get_info (FmDevice *device)
 gboolean
 fm_device_measure_roof (FmDevice *device, FmRoof *roof, GError **error)
 {
-  if (device->class->measure_roof)
-    return device->class->measure_roof (device, roof, error);
-  g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_UNSUPPORTED, "the roof of %s cannot be measured yet",
-               device->info->id);
-  return FALSE;
+  return device->class->measure_roof (device, roof, error);
 }
 
 gdouble
 fm_roof_share (const FmRoof *roof, const FmCost *cost, gdouble seconds)
 {
-  return seconds > 0 ? MAX (cost->flops / roof->flops_per_s, cost->bytes / roof->read_bytes_per_s) / seconds : 0;
+  gdouble bandwidth = MAX (roof->read_bytes_per_s, roof->copy_bytes_per_s);
+
+  return seconds > 0 ? MAX (cost->flops / roof->flops_per_s, cost->bytes / bandwidth) / seconds : 0;
 }
 
 #if !FM_HAVE_VULKAN

@@ -458,6 +458,7 @@ fm_node_new (FmGraph *g, const FmOp *op, FmTensor * const *in, guint n_in, const
   node->n_in = n_in;
   node->in = g_new0 (FmTensor *, MAX (n_in, 1));
   node->scope = fm_graph_get_scope (g);
+  node->phase = g->phase;
   if (attr)
     node->attr = *attr;
   for (guint i = 0; i < n_in; i++)

@@ -28,7 +28,9 @@ fm_train_step (FmGraph *g, FmTensor *loss, const FmAdamW *options)
   rate = fm_graph_input (g, "@rate", FM_F32, FM_SHAPE (1));
   step = fm_graph_input (g, "@step", FM_I32, FM_SHAPE (1));
   gradients = g_new0 (FmTensor *, params->len);
+  g->phase = FM_PHASE_BACKWARD;
   fm_grad (g, loss, (FmTensor * const *) params->pdata, params->len, gradients);
+  g->phase = FM_PHASE_OPTIMIZER;
   norms = fm_sum_squares (g, gradients, params->len);
   norm = fm_sqrt (g, fm_sum_all (g, norms));
   fm_graph_output (g, "@loss", fm_reshape (g, loss, FM_SHAPE (1)));
@@ -46,4 +48,5 @@ fm_train_step (FmGraph *g, FmTensor *loss, const FmAdamW *options)
       m->moment = v->moment = TRUE;
       fm_adamw (g, p, m, v, gradients[i], norm, rate, step, options, p->rate, p->decay);
     }
+  g->phase = FM_PHASE_FORWARD;
 }

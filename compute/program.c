@@ -172,7 +172,7 @@ fm_program_set_profiling (FmProgram *p, gboolean on)
 {
   p->profiling = on;
   for (guint i = 0; on && i < p->profile->len; i++)
-    g_array_index (p->profile, FmNodeTime, i) = (FmNodeTime){ 0, 0 };
+    g_array_index (p->profile, FmNodeTime, i) = (FmNodeTime){ 0 };
 }
 
 static gint
@@ -212,5 +212,35 @@ fm_program_get_profile (FmProgram *p)
       row->cost.bytes += cost.bytes * (gdouble) time->calls;
     }
   g_array_sort (rows, dearest_first);
+  return rows;
+}
+
+static void
+node_profile_clear (gpointer data)
+{
+  g_free (((FmNodeProfile *) data)->inside);
+}
+
+GArray *
+fm_program_get_nodes (FmProgram *p)
+{
+  GArray *rows = g_array_sized_new (FALSE, TRUE, sizeof (FmNodeProfile), p->plan->nodes->len);
+
+  g_array_set_clear_func (rows, node_profile_clear);
+  for (guint k = 0; k < p->plan->nodes->len; k++)
+    {
+      FmNode *node = g_ptr_array_index (p->plan->nodes, k);
+      FmNodeTime *time = &g_array_index (p->profile, FmNodeTime, k);
+      FmNodeProfile row = { .op = node->op->name, .scope = node->scope, .phase = node->phase, .calls = time->calls,
+                            .seconds = time->seconds, .start_s = time->start, .last_s = time->last };
+
+      row.inside = node->op->inside ? node->op->inside (node) : NULL;
+      if (node->n_out > 0)
+        row.shape = node->out[0]->shape;
+      else if (node->n_in > 0 && node->in[0]) /* an effect: what it writes */
+        row.shape = node->in[0]->shape;
+      fm_node_cost (node, &row.cost);
+      g_array_append_val (rows, row);
+    }
   return rows;
 }

@@ -4,6 +4,8 @@
 
 #include "storage/storage-private.h"
 
+#include <math.h>
+
 static gboolean
 absent (GError **error, const char *what, const char *id)
 {
@@ -44,6 +46,53 @@ fm_store_load_device (FmStore *store, const char *id, GError **error)
   record->threads = fm_column_int (stmt, 4);
   record->peak_gflop_per_s = fm_column_double (stmt, 5);
   record->peak_gbyte_per_s = fm_column_double (stmt, 6);
+  return record;
+}
+
+static gboolean
+insert_roof (FmStore *store, const FmRoofRecord *r, GError **error)
+{
+  gdouble bandwidth = r->copy_gbyte_per_s > r->read_gbyte_per_s || isnan (r->read_gbyte_per_s) ? r->copy_gbyte_per_s
+                                                                                                : r->read_gbyte_per_s;
+
+  return fm_store_do (store, error, "INSERT OR REPLACE INTO device_roof VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                      "ttiddddddi", r->name, r->driver, r->threads, r->peak_gflop_per_s, r->product_gflop_per_s,
+                      r->read_gbyte_per_s, r->copy_gbyte_per_s, r->dispatch_us, r->submission_us, r->measured_us) &&
+         fm_store_do (store, error,
+                      "UPDATE device SET peak_gflop_per_s = ?, peak_gbyte_per_s = ? "
+                      "WHERE name = ? AND driver = ? AND coalesce (threads, -1) = ?",
+                      "ddtti", r->peak_gflop_per_s, bandwidth, r->name, r->driver, r->threads);
+}
+
+gboolean
+fm_store_set_roof (FmStore *store, const FmRoofRecord *record, GError **error)
+{
+  return fm_store_require_write (store, error) && fm_store_enter (store, error) &&
+         fm_store_leave (store, insert_roof (store, record, error), error);
+}
+
+FmRoofRecord *
+fm_store_load_roof (FmStore *store, const char *name, const char *driver, gint64 threads, GError **error)
+{
+  g_autoptr (sqlite3_stmt) stmt = fm_store_prepare (store,
+    "SELECT peak_gflop_per_s, product_gflop_per_s, read_gbyte_per_s, copy_gbyte_per_s, dispatch_us, submission_us, "
+    "measured_unix_us FROM device_roof WHERE name = ? AND driver = ? AND threads = ?", error);
+  FmRoofRecord *record;
+  gboolean row;
+
+  if (stmt == NULL)
+    return NULL;
+  fm_statement_bind (stmt, "tti", name, driver, threads);
+  if (!fm_statement_next (store, stmt, &row, error) || (!row && !absent (error, "roof of", name)))
+    return NULL;
+  record = fm_roof_record_new (name, driver, threads);
+  record->peak_gflop_per_s = fm_column_double (stmt, 0);
+  record->product_gflop_per_s = fm_column_double (stmt, 1);
+  record->read_gbyte_per_s = fm_column_double (stmt, 2);
+  record->copy_gbyte_per_s = fm_column_double (stmt, 3);
+  record->dispatch_us = fm_column_double (stmt, 4);
+  record->submission_us = fm_column_double (stmt, 5);
+  record->measured_us = fm_column_int (stmt, 6);
   return record;
 }
 

@@ -135,6 +135,30 @@ fm_device_record_free (FmDeviceRecord *record)
   g_free (record);
 }
 
+FmRoofRecord *
+fm_roof_record_new (const char *name, const char *driver, gint64 threads)
+{
+  FmRoofRecord *record = g_new0 (FmRoofRecord, 1);
+
+  record->name = g_strdup (name);
+  record->driver = g_strdup (driver);
+  record->threads = threads;
+  record->peak_gflop_per_s = record->product_gflop_per_s = NAN;
+  record->read_gbyte_per_s = record->copy_gbyte_per_s = NAN;
+  record->dispatch_us = record->submission_us = NAN;
+  return record;
+}
+
+void
+fm_roof_record_free (FmRoofRecord *record)
+{
+  if (record == NULL)
+    return;
+  g_free (record->name);
+  g_free (record->driver);
+  g_free (record);
+}
+
 FmBatchRecord *
 fm_batch_record_new (void)
 {

@@ -5,6 +5,7 @@
 
 const FmStoreStep fm_store_steps[FM_STORE_VERSION] = {
   { "/formarium/storage/migrations/1.sql", NULL },
+  { "/formarium/storage/migrations/2.sql", NULL },
 };
 
 static gboolean

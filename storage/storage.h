@@ -29,7 +29,7 @@ typedef enum
 } FmStorageError;
 
 /* Schema version this program writes (`PRAGMA user_version`). */
-#define FM_STORE_VERSION 1
+#define FM_STORE_VERSION 2
 
 typedef struct _FmStore FmStore;
 
@@ -51,6 +51,7 @@ FM_API char *fm_store_default_path (void);
 FM_API FmStore    *fm_store_open     (const char *path, FmStoreMode mode, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 FM_API void        fm_store_close    (FmStore *store);
 FM_API const char *fm_store_get_path (FmStore *store);
+FM_API FmStoreMode fm_store_get_mode (FmStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmStore, fm_store_close)
 
 /** fm_store_set_timeout: how long a call waits for another process's write lock; 5,000 ms at first. */
@@ -131,22 +132,37 @@ typedef struct
   GPtrArray *shortcuts;    /* FmShortcutRecord; a later record with shortcuts replaces an empty list */
 } FmTaskRecord;
 
+/* What hardware can do at most. Keyed by name, driver and threads, since device ids also hold how a file names it. */
+typedef struct
+{
+  char   *name;
+  char   *driver;
+  gint64  threads;
+  gdouble peak_gflop_per_s, product_gflop_per_s;
+  gdouble read_gbyte_per_s, copy_gbyte_per_s;
+  gdouble dispatch_us, submission_us;
+  gint64  measured_us;
+} FmRoofRecord;
+
 FM_API FmRoleRecord         *fm_role_record_new          (const char *role, gint64 layer, const char *plugin,
                                                           const char *plugin_hash, const char *parameters);
 FM_API FmShortcutRecord     *fm_shortcut_record_new      (const char *name, const char *help, gdouble accuracy);
 FM_API FmArchitectureRecord *fm_architecture_record_new  (void); /* empty, with its list; fields are set by hand */
 FM_API FmTaskRecord         *fm_task_record_new          (void); /* likewise */
 FM_API FmDeviceRecord       *fm_device_record_new        (void);
+FM_API FmRoofRecord         *fm_roof_record_new          (const char *name, const char *driver, gint64 threads);
 FM_API void                  fm_role_record_free         (FmRoleRecord *record);
 FM_API void                  fm_shortcut_record_free     (FmShortcutRecord *record);
 FM_API void                  fm_architecture_record_free (FmArchitectureRecord *record);
 FM_API void                  fm_task_record_free         (FmTaskRecord *record);
 FM_API void                  fm_device_record_free       (FmDeviceRecord *record);
+FM_API void                  fm_roof_record_free         (FmRoofRecord *record);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmRoleRecord, fm_role_record_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmShortcutRecord, fm_shortcut_record_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmArchitectureRecord, fm_architecture_record_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmTaskRecord, fm_task_record_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmDeviceRecord, fm_device_record_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmRoofRecord, fm_roof_record_free)
 
 FM_API gboolean fm_store_add_device       (FmStore *store, const FmDeviceRecord *record, GError **error);
 FM_API gboolean fm_store_add_architecture (FmStore *store, const FmArchitectureRecord *record, GError **error);
@@ -156,6 +172,12 @@ FM_API gboolean fm_store_add_task         (FmStore *store, const FmTaskRecord *r
 FM_API FmDeviceRecord       *fm_store_load_device       (FmStore *store, const char *id, GError **error);
 FM_API FmArchitectureRecord *fm_store_load_architecture (FmStore *store, const char *id, GError **error);
 FM_API FmTaskRecord         *fm_store_load_task         (FmStore *store, const char *id, GError **error);
+
+/** fm_store_set_roof: replaces an earlier one; devices of this hardware get the peaks, too. */
+FM_API gboolean      fm_store_set_roof  (FmStore *store, const FmRoofRecord *record, GError **error);
+/** fm_store_load_roof: (transfer full): NULL with ABSENT when it was not measured. */
+FM_API FmRoofRecord *fm_store_load_roof (FmStore *store, const char *name, const char *driver, gint64 threads,
+                                         GError **error);
 
 /* --- Batches and their lease --------------------------------------------------------------------------------------*/
 

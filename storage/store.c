@@ -244,6 +244,12 @@ fm_store_open (const char *path, FmStoreMode mode, GError **error)
   return g_steal_pointer (&store);
 }
 
+FmStoreMode
+fm_store_get_mode (FmStore *store)
+{
+  return store->mode;
+}
+
 gboolean
 fm_store_check (FmStore *store, GError **error)
 {

@@ -3,17 +3,25 @@
 
 #include "app/command/command.h"
 #include "app/run/bench.h"
+#include "app/run/profile.h"
+#include "app/run/roof.h"
 
 #include <math.h>
 #include <stdlib.h>
+
+#define TRACED_RUNS 3
+#define DEPTH       3 /* run, phase, layer, part of a layer */
 
 typedef struct
 {
   FmBenchOptions options;
   gboolean       peer, json, profile;
+  guint          depth;  /* of the profile's tree */
+  const char    *trace;  /* (nullable): file */
   guint          rounds; /* 0: as many as the case deserves */
+  FmStore       *store; /* (nullable): where roofs are kept */
   FmRoof         roof;
-  gboolean       has_roof;
+  gboolean       has_roof, measure_again;
   JsonArray     *rows; /* with --json */
 } Bench;
 
@@ -42,22 +50,23 @@ set_number (JsonObject *row, const char *name, gdouble value)
 }
 
 static void
-print_profile (FmProgram *program, const Bench *bench)
+print_ops (FmProgram *program, const Bench *bench, guint runs)
 {
   g_autoptr (GArray) profile = fm_program_get_profile (program);
   gdouble sum = 0;
 
   for (guint i = 0; i < profile->len; i++)
     sum += g_array_index (profile, FmProfileRow, i).seconds;
-  g_print ("\n  %-24s %8s %7s %9s %8s %6s\n", "op", "calls", "share", "GFLOP/s", "GB/s", "roof");
+  g_print ("\n%-46s %9s %7s %6s %9s %8s %6s\n", "op", "ms a run", "share", "nodes", "GFLOP/s", "GB/s", "roof");
   for (guint i = 0; i < profile->len; i++)
     {
       const FmProfileRow *row = &g_array_index (profile, FmProfileRow, i);
 
       if (row->seconds <= 0)
         continue;
-      g_print ("  %-24s %8" G_GUINT64_FORMAT " %6.1f%% %9.1f %8.1f", row->op, row->calls, 100 * row->seconds / sum,
-               row->cost.flops / row->seconds / 1e9, row->cost.bytes / row->seconds / 1e9);
+      g_print ("%-46s %9.3f %6.1f%% %6" G_GUINT64_FORMAT " %9.1f %8.1f", row->op, row->seconds * 1e3 / runs,
+               100 * row->seconds / sum, row->calls / runs, row->cost.flops / row->seconds / 1e9,
+               row->cost.bytes / row->seconds / 1e9);
       if (bench->has_roof)
         g_print (" %5.0f%%", 100 * fm_roof_share (&bench->roof, &row->cost, row->seconds));
       g_print ("\n");
@@ -65,7 +74,49 @@ print_profile (FmProgram *program, const Bench *bench)
   g_print ("\n");
 }
 
-static void
+/* Runs again with every node timed, one run at a time. */
+static gboolean
+profile_case (Bench *bench, FmBenchCase *c, const char *name, guint runs, JsonObject *row, GError **error)
+{
+  FmProgram *program = fm_bench_case_get_program (c);
+  const FmRoof *roof = bench->has_roof ? &bench->roof : NULL;
+  g_autofree char *title = g_strdup_printf ("formarium %s", name);
+  g_autoptr (FmTrace) trace = fm_trace_new (title, fm_device_get_info (fm_bench_case_get_device (c))->title);
+  g_autoptr (FmProfileTree) tree = NULL;
+  g_autoptr (GArray) nodes = NULL;
+  gdouble ms;
+
+  fm_program_set_profiling (program, TRUE);
+  for (guint i = 0; i < runs; i++)
+    {
+      gint64 start = g_get_monotonic_time ();
+
+      if (!fm_bench_case_run (c, 1, &ms, error))
+        return FALSE;
+      g_clear_pointer (&nodes, g_array_unref);
+      nodes = fm_program_get_nodes (program);
+      if (i < TRACED_RUNS)
+        fm_trace_add_run (trace, start, nodes, roof);
+    }
+  fm_program_set_profiling (program, FALSE);
+  if (bench->trace && !fm_trace_save (trace, bench->trace, error))
+    return FALSE;
+  if (!bench->profile)
+    return TRUE;
+  tree = fm_profile_tree (nodes, roof);
+  if (row)
+    json_object_set_object_member (row, "profile", fm_profile_tree_to_json (tree, bench->depth));
+  else
+    {
+      g_autofree char *text = fm_profile_tree_to_text (tree, bench->depth);
+
+      g_print ("\n%s", text);
+      print_ops (program, bench, runs);
+    }
+  return TRUE;
+}
+
+static JsonObject *
 add_row (Bench *bench, FmBenchCase *c, const char *name, const FmBenchResult *r, gdouble share)
 {
   const FmDeviceInfo *info = fm_device_get_info (fm_bench_case_get_device (c));
@@ -96,6 +147,7 @@ add_row (Bench *bench, FmBenchCase *c, const char *name, const FmBenchResult *r,
       json_object_set_boolean_member (row, "met", r->ratio <= bar);
     }
   json_array_add_object_element (bench->rows, row);
+  return row;
 }
 
 static void
@@ -119,7 +171,59 @@ print_row (const Bench *bench, FmBenchCase *c, const char *name, const FmBenchRe
     }
 }
 
+static void
+print_roof (const Bench *bench, const FmDeviceInfo *info)
+{
+  g_autofree char *threads = g_strdup_printf (", %u threads", bench->options.threads);
+
+  g_print ("%s, %s%s\nroof  %.1f GFLOP/s from registers, %.1f a large product; %.1f GB/s", info->title, info->driver,
+           g_str_equal (info->id, "cpu") ? threads : "", bench->roof.flops_per_s / 1e9,
+           bench->roof.product_flops_per_s / 1e9, MAX (bench->roof.read_bytes_per_s, bench->roof.copy_bytes_per_s) / 1e9);
+  g_print ("; %.1f us a kernel", bench->roof.dispatch_s * 1e6);
+  if (bench->roof.submit_s > 0)
+    g_print (", %.0f us a submission", bench->roof.submit_s * 1e6);
+  g_print ("\n\n");
+}
+
 /* --- Work ----------------------------------------------------------------------------------------------------------*/
+
+/* Known, or measured now and kept. A store that cannot be had is no reason not to measure. */
+static gboolean
+find_roof (Bench *bench, FmDevice *device, GError **error)
+{
+  const FmDeviceInfo *info = fm_device_get_info (device);
+
+  if (!fm_roof_get (bench->store, device, bench->options.threads, bench->measure_again, &bench->roof, error))
+    return FALSE;
+  bench->has_roof = TRUE;
+  if (!bench->json)
+    print_roof (bench, info);
+  return TRUE;
+}
+
+/* `bench roof`: measures again. */
+static gboolean
+bench_roof (Bench *bench, GError **error)
+{
+  g_autoptr (FmDevice) device = fm_device_open (bench->options.device, bench->options.threads, error);
+  JsonObject *row;
+
+  bench->measure_again = TRUE;
+  if (device == NULL || !find_roof (bench, device, error))
+    return FALSE;
+  row = json_object_new ();
+  json_object_set_string_member (row, "device", fm_device_get_info (device)->id);
+  json_object_set_string_member (row, "driver", fm_device_get_info (device)->driver);
+  json_object_set_int_member (row, "threads", bench->options.threads);
+  json_object_set_double_member (row, "peak_gflop_per_s", bench->roof.flops_per_s / 1e9);
+  json_object_set_double_member (row, "product_gflop_per_s", bench->roof.product_flops_per_s / 1e9);
+  json_object_set_double_member (row, "read_gbyte_per_s", bench->roof.read_bytes_per_s / 1e9);
+  json_object_set_double_member (row, "copy_gbyte_per_s", bench->roof.copy_bytes_per_s / 1e9);
+  json_object_set_double_member (row, "dispatch_us", bench->roof.dispatch_s * 1e6);
+  json_object_set_double_member (row, "submission_us", bench->roof.submit_s * 1e6);
+  json_array_add_object_element (bench->rows, row);
+  return TRUE;
+}
 
 static gboolean
 bench_case (Bench *bench, const char *name, GError **error)
@@ -129,21 +233,14 @@ bench_case (Bench *bench, const char *name, GError **error)
   g_auto (FmBenchResult) result = { 0 };
   const FmDeviceInfo *info;
   guint rounds = bench->rounds;
-  gdouble share = NAN, ms;
+  JsonObject *row = NULL;
+  gdouble share = NAN;
 
   if (c == NULL)
     return FALSE;
   info = fm_device_get_info (fm_bench_case_get_device (c));
-  if (!bench->has_roof && g_str_equal (info->id, "cpu"))
-    {
-      if (!fm_device_measure_roof (fm_bench_case_get_device (c), &bench->roof, error))
-        return FALSE;
-      bench->has_roof = TRUE;
-      if (!bench->json)
-        g_print ("%s, %s, %u threads\nroof %.0f GFLOP/s (large product %.0f), %.0f GB/s\n\n", info->title, info->driver,
-                 bench->options.threads, bench->roof.flops_per_s / 1e9, bench->roof.product_flops_per_s / 1e9,
-                 bench->roof.read_bytes_per_s / 1e9);
-    }
+  if (!bench->has_roof && !find_roof (bench, fm_bench_case_get_device (c), error))
+    return FALSE;
   if (rounds == 0)
     rounds = !g_str_equal (info->id, "cpu") ? 3 : g_str_equal (name, "softmax-16384") ? 5 : 15;
   if (!fm_bench_compare (c, (const char * const *) peer, rounds, &result, error))
@@ -155,16 +252,11 @@ bench_case (Bench *bench, const char *name, GError **error)
       share = fm_roof_share (&bench->roof, &cost, result.ours_ms / 1e3);
     }
   if (bench->json)
-    add_row (bench, c, name, &result, share);
+    row = add_row (bench, c, name, &result, share);
   else
     print_row (bench, c, name, &result, share);
-  if (bench->profile && !bench->json)
-    {
-      fm_program_set_profiling (fm_bench_case_get_program (c), TRUE);
-      if (!fm_bench_case_run (c, (guint) CLAMP (500 / result.ours_ms, 1, 25), &ms, error))
-        return FALSE;
-      print_profile (fm_bench_case_get_program (c), bench);
-    }
+  if (bench->profile || bench->trace)
+    return profile_case (bench, c, name, (guint) CLAMP (500 / result.ours_ms, 1, 25), row, error);
   return TRUE;
 }
 
@@ -194,26 +286,36 @@ run (const FmArgs *args)
                                .feedforward = fm_args_get (args, "--feedforward") },
                   .peer = fm_args_has (args, "--against"),
                   .json = fm_args_has (args, "--json"),
-                  .profile = fm_args_has (args, "--profile") };
+                  .profile = fm_args_has (args, "--profile"),
+                  .depth = DEPTH,
+                  .trace = fm_args_get (args, "--trace") };
   g_autoptr (JsonNode) node = json_node_new (JSON_NODE_ARRAY);
+  g_autoptr (FmStore) store = NULL;
   GError *error = NULL;
 
-  if (names == NULL)
-    return fm_command_usage ("bench %s: must be step, attention or all", kind);
+  if (names == NULL && !g_str_equal (kind, "roof"))
+    return fm_command_usage ("bench %s: must be step, attention, roof or all", kind);
   if (!read_number (args, "--threads", 1024, &bench.options.threads))
     return fm_command_usage ("--threads %s: must be a number of threads from 1 on", fm_args_get (args, "--threads"));
   if (!read_number (args, "--rounds", 10000, &bench.rounds))
     return fm_command_usage ("--rounds %s: must be a number of rounds from 1 on", fm_args_get (args, "--rounds"));
+  if (!read_number (args, "--depth", 100, &bench.depth))
+    return fm_command_usage ("--depth %s: must be a number of levels from 1 on", fm_args_get (args, "--depth"));
   if (bench.peer && !g_str_equal (fm_args_get (args, "--against"), "torch"))
     return fm_command_usage ("--against %s: the only peer is torch", fm_args_get (args, "--against"));
   if (setting && !g_str_equal (setting, "all"))
     names = one;
+  if (bench.trace && (names == NULL || names[1] != NULL))
+    return fm_command_usage ("--trace %s: takes one setting; name it with --setting", bench.trace);
   if (bench.options.threads == 0)
     bench.options.threads = g_get_num_processors ();
 
   bench.rows = json_array_new ();
   json_node_take_array (node, bench.rows);
-  for (guint i = 0; names[i]; i++)
+  bench.store = store = fm_command_open_store (args, FM_STORE_WRITE, NULL);
+  if (names == NULL && !bench_roof (&bench, &error))
+    return fm_command_error (error);
+  for (guint i = 0; names && names[i]; i++)
     if (!bench_case (&bench, names[i], &error))
       return fm_command_error (error);
   return bench.json ? fm_command_print_json (node) : FM_EXIT_OK;
@@ -227,7 +329,10 @@ static const FmFlag flags[] = {
   { "--rounds", 0, FM_FLAG_TEXT, "N", "Turns, of about a fifth of a second a side; 15 at first" },
   { "--mixer", 0, FM_FLAG_TEXT, "ID", "Of a step: softmax-attention at first" },
   { "--feedforward", 0, FM_FLAG_TEXT, "ID", "Of a step: mlp at first" },
-  { "--profile", 0, FM_FLAG_BOOL, NULL, "Where the time goes, op by op" },
+  { "--profile", 0, FM_FLAG_BOOL, NULL, "Where the time goes: by phase, layer and op" },
+  { "--depth", 0, FM_FLAG_TEXT, "N", "Levels of the profile; 3 at first, ops come with 4" },
+  { "--trace", 0, FM_FLAG_TEXT, "FILE", "Write every node of three runs for ui.perfetto.dev" },
+  { "--store", 0, FM_FLAG_TEXT, "FILE", "Store that keeps the roof of the device" },
   { "--json", 0, FM_FLAG_BOOL, NULL, "An array of objects: setting, device, ours_ms, peer_ms, ratio, roof_share, ..." },
   FM_FLAG_END
 };
@@ -236,7 +341,7 @@ const FmCommand fm_command_bench = {
   .name = "bench",
   .summary = "Time training steps and attention, alone or beside PyTorch",
   .example = "formarium bench step --setting T1 --profile\nformarium bench step --against torch --threads 1",
-  .usage = "[step|attention|all]",
+  .usage = "[step|attention|roof|all]",
   .flags = flags,
   .min_words = 0,
   .max_words = 1,

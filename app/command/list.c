@@ -3,13 +3,14 @@
 
 #include "app/architecture/plugins.h"
 #include "app/command/command.h"
+#include "app/run/roof.h"
 #include "compute/compute.h"
 #include "data/task.h"
 
 #include <string.h>
 
 /* A row is {id, role, title}; tasks and devices have their kind as role. */
-static void
+static JsonObject *
 add_row (JsonArray *rows, const char *id, const char *role, const char *title)
 {
   JsonObject *row = json_object_new ();
@@ -18,6 +19,7 @@ add_row (JsonArray *rows, const char *id, const char *role, const char *title)
   json_object_set_string_member (row, "role", role);
   json_object_set_string_member (row, "title", title);
   json_array_add_object_element (rows, row);
+  return row;
 }
 
 static void
@@ -41,18 +43,32 @@ add_tasks (JsonArray *rows)
     add_row (rows, (*cls)->id, "task", (*cls)->title);
 }
 
+/* With what the store knows of their roofs; without a store they are listed all the same. */
 static void
-add_devices (JsonArray *rows)
+add_devices (JsonArray *rows, const FmArgs *args)
 {
   g_autoptr (GPtrArray) devices = fm_devices_list ();
+  g_autoptr (FmStore) store = fm_command_open_store (args, FM_STORE_READ, NULL);
 
   for (guint i = 0; i < devices->len; i++)
     {
       const FmDeviceInfo *info = g_ptr_array_index (devices, i);
-      g_autofree char *title = g_strdup_printf ("%s (%s)%s", info->title, info->driver,
-                                                info->software ? ", on the processor" : "");
+      FmRoof roof;
+      gboolean known = store && fm_roof_find (store, info, 0, &roof);
+      g_autofree char *most = known ? fm_roof_to_string (&roof) : NULL;
+      g_autofree char *title = g_strdup_printf ("%s (%s)%s%s%s", info->title, info->driver,
+                                                info->software ? ", on the processor" : "", known ? ": " : "",
+                                                known ? most : "");
+      JsonObject *row = add_row (rows, info->id, "device", title);
 
-      add_row (rows, info->id, "device", title);
+      if (known)
+        {
+          json_object_set_double_member (row, "peak_gflop_per_s", roof.flops_per_s / 1e9);
+          json_object_set_double_member (row, "product_gflop_per_s", roof.product_flops_per_s / 1e9);
+          json_object_set_double_member (row, "read_gbyte_per_s", roof.read_bytes_per_s / 1e9);
+          json_object_set_double_member (row, "copy_gbyte_per_s", roof.copy_bytes_per_s / 1e9);
+          json_object_set_double_member (row, "dispatch_us", roof.dispatch_s * 1e6);
+        }
     }
 }
 
@@ -70,12 +86,12 @@ run (const FmArgs *args)
     {
       add_plugins (rows, TRUE, 0);
       add_tasks (rows);
-      add_devices (rows);
+      add_devices (rows, args);
     }
   else if (g_str_equal (kind, "tasks") || g_str_equal (kind, "task"))
     add_tasks (rows);
   else if (g_str_equal (kind, "devices") || g_str_equal (kind, "device"))
-    add_devices (rows);
+    add_devices (rows, args);
   else if (fm_role_from_name (kind, &role))
     add_plugins (rows, FALSE, role);
   else
@@ -106,7 +122,8 @@ run (const FmArgs *args)
 }
 
 static const FmFlag flags[] = {
-  { "--json", 0, FM_FLAG_BOOL, NULL, "An array of objects: id, role, title" },
+  { "--json", 0, FM_FLAG_BOOL, NULL, "An array of objects: id, role, title; of devices also their measured roof" },
+  { "--store", 0, FM_FLAG_TEXT, "FILE", "Store that keeps the roofs of devices" },
   FM_FLAG_END
 };
 

@@ -13,6 +13,7 @@
 #include <omp.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 int fm_cpu_level = 1;
@@ -313,23 +314,37 @@ cpu_program_write (FmProgram *p, FmTensor *input, gconstpointer data, gsize byte
   return TRUE;
 }
 
+/* Small nodes take few microseconds. */
+static gint64
+nanoseconds (void)
+{
+  struct timespec now;
+
+  clock_gettime (CLOCK_MONOTONIC, &now);
+  return now.tv_sec * G_GINT64_CONSTANT (1000000000) + now.tv_nsec;
+}
+
 static gboolean
 cpu_program_run (FmProgram *p, GError **error)
 {
   CpuProgram *record = p->backend;
+  gint64 begun = p->profiling ? nanoseconds () : 0, start = begun;
 
   for (guint k = 0; k < p->plan->nodes->len; k++)
     {
       FmNode *node = g_ptr_array_index (p->plan->nodes, k);
-      gint64 start = p->profiling ? g_get_monotonic_time () : 0;
 
       node->op->cpu (node, &record->args[k]);
       if (p->profiling)
         {
           FmNodeTime *time = &g_array_index (p->profile, FmNodeTime, k);
+          gint64 end = nanoseconds ();
 
-          time->seconds += (gdouble) (g_get_monotonic_time () - start) * 1e-6;
+          time->start = (gdouble) (start - begun) * 1e-9;
+          time->last = (gdouble) (end - start) * 1e-9;
+          time->seconds += time->last;
           time->calls++;
+          start = end;
         }
     }
   return TRUE;

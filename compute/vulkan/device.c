@@ -220,6 +220,7 @@ const FmBackendClass fm_vulkan_backend = {
   .list = fm_vulkan_list,
   .open = fm_vulkan_open,
   .close = fm_vulkan_close,
+  .measure_roof = fm_vulkan_measure_roof,
   .memory_new = fm_vulkan_memory_new,
   .memory_free = fm_vulkan_memory_free,
   .memory_write = fm_vulkan_memory_write,

@@ -348,6 +348,7 @@ collect_times (FmProgram *p, GError **error)
   FmVulkanProgram *vp = p->backend;
   guint n = p->plan->nodes->len;
   g_autofree guint64 *ticks = g_new0 (guint64, n + 1);
+  gdouble tick_s = d->physical.properties.limits.timestampPeriod * 1e-9;
   guint64 mask = d->physical.timestamp_bits >= 64 ? G_MAXUINT64 : ((guint64) 1 << d->physical.timestamp_bits) - 1;
 
   if (!fm_vulkan_check (d, fm_vk.GetQueryPoolResults (d->device, vp->queries, 0, n + 1, (n + 1) * sizeof *ticks, ticks,
@@ -359,8 +360,9 @@ collect_times (FmProgram *p, GError **error)
     {
       FmNodeTime *time = &g_array_index (p->profile, FmNodeTime, i);
 
-      time->seconds += (gdouble) ((ticks[i + 1] - ticks[i]) & mask) * d->physical.properties.limits.timestampPeriod
-                       * 1e-9;
+      time->start = (gdouble) ((ticks[i] - ticks[0]) & mask) * tick_s;
+      time->last = (gdouble) ((ticks[i + 1] - ticks[i]) & mask) * tick_s;
+      time->seconds += time->last;
       time->calls++;
     }
   return TRUE;

@@ -137,6 +137,7 @@ typedef struct
 
 FmDevice *fm_vulkan_open  (const char *id, guint threads, GError **error);
 void      fm_vulkan_close (FmDevice *device);
+gboolean  fm_vulkan_measure_roof (FmDevice *device, FmRoof *roof, GError **error);
 
 /* Sets @error for a failed call and returns FALSE: out of memory, lost, or the number. TRUE for VK_SUCCESS. */
 gboolean fm_vulkan_check (FmVulkanDevice *d, VkResult result, const char *what, GError **error);

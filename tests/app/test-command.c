@@ -124,15 +124,20 @@ test_bench (void)
   g_autoptr (Run) setting = program ("bench", "step", "--setting", "T4", NULL);
   g_autoptr (Run) rounds = program ("bench", "step", "--rounds", "0", NULL);
   g_autoptr (Run) threads = program ("bench", "step", "--threads", "two", NULL);
-  g_autoptr (Run) run = program ("bench", "step", "--setting", "T3", "--rounds", "1", "--threads", "1", "--json", NULL);
-  g_autoptr (JsonArray) rows = run_rows (run);
-  JsonObject *row;
+  g_autoptr (Run) traces = program ("bench", "step", "--trace", "x.json", NULL);
+  g_autofree char *file = g_build_filename (place->folder, "trace.json", NULL), *trace = NULL;
+  g_autoptr (Run) run = program ("bench", "step", "--setting", "T3", "--rounds", "1", "--threads", "1", "--json",
+                                 "--profile", "--depth", "1", "--trace", file, NULL);
+  g_autoptr (Run) kept = program ("bench", "roof", "--threads", "1", "--json", NULL), list = program ("list", "devices", NULL);
+  g_autoptr (JsonArray) rows = run_rows (run), roofs = run_rows (kept);
+  JsonObject *row, *tree;
 
   assert_refused (kind, 2, "must be step");
   assert_refused (peer, 2, "the only peer is torch");
   assert_refused (setting, 2, "did you mean “T");
   assert_refused (rounds, 2, "from 1 on");
   assert_refused (threads, 2, "from 1 on");
+  assert_refused (traces, 2, "takes one setting");
 
   g_assert_cmpint (run->status, ==, 0);
   g_assert_cmpuint (json_array_get_length (rows), ==, 1);
@@ -144,6 +149,15 @@ test_bench (void)
     g_assert_cmpfloat (json_object_get_double_member (row, keys[i]), >, 0);
   g_assert_cmpfloat (json_object_get_double_member (row, "roof_share"), <, 1.0); /* nobody is faster than the roof */
   g_assert_false (json_object_has_member (row, "ratio"));
+  tree = json_object_get_object_member (row, "profile");
+  g_assert_cmpuint (json_array_get_length (json_object_get_array_member (tree, "children")), ==, 3); /* phases */
+  g_assert_true (g_file_get_contents (file, &trace, NULL, NULL));
+  g_assert_nonnull (strstr (trace, "\"traceEvents\""));
+
+  row = json_array_get_object_element (roofs, 0);
+  g_assert_cmpfloat (json_object_get_double_member (row, "peak_gflop_per_s"), >, 0);
+  g_assert_cmpfloat (json_object_get_double_member (row, "copy_gbyte_per_s"), >, 0);
+  g_assert_cmpint (list->status, ==, 0);
 }
 
 static void

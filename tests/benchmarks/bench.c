@@ -38,45 +38,20 @@ fm_bench_program (FmProgram *program)
   return (FmBenchTime){ samples[n / 4], samples[n / 2], samples[n - 1 - n / 4], n };
 }
 
-/* Ten sums of sixteen lanes, enough to hide the latency of a multiply-add, few enough to stay in registers. */
-FM_KERNEL (float, multiply_add, (gint64 rounds, float start), (rounds, start))
-{
-  float sum[10][16], total = 0;
-
-  for (int i = 0; i < 10; i++)
-    for (int l = 0; l < 16; l++)
-      sum[i][l] = start + i * 16 + l;
-  for (gint64 r = 0; r < rounds; r++)
-#pragma GCC unroll 10
-    for (int i = 0; i < 10; i++)
-#pragma GCC unroll 16
-      for (int l = 0; l < 16; l++)
-        sum[i][l] = sum[i][l] * 0.999f + start;
-  for (int i = 0; i < 10; i++)
-    for (int l = 0; l < 16; l++)
-      total += sum[i][l];
-  return total;
-}
-
 gdouble
 fm_bench_roof (guint threads)
 {
   static gdouble roofs[64];
-  const gint64 rounds = 400000;
-  float sink = 0;
 
   threads = MIN (threads, G_N_ELEMENTS (roofs) - 1);
-  for (int attempt = 0; attempt < 7 && (attempt > 0 || roofs[threads] == 0); attempt++)
+  if (roofs[threads] == 0)
     {
-      gint64 start = g_get_monotonic_time ();
+      g_autoptr(FmDevice) device = fm_device_open ("cpu", threads, NULL);
+      FmRoof roof;
 
-#pragma omp parallel for num_threads(threads) reduction(+ : sink)
-      for (guint t = 0; t < threads; t++)
-        sink += multiply_add (rounds, 1e-3f + t);
-      roofs[threads] = MAX (roofs[threads],
-                            320.0 * rounds * threads / MAX (1, g_get_monotonic_time () - start) * 1e6);
-      if (attempt > 0 && sink == 0.5f) /* never; keeps the sums alive */
-        g_print ("\n");
+      if (device == NULL || !fm_device_measure_roof (device, &roof, NULL))
+        g_error ("the roof cannot be measured");
+      roofs[threads] = roof.flops_per_s;
     }
   return roofs[threads];
 }

@@ -54,6 +54,19 @@ CREATE TABLE device (
   peak_gflop_per_s REAL,
   peak_gbyte_per_s REAL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE device_roof (
+  name TEXT NOT NULL, -- of the hardware, as in device
+  driver TEXT NOT NULL,
+  threads INTEGER NOT NULL, -- -1 where there are none
+  peak_gflop_per_s REAL NOT NULL, -- multiply-adds from registers
+  product_gflop_per_s REAL, -- a large product
+  read_gbyte_per_s REAL,
+  copy_gbyte_per_s REAL, -- bytes read and written
+  dispatch_us REAL, -- one more kernel
+  submission_us REAL,
+  measured_unix_us INTEGER NOT NULL,
+  PRIMARY KEY (name, driver, threads)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE latency_sample (
   stage TEXT NOT NULL REFERENCES stage ON DELETE CASCADE,
   kind TEXT NOT NULL, -- batch1, throughput
@@ -193,6 +206,20 @@ JOIN run_stage x ON x.stage = c.stage
 JOIN run r ON r.id = x.run
 JOIN batch b ON b.id = r.batch
 ORDER BY r.id, c.name, c.tag, c.step;
+CREATE VIEW op_shares AS
+SELECT b.title AS batch, r.variant AS variant, r.seed AS seed, p.op AS op, p.calls AS calls, p.seconds AS seconds,
+  p.flops / p.seconds / 1e9 AS gflop_per_s,
+  p.bytes / p.seconds / 1e9 AS gbyte_per_s,
+  max (p.flops / f.peak_gflop_per_s,
+       p.bytes / max (coalesce (f.read_gbyte_per_s, 0), coalesce (f.copy_gbyte_per_s, 0))) / 1e9 / p.seconds AS roof_share,
+  r.batch AS batch_id, r.id AS run_id, p.stage AS stage
+FROM op_profile p
+JOIN run_stage x ON x.stage = p.stage
+JOIN run r ON r.id = x.run
+JOIN batch b ON b.id = r.batch
+JOIN device d ON d.id = r.device
+LEFT JOIN device_roof f ON f.name = d.name AND f.driver = d.driver AND f.threads = coalesce (d.threads, -1)
+ORDER BY r.id, p.seconds DESC;
 CREATE VIEW results AS
 WITH chain AS (
   SELECT

@@ -47,6 +47,44 @@ test_compared (Fixture *f, gconstpointer data)
   g_assert_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT);
 }
 
+/* A roof is kept by hardware and threads, reaches the devices of that hardware, and the share of each op. */
+static void
+test_roof (Fixture *f, gconstpointer data)
+{
+  g_autoptr (FmRoofRecord) record = fm_roof_record_new ("A processor", "A driver", 2), found = NULL;
+  g_autoptr (FmDeviceRecord) device = fm_device_record_new (), loaded = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (fm_store_load_roof (f->store, "A processor", "A driver", 2, &error));
+  g_assert_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT);
+  g_clear_error (&error);
+
+  device->id = g_strdup ("fast");
+  device->label = g_strdup ("cpu");
+  device->name = g_strdup ("A processor");
+  device->driver = g_strdup ("A driver");
+  device->threads = 2;
+  g_assert_true (fm_store_add_device (f->store, device, &error));
+  record->peak_gflop_per_s = 100;
+  record->read_gbyte_per_s = 40;
+  record->copy_gbyte_per_s = 60;
+  record->measured_us = 7;
+  g_assert_true (fm_store_set_roof (f->store, record, &error));
+  record->peak_gflop_per_s = 400; /* measured again */
+  g_assert_true (fm_store_set_roof (f->store, record, &error));
+  found = fm_store_load_roof (f->store, "A processor", "A driver", 2, &error);
+  g_assert_no_error (error);
+  g_assert_cmpfloat (found->peak_gflop_per_s, ==, 400);
+  g_assert_cmpfloat (found->copy_gbyte_per_s, ==, 60);
+  g_assert_true (isnan (found->product_gflop_per_s) && isnan (found->dispatch_us));
+  g_assert_cmpint (found->measured_us, ==, 7);
+  g_assert_null (fm_store_load_roof (f->store, "A processor", "A driver", 1, NULL));
+  loaded = fm_store_load_device (f->store, "fast", &error);
+  g_assert_no_error (error);
+  g_assert_cmpfloat (loaded->peak_gflop_per_s, ==, 400);
+  g_assert_cmpfloat (loaded->peak_gbyte_per_s, ==, 60);
+}
+
 static void
 test_batches (Fixture *f, gconstpointer data)
 {
@@ -613,22 +651,24 @@ static void
 test_migrate (Fixture *f, gconstpointer data)
 {
   static const FmStoreStep good[] = {
-    { NULL, "" }, { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE three (x)" },
+    { NULL, "" }, { NULL, "" }, { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE three (x)" },
   };
   static const FmStoreStep bad[] = {
-    { NULL, "" }, { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE (" },
+    { NULL, "" }, { NULL, "" }, { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE (" },
   };
   g_autoptr (GError) error = NULL;
 
-  g_assert_false (fm_store_migrate (f->store, bad, 3, &error));
+  G_STATIC_ASSERT (G_N_ELEMENTS (good) == FM_STORE_VERSION + 2);
+  G_STATIC_ASSERT (G_N_ELEMENTS (bad) == FM_STORE_VERSION + 2);
+  g_assert_false (fm_store_migrate (f->store, bad, G_N_ELEMENTS (bad), &error));
   g_assert_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_FAILED);
   g_clear_error (&error);
-  g_assert_cmpint (sql_int (f->path, "PRAGMA user_version"), ==, 1);
+  g_assert_cmpint (sql_int (f->path, "PRAGMA user_version"), ==, FM_STORE_VERSION);
   g_assert_cmpint (sql_int (f->path, "SELECT count(*) FROM sqlite_schema WHERE name = 'two'"), ==, 0);
-  g_assert_true (fm_store_migrate (f->store, good, 3, &error));
-  g_assert_true (fm_store_migrate (f->store, good, 3, &error));
+  g_assert_true (fm_store_migrate (f->store, good, G_N_ELEMENTS (good), &error));
+  g_assert_true (fm_store_migrate (f->store, good, G_N_ELEMENTS (good), &error));
   g_assert_no_error (error);
-  g_assert_cmpint (sql_int (f->path, "PRAGMA user_version"), ==, 3);
+  g_assert_cmpint (sql_int (f->path, "PRAGMA user_version"), ==, FM_STORE_VERSION + 2);
   g_assert_cmpint (sql_int (f->path, "SELECT count(*) FROM sqlite_schema WHERE name IN ('two', 'three')"), ==, 2);
 }
 
@@ -637,6 +677,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   add_test ("/storage/compared", test_compared);
+  add_test ("/storage/roof", test_roof);
   add_test ("/storage/batches", test_batches);
   add_test ("/storage/states", test_states);
   add_test ("/storage/rows", test_rows);

@@ -1,5 +1,5 @@
 #version 450
-// bench-fma.comp: multiply-adds from registers, to see how many a device can do. Eight chains of four hide the
+// roof-fma.comp: multiply-adds from registers, to see how many a device can do. Eight chains of four hide the
 // latency; the result is written so that nothing is left out.
 #extension GL_GOOGLE_include_directive : enable
 #include "common.glsl"

@@ -1,5 +1,5 @@
 #version 450
-// bench-stream.comp: a copy by four floats at a time, to see how fast the memory of a device is.
+// roof-stream.comp: a copy by four floats at a time, to see how fast the memory of a device is.
 #extension GL_GOOGLE_include_directive : enable
 #include "common.glsl"
 

@@ -1,0 +1,76 @@
+/* roof.c: see roof.h. */
+#include "config.h"
+
+#include "app/run/roof.h"
+
+#include <math.h>
+
+static gint64
+threads_of (const FmDeviceInfo *info, guint threads)
+{
+  return !g_str_equal (info->id, "cpu") ? -1 : threads ? (gint64) threads : (gint64) g_get_num_processors ();
+}
+
+/* A number that was not measured is NAN in a record and 0 in a roof. */
+static gdouble
+from_record (gdouble value, gdouble unit)
+{
+  return isfinite (value) ? value * unit : 0;
+}
+
+static gdouble
+to_record (gdouble value, gdouble unit)
+{
+  return value > 0 ? value / unit : NAN;
+}
+
+gboolean
+fm_roof_find (FmStore *store, const FmDeviceInfo *info, guint threads, FmRoof *roof)
+{
+  g_autoptr (FmRoofRecord) r = fm_store_load_roof (store, info->title, info->driver, threads_of (info, threads), NULL);
+
+  if (r == NULL)
+    return FALSE;
+  *roof = (FmRoof){ .flops_per_s = from_record (r->peak_gflop_per_s, 1e9),
+                    .product_flops_per_s = from_record (r->product_gflop_per_s, 1e9),
+                    .read_bytes_per_s = from_record (r->read_gbyte_per_s, 1e9),
+                    .copy_bytes_per_s = from_record (r->copy_gbyte_per_s, 1e9),
+                    .dispatch_s = from_record (r->dispatch_us, 1e-6),
+                    .submit_s = from_record (r->submission_us, 1e-6) };
+  return TRUE;
+}
+
+gboolean
+fm_roof_keep (FmStore *store, const FmDeviceInfo *info, guint threads, const FmRoof *roof, GError **error)
+{
+  g_autoptr (FmRoofRecord) r = fm_roof_record_new (info->title, info->driver, threads_of (info, threads));
+
+  r->peak_gflop_per_s = to_record (roof->flops_per_s, 1e9);
+  r->product_gflop_per_s = to_record (roof->product_flops_per_s, 1e9);
+  r->read_gbyte_per_s = to_record (roof->read_bytes_per_s, 1e9);
+  r->copy_gbyte_per_s = to_record (roof->copy_bytes_per_s, 1e9);
+  r->dispatch_us = to_record (roof->dispatch_s, 1e-6);
+  r->submission_us = to_record (roof->submit_s, 1e-6);
+  r->measured_us = g_get_real_time ();
+  return fm_store_set_roof (store, r, error);
+}
+
+gboolean
+fm_roof_get (FmStore *store, FmDevice *device, guint threads, gboolean again, FmRoof *roof, GError **error)
+{
+  const FmDeviceInfo *info = fm_device_get_info (device);
+
+  if (store && !again && fm_roof_find (store, info, threads, roof))
+    return TRUE;
+  return fm_device_measure_roof (device, roof, error)
+         && (store == NULL || fm_store_get_mode (store) == FM_STORE_READ
+             || fm_roof_keep (store, info, threads, roof, error));
+}
+
+char *
+fm_roof_to_string (const FmRoof *roof)
+{
+  return g_strdup_printf ("%.*f GFLOP/s, %.*f GB/s, %.1f us a kernel", roof->flops_per_s < 1e11, roof->flops_per_s / 1e9,
+                          MAX (roof->read_bytes_per_s, roof->copy_bytes_per_s) < 1e10,
+                          MAX (roof->read_bytes_per_s, roof->copy_bytes_per_s) / 1e9, roof->dispatch_s * 1e6);
+}
