@@ -3,8 +3,8 @@
 
 #include "gemm.h"
 
-static FmGemm
-affine_problem (const FmNode *node)
+FmGemm
+fm_affine_problem (const FmNode *node)
 {
   const FmTensor *x = node->in[0], *w = node->in[1];
 
@@ -31,7 +31,7 @@ affine_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 static void
 affine_cpu (const FmNode *node, const FmCpuArgs *args)
 {
-  FmGemm p = affine_problem (node);
+  FmGemm p = fm_affine_problem (node);
 
   fm_gemm (&p, args->in[0], args->in[1], args->in[2], args->out[0], args->workspace, args->threads);
 }
@@ -39,7 +39,7 @@ affine_cpu (const FmNode *node, const FmCpuArgs *args)
 static gboolean
 affine_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 {
-  FmGemm p = affine_problem (node);
+  FmGemm p = fm_affine_problem (node);
 
   return fm_gemm_vulkan (recorder, &p, node->in[0], node->in[1], node->in[2], node->out[0], error);
 }
@@ -47,7 +47,7 @@ affine_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 static gsize
 affine_workspace (const FmNode *node, FmBackend backend, guint threads)
 {
-  FmGemm p = affine_problem (node);
+  FmGemm p = fm_affine_problem (node);
 
   return backend == FM_BACKEND_CPU ? fm_gemm_workspace (&p) : 0;
 }
@@ -61,7 +61,7 @@ affine_cost (const FmNode *node, FmCost *cost)
   cost->bytes = 4 * (n * k + m * k + m + n * m);
 }
 
-static const FmOp affine_op = {
+const FmOp fm_affine_op = {
   .name = "affine", .n_in_min = 3, .n_in_max = 3, .n_out = 1, .flags = FM_OP_STRIDED,
   .infer = affine_infer, .gradient = affine_gradient, .cpu = affine_cpu, .vulkan = affine_vulkan,
   .workspace = affine_workspace, .cost = affine_cost,
@@ -95,7 +95,7 @@ fm_affine (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias)
     x = fm_contiguous (g, x);
   if (!fm_matrix_layout (weight->shape.dims[0], weight->shape.dims[1], weight->stride[0], weight->stride[1], &layout))
     weight = fm_contiguous (g, weight);
-  return fm_reshape (g, fm_op1 (g, &affine_op, NULL, 3, x, weight, fm_contiguous (g, bias)), shape);
+  return fm_reshape (g, fm_op1 (g, &fm_affine_op, NULL, 3, x, weight, fm_contiguous (g, bias)), shape);
 }
 
-FM_OPS (affine, &affine_op);
+FM_OPS (affine, &fm_affine_op);

@@ -26,6 +26,11 @@
 #define DEPTH 1024
 /* A batch is packed when its products have at least so many rows, and it has at most so many. */
 #define PACK_MIN 192
+/* Up to so many rows of a meet the rows of a transposed b in dot products, as both lie: always when they are few, and
+ * when the sums are long enough to outweigh adding up the lanes. */
+#define DOTS_MAX 71
+#define DOTS_LONG 128
+#define FEW_ROWS 8
 #define PACK_BATCHES 64
 /* Rows of b further apart than this fall on few sets of the first-level cache. */
 #define WIDE_B 256
@@ -35,6 +40,7 @@ typedef struct
   gint64 batches, row_block, column_block, k_block;
   gint64 row_blocks, column_blocks, k_blocks;
   gboolean tiles, packed; /* made by fm_tile_gemm(); from b packed into panels [panels][k][PANEL] */
+  gboolean dots, rows;    /* made by fm_tile_dots(); by fm_tile_rows() */
 } Cut;
 
 gboolean
@@ -88,10 +94,18 @@ cut_new (const FmGemm *p)
       cut.row_block = MIN (p->n, BLOCK_MAX);
       cut.column_block = CLAMP (divide_up (BLOCK_MACS, cut.row_block * p->k * PANEL) * PANEL, PANEL, 256);
     }
+  cut.dots = (p->n <= FEW_ROWS || (p->n <= DOTS_MAX && p->k >= DOTS_LONG)) && p->k >= 4 && p->a_column == 1
+             && p->b_row == 1 && p->b_column != 1;
+  cut.rows = p->n == 1 && p->b_column == 1 && p->m >= 16;
+  /* Memory is the limit then, and all threads should read b. */
+  if (cut.dots && p->n <= FEW_ROWS)
+    cut.column_block = CLAMP (divide_up (p->m, FEW_BLOCKS * 16) * 16, 32, 256);
+  else if (cut.rows) /* long pieces of the rows of b */
+    cut.column_block = CLAMP (divide_up (p->m, 64) * 16, 64, 512);
   cut.row_blocks = divide_up (p->n, cut.row_block);
   cut.column_blocks = divide_up (p->m, cut.column_block);
   cut.k_blocks = 1;
-  if (cut.batches * cut.row_blocks * cut.column_blocks < FEW_BLOCKS && p->k >= 4 * SPLIT_K)
+  if (cut.batches * cut.row_blocks * cut.column_blocks < FEW_BLOCKS && p->k >= 4 * SPLIT_K && !cut.dots && !cut.rows)
     cut.k_blocks = MIN (divide_up (p->k, SPLIT_K), SPLIT_MAX);
   cut.k_block = divide_up (divide_up (p->k, cut.k_blocks), 16) * 16;
   cut.k_blocks = divide_up (p->k, cut.k_block);
@@ -99,6 +113,8 @@ cut_new (const FmGemm *p)
   cut.packed = p->n >= (cut.batches == 1 ? BLOCK_MIN : PACK_MIN) && cut.batches <= PACK_BATCHES
                && ((p->b_column != 1 && p->m > 1) || p->m > WIDE_B);
   cut.tiles = cut.packed || p->b_column == 1 || p->m == 1;
+  if (cut.dots || cut.rows)
+    cut.packed = FALSE;
   return cut;
 }
 
@@ -191,13 +207,20 @@ batch_offsets (const FmGemm *p, gint64 index, gint64 *a, gint64 *b)
 void
 fm_gemm (const FmGemm *p, const float *a, const float *b, const float *bias, float *c, void *workspace, guint threads)
 {
+  fm_gemm_then (p, a, b, bias, c, workspace, threads, NULL, NULL);
+}
+
+void
+fm_gemm_then (const FmGemm *p, const float *a, const float *b, const float *bias, float *c, void *workspace,
+              guint threads, FmGemmThen then, gpointer data)
+{
   Cut cut = cut_new (p);
   FmMatrixLayout la, lb;
   gint64 per_batch = cut.row_blocks * cut.column_blocks * cut.k_blocks, size = p->n * p->m;
   gint64 total = cut.batches * per_batch;
   /* Small pieces are dealt in handfuls. */
   gint64 piece_macs = MIN (p->n, cut.row_block) * MIN (p->m, cut.column_block) * MIN (p->k, cut.k_block);
-  gint64 handful = CLAMP (BLOCK_MACS / 4 / MAX (piece_macs, 1), 1, 64);
+  gint64 handful = CLAMP (MIN (BLOCK_MACS / 4 / MAX (piece_macs, 1), total / FEW_BLOCKS), 1, 64);
   gint64 packed_size = divide_up (p->m, PANEL) * PANEL * p->k;
   float *packed = cut.packed ? (float *) workspace + parts_count (p, &cut) : NULL;
 
@@ -224,18 +247,26 @@ fm_gemm (const FmGemm *p, const float *a, const float *b, const float *bias, flo
 
       batch_offsets (p, batch, &a_offset, &b_offset);
       target += row * p->m + column;
-      if (with_bias)
+      if (with_bias && !cut.dots && !cut.rows)
         fill_bias (bias + column, target, p->m, rows, columns);
-      if (cut.tiles)
-        {
-          block_by_tiles (p, a + a_offset, b + b_offset, packed ? packed + batch * packed_size : NULL, row, rows,
-                          column, columns, inner, depth, target, with_bias);
-          continue;
-        }
-      cblas_sgemm (CblasRowMajor, la.transposed ? CblasTrans : CblasNoTrans, lb.transposed ? CblasTrans : CblasNoTrans,
-                   rows, columns, depth, 1.0f, a + a_offset + row * p->a_row + inner * p->a_column, la.ld,
-                   b + b_offset + inner * p->b_row + column * p->b_column, lb.ld, with_bias ? 1.0f : 0.0f,
-                   target, p->m);
+      if (cut.dots)
+        fm_tile_dots (rows, columns, depth, a + a_offset + row * p->a_row + inner, p->a_row,
+                      b + b_offset + inner + column * p->b_column, p->b_column, with_bias ? bias + column : NULL, target,
+                      p->m);
+      else if (cut.rows)
+        fm_tile_rows (columns, depth, a + a_offset + inner * p->a_column, p->a_column,
+                      b + b_offset + inner * p->b_row + column, p->b_row, with_bias ? bias + column : NULL, target);
+      else if (cut.tiles)
+        block_by_tiles (p, a + a_offset, b + b_offset, packed ? packed + batch * packed_size : NULL, row, rows, column,
+                        columns, inner, depth, target, with_bias);
+      else
+        cblas_sgemm (CblasRowMajor, la.transposed ? CblasTrans : CblasNoTrans,
+                     lb.transposed ? CblasTrans : CblasNoTrans, rows, columns, depth, 1.0f,
+                     a + a_offset + row * p->a_row + inner * p->a_column, la.ld,
+                     b + b_offset + inner * p->b_row + column * p->b_column, lb.ld, with_bias ? 1.0f : 0.0f, target,
+                     p->m);
+      if (then && cut.k_blocks == 1)
+        then (batch * p->n + row, rows, column, columns, target, data);
     }
   if (cut.k_blocks > 1)
     for (gint64 batch = 0; batch < cut.batches; batch++)
@@ -247,6 +278,20 @@ fm_gemm (const FmGemm *p, const float *a, const float *b, const float *bias, flo
           combine ((float *) workspace + batch * cut.k_blocks * size, size, cut.k_blocks, bias, p->m, c + batch * size,
                    i * (FM_CPU_BLOCK / 8), MIN (FM_CPU_BLOCK / 8, size - i * (FM_CPU_BLOCK / 8)));
       }
+  if (cut.k_blocks > 1 && then) /* c is small then, or k would not be split */
+    then (0, cut.batches * p->n, 0, p->m, c, data);
+}
+
+gboolean
+fm_gemm_of_node (const FmNode *node, FmGemm *problem)
+{
+  if (node->op == &fm_matmul_op)
+    *problem = fm_matmul_problem (node);
+  else if (node->op == &fm_affine_op)
+    *problem = fm_affine_problem (node);
+  else
+    return FALSE;
+  return TRUE;
 }
 
 gboolean

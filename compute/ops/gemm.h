@@ -34,7 +34,31 @@ typedef struct
 gsize fm_gemm_workspace (const FmGemm *p); /* bytes; 0 unless k is split */
 void  fm_gemm (const FmGemm *p, const float *a, const float *b, const float *bias, float *c, void *workspace,
                guint threads);
+
+/**
+ * FmGemmThen:
+ * @row, @rows, @column, @columns: a block of c, taken as [batches n, m]
+ * @c: its first element; rows lie m apart
+ *
+ * Called once for every block of c when it is finished (bias included), by the thread that made it, while it lies in
+ * that thread's cache. What it writes into the block stays. Blocks follow from the shape alone.
+ */
+typedef void (*FmGemmThen) (gint64 row, gint64 rows, gint64 column, gint64 columns, float *c, gpointer data);
+
+/* fm_gemm(), and then what follows elementwise: an activation, a residual, a chain of them. */
+void fm_gemm_then (const FmGemm *p, const float *a, const float *b, const float *bias, float *c, void *workspace,
+                   guint threads, FmGemmThen then, gpointer data);
+
+/* For whoever puts the ops that follow a product into it (compute/fuse.c): the product that @node is, FALSE when it is
+ * none. in[0] and in[1] are a and b, in[2], where there is one, the bias; out[0] is c. */
+gboolean fm_gemm_of_node (const FmNode *node, FmGemm *problem);
+
 gboolean fm_gemm_vulkan (FmVulkanRecorder *recorder, const FmGemm *p, FmTensor *a, FmTensor *b, FmTensor *bias,
                          FmTensor *c, GError **error);
+
+/* Of matmul.c and affine.c. */
+extern const FmOp fm_matmul_op, fm_affine_op;
+FmGemm fm_matmul_problem (const FmNode *node);
+FmGemm fm_affine_problem (const FmNode *node);
 
 G_END_DECLS

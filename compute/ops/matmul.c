@@ -4,8 +4,8 @@
 #include "gemm.h"
 #include "movement.h"
 
-static FmGemm
-matmul_problem (const FmNode *node)
+FmGemm
+fm_matmul_problem (const FmNode *node)
 {
   const FmTensor *a = node->in[0], *b = node->in[1], *c = node->out[0];
   guint ra = a->shape.rank, rb = b->shape.rank;
@@ -68,7 +68,7 @@ matmul_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 static void
 matmul_cpu (const FmNode *node, const FmCpuArgs *args)
 {
-  FmGemm p = matmul_problem (node);
+  FmGemm p = fm_matmul_problem (node);
 
   fm_gemm (&p, args->in[0], args->in[1], NULL, args->out[0], args->workspace, args->threads);
 }
@@ -76,7 +76,7 @@ matmul_cpu (const FmNode *node, const FmCpuArgs *args)
 static gboolean
 matmul_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 {
-  FmGemm p = matmul_problem (node);
+  FmGemm p = fm_matmul_problem (node);
 
   return fm_gemm_vulkan (recorder, &p, node->in[0], node->in[1], NULL, node->out[0], error);
 }
@@ -84,7 +84,7 @@ matmul_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 static gsize
 matmul_workspace (const FmNode *node, FmBackend backend, guint threads)
 {
-  FmGemm p = matmul_problem (node);
+  FmGemm p = fm_matmul_problem (node);
 
   return backend == FM_BACKEND_CPU ? fm_gemm_workspace (&p) : 0;
 }
@@ -97,7 +97,7 @@ matmul_cost (const FmNode *node, FmCost *cost)
                        + fm_shape_count (&node->out[0]->shape));
 }
 
-static const FmOp matmul_op = {
+const FmOp fm_matmul_op = {
   .name = "matmul", .n_in_min = 2, .n_in_max = 2, .n_out = 1, .flags = FM_OP_STRIDED,
   .infer = matmul_infer, .gradient = matmul_gradient, .cpu = matmul_cpu, .vulkan = matmul_vulkan,
   .workspace = matmul_workspace, .cost = matmul_cost,
@@ -142,9 +142,9 @@ fm_matmul (FmGraph *g, FmTensor *a, FmTensor *b, guint flags)
       result = a->shape;
       result.dims[result.rank - 1] = b->shape.dims[1];
       a = fm_reshape (g, a, folded);
-      return fm_reshape (g, fm_op1 (g, &matmul_op, NULL, 2, readable (g, a), b), result);
+      return fm_reshape (g, fm_op1 (g, &fm_matmul_op, NULL, 2, readable (g, a), b), result);
     }
-  return fm_op1 (g, &matmul_op, NULL, 2, a, b);
+  return fm_op1 (g, &fm_matmul_op, NULL, 2, a, b);
 }
 
-FM_OPS (matmul, &matmul_op);
+FM_OPS (matmul, &fm_matmul_op);

@@ -12,4 +12,13 @@ G_BEGIN_DECLS
 void fm_tile_gemm (gint64 m, gint64 n, gint64 k, const float *a, gint64 a_row, gint64 a_column,
                    const float *b, gint64 ldb, float *c, gint64 ldc, gboolean add);
 
+/* c [m,n] = a [m,k] b [n,k]^T (+ bias [n]): rows of both operands have unit stride and meet in dot products. For few
+ * rows of a, where turning b would cost as much as the product. */
+void fm_tile_dots (gint64 m, gint64 n, gint64 k, const float *a, gint64 lda, const float *b, gint64 ldb,
+                   const float *bias, float *c, gint64 ldc);
+
+/* c [n] = a [k] (stride a_column) b [k,n] (+ bias [n]): b is read row by row, as it lies. */
+void fm_tile_rows (gint64 n, gint64 k, const float *a, gint64 a_column, const float *b, gint64 ldb,
+                   const float *bias, float *c);
+
 G_END_DECLS

@@ -1,6 +1,8 @@
 /* test-products.c: matmul and affine. */
 #include "op-test.h"
 
+#include "compute/ops/gemm.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -95,6 +97,15 @@ static const FmOpCase matmul_cases[] = {
   MATMUL ("packed", FM_TRANS_B, 20, F32 (75, 20), F32 (70, 20)),
   MATMUL ("packed-batch", FM_TRANS_B, 12, F32 (3, 200, 12), F32 (3, 9, 12)),
   MATMUL ("deep", 0, 1100, F32 (75, 1100), F32 (1100, 7)),
+  MATMUL ("few/1", FM_TRANS_B, 70, F32 (1, 70), F32 (45, 70)),
+  MATMUL ("few/1-tall", FM_TRANS_B, 5, F32 (1, 5), F32 (530, 5)),
+  MATMUL ("few/2", FM_TRANS_B, 33, F32 (2, 33), F32 (13, 33)),
+  MATMUL ("few/3-batch", FM_TRANS_B, 19, F32 (5, 3, 19), F32 (5, 9, 19)),
+  MATMUL ("few/7", FM_TRANS_B, 16, F32 (7, 16), F32 (37, 16)),
+  MATMUL ("few/long", FM_TRANS_B, 150, F32 (37, 150), F32 (70, 150)),
+  MATMUL ("few/plain", 0, 43, F32 (1, 43), F32 (43, 75)),
+  MATMUL ("few/plain-wide", 0, 9, F32 (1, 9), F32 (9, 1100)),
+  MATMUL ("few/plain-batch", 0, 8, F32 (3, 1, 8), F32 (3, 8, 20)),
   MATMUL ("long-sum", FM_TRANS_A, 1500, F32 (1500, 9), F32 (1500, 17)),
 };
 
@@ -136,8 +147,76 @@ static const FmOpCase affine_cases[] = {
   AFFINE ("one", TRUE, 1, F32 (1, 1), F32 (1, 1), F32 (1)),
   AFFINE ("one-output", TRUE, 20, F32 (9, 20), F32 (1, 20), F32 (1)),
   AFFINE ("blocks", TRUE, 64, F32 (330, 64), F32 (64, 64), F32 (64)),
+  AFFINE ("one-row", TRUE, 70, F32 (1, 70), F32 (300, 70), F32 (300)),
+  AFFINE ("few-rows", TRUE, 131, F32 (11, 131), F32 (19, 131), F32 (19)),
   AFFINE ("long-sum", TRUE, 1100, F32 (3, 1100), F32 (5, 1100), F32 (5)),
 };
+
+/* Every element of c is handed over once, finished, whatever hand made it; what is written stays. */
+typedef struct
+{
+  gint64       n, m; /* of all batches */
+  const float *want;
+  guint8      *seen;
+} Blocks;
+
+static void
+take_block (gint64 row, gint64 rows, gint64 column, gint64 columns, float *c, gpointer data)
+{
+  Blocks *b = data;
+
+  g_assert_true (row >= 0 && row + rows <= b->n && column >= 0 && column + columns <= b->m);
+  for (gint64 r = 0; r < rows; r++)
+    for (gint64 j = 0; j < columns; j++)
+      {
+        gint64 i = (row + r) * b->m + column + j;
+
+        g_assert_cmpint (b->seen[i], ==, 0);
+        b->seen[i] = 1;
+        g_assert_cmpfloat (c[r * b->m + j], ==, b->want[i]);
+        c[r * b->m + j] = -c[r * b->m + j];
+      }
+}
+
+static void
+test_then (void)
+{
+  static const FmGemm problems[] = {
+    { .n = 1, .m = 40, .k = 70, .a_row = 70, .a_column = 1, .b_row = 1, .b_column = 70 },      /* dots */
+    { .n = 1, .m = 600, .k = 7, .a_row = 7, .a_column = 1, .b_row = 600, .b_column = 1 },      /* rows */
+    { .n = 300, .m = 70, .k = 20, .a_row = 20, .a_column = 1, .b_row = 1, .b_column = 20 },    /* packed */
+    { .n = 50, .m = 300, .k = 20, .a_row = 20, .a_column = 1, .b_row = 300, .b_column = 1 },   /* tiles */
+    { .n = 20, .m = 30, .k = 9, .a_row = 9, .a_column = 1, .b_row = 1, .b_column = 9 },        /* BLAS */
+    { .n = 9, .m = 17, .k = 1500, .a_row = 1, .a_column = 9, .b_row = 17, .b_column = 1 },     /* k split */
+    { .batch_rank = 1, .batch = { 3 }, .a_batch = { 900 }, .b_batch = { 0 }, .n = 30, .m = 40, .k = 30, .a_row = 30,
+      .a_column = 1, .b_row = 40, .b_column = 1 },
+  };
+
+  fm_op_test_cpu (2);
+  for (guint i = 0; i < G_N_ELEMENTS (problems); i++)
+    {
+      const FmGemm *p = &problems[i];
+      gint64 batches = p->batch_rank ? p->batch[0] : 1, size = batches * p->n * p->m;
+      g_autofree float *a = g_new (float, batches * p->n * p->k), *b = g_new (float, p->k * p->m);
+      g_autofree float *bias = g_new (float, p->m), *want = g_new (float, size), *got = g_new (float, size);
+      g_autofree guint8 *seen = g_new0 (guint8, size), *workspace = g_malloc (fm_gemm_workspace (p) + 64);
+      Blocks blocks = { batches * p->n, p->m, want, seen };
+
+      for (gint64 j = 0; j < batches * p->n * p->k; j++)
+        a[j] = (float) (j * 37 % 101) / 101 - 0.4f;
+      for (gint64 j = 0; j < p->k * p->m; j++)
+        b[j] = (float) (j * 53 % 97) / 97 - 0.3f;
+      for (gint64 j = 0; j < p->m; j++)
+        bias[j] = (float) j;
+      fm_gemm (p, a, b, bias, want, workspace, 1);
+      fm_gemm_then (p, a, b, bias, got, workspace, 2, take_block, &blocks);
+      for (gint64 j = 0; j < size; j++)
+        {
+          g_assert_cmpint (seen[j], ==, 1);
+          g_assert_cmpfloat (got[j], ==, -want[j]);
+        }
+    }
+}
 
 static void
 test_refused (void)
@@ -160,6 +239,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   fm_op_test_add ("matmul", matmul_cases, G_N_ELEMENTS (matmul_cases));
   fm_op_test_add ("affine", affine_cases, G_N_ELEMENTS (affine_cases));
+  g_test_add_func ("/compute/matmul/then", test_then);
   g_test_add_func ("/compute/matmul/refused", test_refused);
   return g_test_run ();
 }
