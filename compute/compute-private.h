@@ -247,7 +247,7 @@ extern int fm_cpu_level; /* 1, 3 or 4 */
 typedef struct
 {
   const char     *shader; /* file name without .comp */
-  FmTensor       *bind[8]; /* views bind their base; FM_VULKAN_WORKSPACE for the node's workspace */
+  FmTensor       *bind[10]; /* views bind their base; FM_VULKAN_WORKSPACE for the node's workspace */
   guint           n_bind;
   const void     *push;
   gsize           push_bytes; /* multiple of 4, <= 128 */

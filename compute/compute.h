@@ -254,6 +254,18 @@ typedef struct
   gint64    window;       /* > 0: |i - j| <= window (with causal: 0 <= i - j <= window) */
   gint64    block;        /* > 0: only inside blocks of this many positions */
   FmTensor *key_lengths;  /* i32 [B], or NULL: keys at and after it are padding (no ref) */
+
+  gint64    dilation;     /* > 1: only keys whose distance is a multiple of it */
+  gint64    globals;      /* > 0: the first positions see and are seen by all, whatever window, block, dilation, layout */
+  FmTensor *layout;       /* i32 [1 or H, blocks of queries, blocks of keys], or NULL: 0 hides the block (no ref) */
+  gint64    layout_block; /* positions a block of @layout */
+  FmTensor *segments;     /* i32 [S+1], or NULL: sequences packed one after the other, where each begins and the last
+                           * ends; only keys of the query's own are seen, positions count from its start. B = 1 (no ref) */
+  FmTensor *key_segments; /* i32 [S+1], or NULL: the same for the keys, where these differ (no ref) */
+
+  /* Added to the scaled scores; both have gradients (no ref). */
+  FmTensor *distance;     /* f32 [1 or H, Nq+Nk-1], or NULL: by query minus key index, entry i - j + Nk - 1 */
+  FmTensor *bias;         /* f32 [1 or B, 1 or H, Nq, Nk], or NULL; may hold -inf */
 } FmAttentionMask;
 
 /**
@@ -269,9 +281,30 @@ typedef struct
  */
 FM_API FmTensor *fm_attention_core (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, gdouble scale,
                                     const FmAttentionMask *mask);
+
+/* What a part of the keys gives: the maximum and sum of exponentials [B,H,Nq] and the weighted sum of values
+ * [B,H,Nq,dv]. The three may be scaled together: (m, l, o) and (m + c, l e^-c, o e^-c) are the same part.
+ * Source: Milakov and Gimelshein 2018, arXiv:1805.02867, section 3; cards lean-attn, dist-mha, attention-offload. */
+typedef struct { FmTensor *m, *l, *o; } FmAttentionPartial;
+
+/** fm_attention_partial: fm_attention_core() over these keys alone, in the scale where l is 1 (0: saw nothing, o = 0). */
+FM_API FmAttentionPartial fm_attention_partial (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, gdouble scale,
+                                                const FmAttentionMask *mask);
+/** fm_attention_merge: @n >= 1 parts of one set of queries as one, in the scale of the largest m. */
+FM_API FmAttentionPartial fm_attention_merge (FmGraph *g, const FmAttentionPartial *parts, guint n);
+/** fm_attention_finish: o / l, [B,H,Nq,dv]; zeros where nothing was seen. */
+FM_API FmTensor *fm_attention_finish (FmGraph *g, const FmAttentionPartial *part);
+
 /** fm_attention_map: the weights themselves, [B,H,Nq,Nk]: O(N^2) memory, for open probes and tests. */
 FM_API FmTensor *fm_attention_map  (FmGraph *g, FmTensor *q, FmTensor *k, gdouble scale, const FmAttentionMask *mask);
-/** fm_attention_mask_tensor: f32 [1 or B,1,Nq,Nk]: 1 where the key is visible. */
+/**
+ * fm_attention_map_tile: a rectangle of that map, [B,H,rows,columns], in O(N) memory, for pictures; no gradient.
+ * Fails unless it lies inside the map.
+ */
+FM_API FmTensor *fm_attention_map_tile (FmGraph *g, FmTensor *q, FmTensor *k, gdouble scale,
+                                        const FmAttentionMask *mask, gint64 first_row, gint64 rows,
+                                        gint64 first_column, gint64 columns);
+/** fm_attention_mask_tensor: f32 [1 or B,1 or H (layout),Nq,Nk]: 1 where the key is visible; added terms do not count. */
 FM_API FmTensor *fm_attention_mask_tensor (FmGraph *g, gint64 n_query, gint64 n_key, const FmAttentionMask *mask);
 
 /* --- Pictures -----------------------------------------------------------------------------------------------------*/

@@ -7,8 +7,8 @@
 #include "attention-backward.glsl"
 #include "attention-tiles.glsl"
 
-layout (std430, binding = 6) buffer Dk { float dk[]; };
-layout (std430, binding = 7) buffer Dv { float dv_out[]; };
+layout (std430, binding = 7) buffer Dk { float dk[]; };
+layout (std430, binding = 8) buffer Dv { float dv_out[]; };
 
 shared vec4 weight[SIDE][SIDE / 4 + 1];         // by query, then key
 shared vec4 score_gradient[SIDE][SIDE / 4 + 1];
@@ -25,25 +25,10 @@ main ()
   uint j0 = tile * SIDE;
   uint from_k = k_offset + b * k_stride[0] + kv * k_stride[1] + j0 * k_stride[2];
   uint from_v = v_offset + b * v_stride[0] + kv * v_stride[1] + j0 * v_stride[2];
-  int keys = key_count (b), first = 0, end = int (n_query);
-  int low = int (j0) - position_offset, high = int (min (j0 + SIDE, n_key)) - 1 - position_offset;
+  ivec2 range = queries_of_tile (b, int (j0), int (min (j0 + SIDE, n_key)) - 1);
+  int first = range.x, end = range.y;
   vec4 result_k[4][GROUPS], result_v[4][GROUPS];
 
-  // The queries that see any of these keys.
-  if (causal != 0)
-    first = max (first, low);
-  if (window > 0)
-    {
-      first = max (first, low - window);
-      end = min (end, high + window + 1);
-    }
-  if (block_size > 0)
-    {
-      first = max (first, int (j0) / block_size * block_size - position_offset);
-      end = min (end, (high + position_offset) / block_size * block_size + block_size - position_offset);
-    }
-  if (int (j0) >= keys)
-    end = first; // padding alone: zeros
   [[unroll]] for (uint i = 0; i < 4; i++)
     [[unroll]] for (uint c = 0; c < GROUPS; c++)
       {
@@ -59,6 +44,8 @@ main ()
         uint count = min (SIDE, uint (end - i0));
         vec4 score[4], gradient[4]; // by query, four keys each
 
+        if (layout_hides (h, uint (i0), count, j0, min (SIDE, n_key - j0)))
+          continue;
         TILE_PRODUCT (score, k, from_k, k_stride[2], n_key - j0, q, from_q, q_stride[2], count, d)
         TILE_PRODUCT (gradient, v, from_v, v_stride[2], n_key - j0, dy, from_dy, dy_stride[1], count, dv)
         [[unroll]] for (uint j = 0; j < 4; j++)
@@ -69,7 +56,10 @@ main ()
 
             [[unroll]] for (uint i = 0; i < 4; i++)
               {
-                w[i] = int (query) < end && visible (query, j0 + y * 4 + i, keys) ? exp (score[j][i] * scale - row.x) : 0.0;
+                uint key = j0 + y * 4 + i;
+
+                w[i] = int (query) < end && key < n_key && visible (b, h, query, key)
+                       ? exp (score[j][i] * scale + added (b, h, query, key) - row.x) : 0.0;
                 ds[i] = w[i] * (gradient[j][i] - row.y) * scale;
               }
             weight[x * 4 + j][y] = w;

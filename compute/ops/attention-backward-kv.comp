@@ -5,8 +5,8 @@
 #include "common.glsl"
 #include "attention-backward.glsl"
 
-layout (std430, binding = 6) buffer Dk { float dk[]; };
-layout (std430, binding = 7) buffer Dv { float dv_out[]; };
+layout (std430, binding = 7) buffer Dk { float dk[]; };
+layout (std430, binding = 8) buffer Dv { float dv_out[]; };
 
 shared float key[1024];
 shared float result_k[1024];
@@ -24,15 +24,9 @@ main ()
   uint j = index % n_key, kv = index / n_key % kv_heads, b = index / (n_key * kv_heads);
   uint from_k = k_offset + b * k_stride[0] + kv * k_stride[1] + j * k_stride[2];
   uint from_v = v_offset + b * v_stride[0] + kv * v_stride[1] + j * v_stride[2];
-  int keys = key_count (b), first = 0, end = int (n_query), at = int (j) - position_offset;
+  ivec2 range = queries_of_tile (b, int (j), int (j));
+  int first = range.x, end = range.y;
 
-  if (causal != 0)
-    first = max (first, at);
-  if (window > 0)
-    {
-      first = max (first, at - window);
-      end = min (end, at + window + 1);
-    }
   for (uint c = local; c < d; c += 64)
     {
       key[c] = k[from_k + c];
@@ -51,7 +45,7 @@ main ()
 
         weight[local] = 0.0;
         score_gradient[local] = 0.0;
-        if (int (i) < end && visible (i, j, keys))
+        if (int (i) < end && visible (b, h, i, j))
           {
             vec2 row = rows[(b * heads + h) * n_query + i];
             float score = 0.0, gradient = 0.0;
@@ -60,7 +54,7 @@ main ()
               score = fma (key[c], q[from_q + i * q_stride[2] + c], score);
             for (uint c = 0; c < dv; c++)
               gradient = fma (v[from_v + c], dy[from_dy + i * dy_stride[1] + c], gradient);
-            weight[local] = exp (score * scale - row.x);
+            weight[local] = exp (score * scale + added (b, h, i, j) - row.x);
             score_gradient[local] = weight[local] * (gradient - row.y) * scale;
           }
         barrier ();

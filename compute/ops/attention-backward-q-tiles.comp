@@ -7,7 +7,7 @@
 #include "attention-backward.glsl"
 #include "attention-tiles.glsl"
 
-layout (std430, binding = 6) buffer Dq { float dq[]; };
+layout (std430, binding = 7) buffer Dq { float dq[]; };
 
 shared vec4 score_gradient[SIDE][SIDE / 4 + 1]; // by key, then query
 
@@ -24,23 +24,11 @@ main ()
   uint from_k = k_offset + b * k_stride[0] + h / group * k_stride[1];
   uint from_v = v_offset + b * v_stride[0] + h / group * v_stride[1];
   uint from_dy = dy_offset + b * dy_stride[0] + h * dy_stride[2];
-  int end = key_count (b), first = 0;
-  int low = int (i0) + position_offset, high = int (min (i0 + SIDE, n_query)) - 1 + position_offset;
+  ivec2 range = keys_of_tile (b, int (i0), int (min (i0 + SIDE, n_query)) - 1);
+  int first = range.x, end = range.y;
   vec4 result[4][GROUPS];
   vec2 row[4];
 
-  if (causal != 0)
-    end = min (end, high + 1);
-  if (window > 0)
-    {
-      end = min (end, high + window + 1);
-      first = max (first, low - window);
-    }
-  if (block_size > 0)
-    {
-      end = min (end, high < 0 ? 0 : high / block_size * block_size + block_size);
-      first = max (first, low < 0 ? 0 : low / block_size * block_size);
-    }
   [[unroll]] for (uint i = 0; i < 4; i++)
     {
       row[i] = rows[(b * heads + h) * n_query + min (i0 + y * 4 + i, n_query - 1)];
@@ -52,6 +40,8 @@ main ()
     {
       vec4 score[4], gradient[4]; // by key, four queries each
 
+      if (layout_hides (h, i0, min (SIDE, n_query - i0), uint (j0), min (SIDE, uint (end - j0))))
+        continue;
       TILE_PRODUCT (score, q, from_q + i0 * q_stride[2], q_stride[2], n_query - i0,
                     k, from_k + uint (j0) * k_stride[2], k_stride[2], uint (end - j0), d)
       TILE_PRODUCT (gradient, dy, from_dy + i0 * dy_stride[1], dy_stride[1], n_query - i0,
@@ -62,8 +52,13 @@ main ()
           vec4 ds;
 
           [[unroll]] for (uint i = 0; i < 4; i++)
-            ds[i] = i0 + y * 4 + i < n_query && visible (i0 + y * 4 + i, key, end)
-                    ? exp (score[j][i] * scale - row[i].x) * (gradient[j][i] - row[i].y) * scale : 0.0;
+            {
+              uint query = i0 + y * 4 + i;
+              bool seen = query < n_query && int (key) < end && visible (b, h, query, key);
+
+              ds[i] = seen ? exp (score[j][i] * scale + added (b, h, query, key) - row[i].x)
+                             * (gradient[j][i] - row[i].y) * scale : 0.0;
+            }
           score_gradient[x * 4 + j][y] = ds;
         }
       barrier ();

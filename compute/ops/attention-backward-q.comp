@@ -4,7 +4,7 @@
 #include "common.glsl"
 #include "attention-backward.glsl"
 
-layout (std430, binding = 6) buffer Dq { float dq[]; };
+layout (std430, binding = 7) buffer Dq { float dq[]; };
 
 shared float query[1024];
 shared float out_gradient[1024];
@@ -23,21 +23,10 @@ main ()
   uint from_k = k_offset + b * k_stride[0] + h / group * k_stride[1];
   uint from_v = v_offset + b * v_stride[0] + h / group * v_stride[1];
   uint from_dy = dy_offset + b * dy_stride[0] + i * dy_stride[1] + h * dy_stride[2];
-  int keys = key_count (b), at = int (i) + position_offset, first = 0;
+  ivec2 range = keys_of_tile (b, int (i), int (i));
+  int first = range.x, keys = range.y;
   vec2 row = rows[index];
 
-  if (causal != 0)
-    keys = min (keys, at + 1);
-  if (window > 0)
-    {
-      keys = min (keys, at + window + 1);
-      first = max (first, at - window);
-    }
-  if (block_size > 0)
-    {
-      keys = min (keys, at < 0 ? 0 : at / block_size * block_size + block_size);
-      first = max (first, at / block_size * block_size);
-    }
   for (uint c = local; c < d; c += 64)
     {
       query[c] = q[from_q + c];
@@ -51,7 +40,10 @@ main ()
     {
       uint j = uint (j0) + local;
 
-      if (int (j) < keys)
+      if (layout_hides (h, i, 1, uint (j0), uint (min (64, keys - j0))))
+        continue;
+      score_gradient[local] = 0.0;
+      if (int (j) < keys && visible (b, h, i, j))
         {
           float score = 0.0, gradient = 0.0;
 
@@ -59,7 +51,7 @@ main ()
             score = fma (query[c], k[from_k + j * k_stride[2] + c], score);
           for (uint c = 0; c < dv; c++)
             gradient = fma (out_gradient[c], v[from_v + j * v_stride[2] + c], gradient);
-          score_gradient[local] = exp (score * scale - row.x) * (gradient - row.y) * scale;
+          score_gradient[local] = exp (score * scale + added (b, h, i, j) - row.x) * (gradient - row.y) * scale;
         }
       barrier ();
       for (uint c = local; c < d; c += 64)

@@ -1,7 +1,8 @@
 /* attention-backward.c: dq, dk, dv of attention; scores are made again from the log-sum-exp, so memory stays O(N).
  *
  * Source: Dao et al. 2022, arXiv:2205.14135, algorithm 4.
- * Inputs: q, k, v [B,H,N,d] (any strides but the last), o [B,Nq,H,dv], lse [B,H,Nq], do [B,Nq,H,dv], key lengths.
+ * Inputs: q, k, v [B,H,N,d] (any strides but the last), o [B,Nq,H,dv], lse [B,H,Nq], do [B,Nq,H,dv], dlse [B,H,Nq] or
+ * NULL, then the tensors of the mask.
  * Outputs: dq [B,Nq,H,d], dk [B,Nk,Hk,d], dv [B,Nk,Hk,dv].
  * Work: with many heads one task per (b, kv head) makes all three in one pass over the tiles. With few, dq is made by
  * tiles of queries and dk, dv by tiles of keys: 7 products for 5, but enough tasks. Which of the two follows from the
@@ -17,30 +18,38 @@
 #define TILE_K FM_ATTENTION_TILE_K
 #define MANY_HEADS 16  /* (b, kv head) pairs from here on are tasks enough */
 
+#define FIRST_MASK FM_BACKWARD_FIRST_MASK
+
 typedef struct
 {
-  FmAttentionProblem p;
-  const float *q, *k, *v, *o, *lse, *dy;
-  gint64       dy_stride[3]; /* b, n, h */
-  float       *dq, *dk, *dv;
+  FmAttentionBackward t;
+  float *dq, *dk, *dv;
 } Backward;
 
-/* s, g [keys,lanes]: scores and dy v^T -> weights, and the gradient by q k^T. delta is the row sum of dy times o. */
 FM_KERNEL (void, weights, (float *restrict s, float *restrict grad, gint64 keys, gint64 lanes, const gint32 *from,
-                           const gint32 *to, float scale, const float *restrict lse, const float *restrict delta),
-           (s, grad, keys, lanes, from, to, scale, lse, delta))
+                           const gint32 *to, const float *restrict added, float scale, float grad_scale,
+                           const float *restrict lse, const float *restrict delta),
+           (s, grad, keys, lanes, from, to, added, scale, grad_scale, lse, delta))
 {
   for (gint64 j = 0; j < keys; j++)
     {
       float *restrict sj = s + j * lanes, *restrict gj = grad + j * lanes;
 
-      if (from && (from[j] > 0 || to[j] < lanes))
+      if (added)
+        for (gint64 l = 0; l < lanes; l++)
+          {
+            float w = fm_expf (sj[l] * scale + added[j * lanes + l] - lse[l]);
+
+            sj[l] = w;
+            gj[l] = w * (gj[l] - delta[l]) * grad_scale;
+          }
+      else if (from && (from[j] > 0 || to[j] < lanes))
         for (gint32 l = 0; l < (gint32) lanes; l++)
           {
             float w = fm_expf (sj[l] * scale - lse[l]);
 
             sj[l] = l >= from[j] && l < to[j] ? w : 0.0f;
-            gj[l] = sj[l] * (gj[l] - delta[l]) * scale;
+            gj[l] = sj[l] * (gj[l] - delta[l]) * grad_scale;
           }
       else
         for (gint64 l = 0; l < lanes; l++)
@@ -48,9 +57,16 @@ FM_KERNEL (void, weights, (float *restrict s, float *restrict grad, gint64 keys,
             float w = fm_expf (sj[l] * scale - lse[l]);
 
             sj[l] = w;
-            gj[l] = w * (gj[l] - delta[l]) * scale;
+            gj[l] = w * (gj[l] - delta[l]) * grad_scale;
           }
     }
+}
+
+void
+fm_attention_weights (float *s, float *grad, gint64 keys, gint64 lanes, const gint32 *from, const gint32 *to,
+                      const float *added, float scale, float grad_scale, const float *lse, const float *delta)
+{
+  weights (s, grad, keys, lanes, from, to, added, scale, grad_scale, lse, delta);
 }
 
 FM_KERNEL (void, row_dots, (const float *x, gint64 x_stride, const float *y, gint64 y_stride, gint64 rows, gint64 d,
@@ -85,21 +101,55 @@ zero_rows (float *x, gint64 stride, gint64 rows, gint64 d)
 static gsize
 floats_per_thread (const FmAttentionProblem *p)
 {
-  return (gsize) ((p->d + p->dv + 2 * TILE_K + 2) * p->tile_q + 15) / 16 * 16;
+  return (gsize) ((p->d + p->dv + (p->added ? 3 : 2) * TILE_K + 2) * p->tile_q + 15) / 16 * 16;
+}
+
+FmAttentionBackward
+fm_attention_backward_read (const FmNode *node, void * const *data)
+{
+  const FmTensor *dy = node->in[5];
+
+  return (FmAttentionBackward) { .p = fm_attention_problem (node, FIRST_MASK, data), .q = data[0], .k = data[1],
+                                 .v = data[2], .o = data[3], .lse = data[4], .dy = data[5], .dlse = data[6],
+                                 .dy_stride = { dy->stride[0], dy->stride[1], dy->stride[2] } };
+}
+
+void
+fm_attention_backward_begin (const FmAttentionBackward *t, gint64 b, gint64 h, gint64 q0, gint64 rows, float *turned_q,
+                             float *turned_dy, float *lse, float *delta)
+{
+  const FmAttentionProblem *p = &t->p;
+  const float *q = t->q + b * p->q_stride[0] + h * p->q_stride[1] + q0 * p->q_stride[2];
+  const float *dy = t->dy + b * t->dy_stride[0] + q0 * t->dy_stride[1] + h * t->dy_stride[2];
+  gint64 from = (b * p->heads + h) * p->n_query + q0;
+
+  fm_attention_turn (q, p->q_stride[2], rows, p->d, p->tile_q, turned_q);
+  fm_attention_turn (dy, t->dy_stride[1], rows, p->dv, p->tile_q, turned_dy);
+  row_dots (dy, t->dy_stride[1], t->o + ((b * p->n_query + q0) * p->heads + h) * p->dv, p->heads * p->dv, rows, p->dv,
+            delta);
+  for (gint64 l = 0; t->dlse && l < rows; l++)
+    delta[l] -= t->dlse[from + l]; /* the log-sum-exp grows by a score as fast as the key's weight */
+  memcpy (lse, t->lse + from, rows * sizeof *lse);
+  for (gint64 l = rows; l < p->tile_q; l++)
+    {
+      lse[l] = FM_ATTENTION_BLIND;
+      delta[l] = 0.0f;
+    }
 }
 
 /* Queries [q_from,q_to) (multiples of the tile) of the heads of one kv head against keys [k_from,k_to). Makes dq and
  * dk, dv where asked. With a mask some rows may get nothing and everything is added to what the caller has zeroed;
  * without one the first tile overwrites. */
 static void
-backward_block (const Backward *t, gint64 b, gint64 kv, gint64 q_from, gint64 q_to, gint64 k_from, gint64 k_to,
+backward_block (const Backward *all, gint64 b, gint64 kv, gint64 q_from, gint64 q_to, gint64 k_from, gint64 k_to,
                 gboolean want_q, gboolean want_kv, float *workspace)
 {
+  const FmAttentionBackward *t = &all->t;
   const FmAttentionProblem *p = &t->p;
   gint64 lanes = p->tile_q, row_q = p->heads * p->d, row_k = p->kv_heads * p->d, row_v = p->kv_heads * p->dv;
-  gint64 row_o = p->heads * p->dv;
   float *turned_q = workspace, *turned_dy = turned_q + p->d * lanes, *s = turned_dy + p->dv * lanes;
   float *grad = s + TILE_K * lanes, *lse = grad + TILE_K * lanes, *delta = lse + lanes;
+  float *added = p->added ? delta + lanes : NULL;
   const float *k = t->k + b * p->k_stride[0] + kv * p->k_stride[1];
   const float *v = t->v + b * p->v_stride[0] + kv * p->v_stride[1];
   gint32 lane_from[TILE_K], lane_to[TILE_K];
@@ -119,37 +169,31 @@ backward_block (const Backward *t, gint64 b, gint64 kv, gint64 q_from, gint64 q_
           continue;
         fm_attention_prefetch (k + from * p->k_stride[2], p->k_stride[2], MIN (TILE_K, to - from), p->d);
         fm_attention_prefetch (v + from * p->v_stride[2], p->v_stride[2], MIN (TILE_K, to - from), p->dv);
-        fm_attention_turn (q, p->q_stride[2], rows, p->d, lanes, turned_q);
-        fm_attention_turn (dy, t->dy_stride[1], rows, p->dv, lanes, turned_dy);
-        row_dots (dy, t->dy_stride[1], t->o + ((b * p->n_query + q0) * p->heads + h) * p->dv, row_o, rows, p->dv,
-                  delta);
-        memcpy (lse, t->lse + (b * p->heads + h) * p->n_query + q0, rows * sizeof *lse);
-        for (gint64 l = rows; l < lanes; l++)
-          {
-            lse[l] = FM_ATTENTION_BLIND;
-            delta[l] = 0.0f;
-          }
+        fm_attention_backward_begin (t, b, h, q0, rows, turned_q, turned_dy, lse, delta);
         for (gint64 j = from; j < to; j += TILE_K)
           {
             gint64 keys = MIN (TILE_K, to - j);
-            gboolean masked;
+            gboolean masked = FALSE;
 
-            masked = fm_attention_lanes (p, b, q0, rows, j, keys, lane_from, lane_to);
+            if (added == NULL)
+              masked = fm_attention_lanes (p, b, q0, rows, j, keys, lane_from, lane_to);
+            else if (!fm_attention_added (p, b, h, q0, rows, j, keys, added))
+              continue;
             fm_tile_gemm (keys, lanes, p->d, k + j * p->k_stride[2], p->k_stride[2], 1, turned_q, lanes, s, lanes,
                           FALSE);
             fm_tile_gemm (keys, lanes, p->dv, v + j * p->v_stride[2], p->v_stride[2], 1, turned_dy, lanes, grad, lanes,
                           FALSE);
-            weights (s, grad, keys, lanes, masked ? lane_from : NULL, lane_to, p->scale, lse, delta);
+            weights (s, grad, keys, lanes, masked ? lane_from : NULL, lane_to, added, p->scale, p->scale, lse, delta);
             if (want_kv)
               {
                 fm_tile_gemm (keys, p->dv, rows, s, lanes, 1, dy, t->dy_stride[1],
-                              t->dv + ((b * p->n_key + j) * p->kv_heads + kv) * p->dv, row_v, on_top_kv);
+                              all->dv + ((b * p->n_key + j) * p->kv_heads + kv) * p->dv, row_v, on_top_kv);
                 fm_tile_gemm (keys, p->d, rows, grad, lanes, 1, q, p->q_stride[2],
-                              t->dk + ((b * p->n_key + j) * p->kv_heads + kv) * p->d, row_k, on_top_kv);
+                              all->dk + ((b * p->n_key + j) * p->kv_heads + kv) * p->d, row_k, on_top_kv);
               }
             if (want_q)
               fm_tile_gemm (rows, p->d, keys, grad, 1, lanes, k + j * p->k_stride[2], p->k_stride[2],
-                            t->dq + ((b * p->n_query + q0) * p->heads + h) * p->d, row_q, !p->open || j > from);
+                            all->dq + ((b * p->n_query + q0) * p->heads + h) * p->d, row_q, !p->open || j > from);
           }
       }
 }
@@ -157,12 +201,9 @@ backward_block (const Backward *t, gint64 b, gint64 kv, gint64 q_from, gint64 q_
 static void
 backward_cpu (const FmNode *node, const FmCpuArgs *args)
 {
-  const FmTensor *dy = node->in[5];
-  Backward t = { .p = fm_attention_problem (node, args->in[6]), .q = args->in[0], .k = args->in[1], .v = args->in[2],
-                 .o = args->in[3], .lse = args->in[4], .dy = args->in[5],
-                 .dy_stride = { dy->stride[0], dy->stride[1], dy->stride[2] },
-                 .dq = args->out[0], .dk = args->out[1], .dv = args->out[2] };
-  const FmAttentionProblem *p = &t.p;
+  Backward t = { .t = fm_attention_backward_read (node, args->in), .dq = args->out[0], .dk = args->out[1],
+                 .dv = args->out[2] };
+  const FmAttentionProblem *p = &t.t.p;
   gint64 pairs = p->batch * p->kv_heads, per_thread = floats_per_thread (p);
   float *workspace = args->workspace;
 
@@ -217,20 +258,21 @@ backward_cpu (const FmNode *node, const FmCpuArgs *args)
   }
 }
 
-/* On Vulkan: pairs (lse, delta) [B,H,Nq,2]. */
+/* On Vulkan: pairs (lse, delta) [B,H,Nq,2], then the table of the mask. */
 static gsize
 backward_workspace (const FmNode *node, FmBackend backend, guint threads)
 {
-  FmAttentionProblem p = fm_attention_problem (node, NULL);
+  FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, NULL);
 
   return backend == FM_BACKEND_CPU ? threads * floats_per_thread (&p) * sizeof (float)
-                                   : (gsize) (p.batch * p.heads * p.n_query) * 2 * sizeof (float);
+                                   : (gsize) (p.batch * p.heads * p.n_query) * 2 * sizeof (float)
+                                     + fm_attention_table_words (&p, node->in + FIRST_MASK) * sizeof (guint32);
 }
 
 static gboolean
 backward_infer (FmNode *node)
 {
-  FmAttentionProblem p = fm_attention_problem (node, NULL);
+  FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, NULL);
 
   for (guint i = 0; i < 3; i++)
     node->out[i]->type = FM_F32;
@@ -243,7 +285,7 @@ backward_infer (FmNode *node)
 static void
 backward_cost (const FmNode *node, FmCost *cost)
 {
-  FmAttentionProblem p = fm_attention_problem (node, NULL);
+  FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, NULL);
   gdouble pairs = fm_attention_pairs (&p);
 
   cost->flops = p.batch * p.heads * pairs * (6.0 * p.d + 4.0 * p.dv + 6);
@@ -251,37 +293,51 @@ backward_cost (const FmNode *node, FmCost *cost)
                        + fm_shape_count (&node->in[2]->shape) + fm_shape_count (&node->in[3]->shape));
 }
 
+gboolean
+fm_attention_delta_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
+{
+  FmTensor *q = node->in[0], *o = node->in[3], *lse = node->in[4], *dy = node->in[5], *dlse = node->in[6];
+  struct { guint32 count, heads, n_query, dv, o_offset, lse_offset, dy_offset, dlse_offset, dy_stride[3]; } push = {
+    (guint32) fm_shape_count (&lse->shape), q->shape.dims[1], q->shape.dims[2], o->shape.dims[3], o->offset, lse->offset,
+    dy->offset, dlse ? dlse->offset : 0, { dy->stride[0], dy->stride[1], dy->stride[2] } };
+  FmVulkanDispatch dispatch = { .shader = "attention-delta",
+                                .bind = { o, lse, dy, FM_VULKAN_WORKSPACE, dlse ? dlse : lse }, .n_bind = 5,
+                                .push = &push, .push_bytes = sizeof push, .spec = { dlse != NULL }, .n_spec = 1,
+                                .groups = ((guint64) push.count + 127) / 128 };
+
+  return fm_vulkan_dispatch (recorder, &dispatch, error);
+}
+
 static gboolean
 backward_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 {
-  FmAttentionProblem p = fm_attention_problem (node, NULL);
-  FmTensor *q = node->in[0], *k = node->in[1], *v = node->in[2], *o = node->in[3], *lse = node->in[4];
-  FmTensor *dy = node->in[5], *lengths = node->in[6];
+  FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, NULL);
+  FmTensor *q = node->in[0], *k = node->in[1], *v = node->in[2], *dy = node->in[5];
+  FmTensor * const *mask = node->in + FIRST_MASK;
+  FmTensor *lengths = mask[FM_MASK_LENGTHS], *bias = mask[FM_MASK_BIAS] ? mask[FM_MASK_BIAS] : q, *hidden;
+  gboolean table = fm_attention_table_words (&p, mask) > 0;
+  guint32 n_rows = (guint32) (p.batch * p.heads * p.n_query);
   struct
   {
     guint32 batch, heads, group, n_query, n_key, d, dv;
     gint32  causal, window, block, offset;
     float   scale;
-    guint32 q_offset, k_offset, v_offset, dy_offset, lengths_offset;
+    guint32 q_offset, k_offset, v_offset, dy_offset, mask_offset;
     guint32 q_stride[3], k_stride[3], v_stride[3], dy_stride[3];
   } push = { p.batch, p.heads, p.group, p.n_query, p.n_key, p.d, p.dv, p.causal, p.window, p.block, p.offset, p.scale,
-             q->offset, k->offset, v->offset, dy->offset, lengths ? lengths->offset : 0 };
-  struct { guint32 count, heads, n_query, dv, o_offset, lse_offset, dy_offset, dy_stride[3]; } push_delta = {
-    p.batch * p.heads * p.n_query, p.heads, p.n_query, p.dv, o->offset, lse->offset, dy->offset,
-    { dy->stride[0], dy->stride[1], dy->stride[2] } };
-  FmVulkanDispatch delta = { .shader = "attention-delta", .bind = { o, lse, dy, FM_VULKAN_WORKSPACE }, .n_bind = 4,
-                             .push = &push_delta, .push_bytes = sizeof push_delta,
-                             .groups = ((guint64) push_delta.count + 127) / 128 };
-  FmVulkanDispatch queries = { .shader = "attention-backward-q", .n_bind = 7, .push = &push, .push_bytes = sizeof push,
-                               .bind = { q, k, v, dy, FM_VULKAN_WORKSPACE, lengths ? lengths : q, node->out[0] },
-                               .spec = { lengths != NULL }, .n_spec = 1, .local_x = 64,
+             q->offset, k->offset, v->offset, dy->offset, table ? 2 * n_rows : lengths ? lengths->offset : 0 };
+  FmVulkanDispatch queries = { .shader = "attention-backward-q", .n_bind = 8, .push = &push, .push_bytes = sizeof push,
+                               .spec = { table ? 2 : lengths != NULL }, .n_spec = 1, .local_x = 64,
                                .groups = p.batch * p.heads * p.n_query };
-  FmVulkanDispatch keys = { .shader = "attention-backward-kv", .n_bind = 8, .push = &push, .push_bytes = sizeof push,
-                            .bind = { q, k, v, dy, FM_VULKAN_WORKSPACE, lengths ? lengths : q, node->out[1],
-                                      node->out[2] },
-                            .spec = { lengths != NULL }, .n_spec = 1, .local_x = 64,
+  FmVulkanDispatch keys = { .shader = "attention-backward-kv", .n_bind = 9, .push = &push, .push_bytes = sizeof push,
+                            .spec = { table ? 2 : lengths != NULL }, .n_spec = 1, .local_x = 64,
                             .groups = p.batch * p.kv_heads * p.n_key };
 
+  hidden = table ? FM_VULKAN_WORKSPACE : lengths ? lengths : q;
+  memcpy (queries.bind, ((FmTensor *[]) { q, k, v, dy, FM_VULKAN_WORKSPACE, hidden, bias, node->out[0] }),
+          8 * sizeof (FmTensor *));
+  memcpy (keys.bind, ((FmTensor *[]) { q, k, v, dy, FM_VULKAN_WORKSPACE, hidden, bias, node->out[1], node->out[2] }),
+          9 * sizeof (FmTensor *));
   for (guint i = 0; i < 3; i++)
     {
       push.q_stride[i] = p.q_stride[i];
@@ -299,14 +355,75 @@ backward_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
       queries.groups = p.batch * p.heads * ((p.n_query + 31) / 32);
       keys.groups = p.batch * p.kv_heads * ((p.n_key + 31) / 32);
     }
-  return fm_vulkan_dispatch (recorder, &delta, error) && fm_vulkan_dispatch (recorder, &queries, error)
-         && fm_vulkan_dispatch (recorder, &keys, error);
+  return fm_attention_delta_vulkan (node, recorder, error)
+         && (!table || fm_attention_table_write (recorder, &p, mask, FM_VULKAN_WORKSPACE, 2 * n_rows, error))
+         && fm_vulkan_dispatch (recorder, &queries, error) && fm_vulkan_dispatch (recorder, &keys, error);
+}
+
+/* The gradient of a gradient is rare: it is made from the unfused form, whose ops all have second gradients. The inputs
+ * are cut off first, so that each stands for itself even where two are one tensor. */
+static void
+backward_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
+{
+  FmTensor * const *in = node->in + FIRST_MASK;
+  FmAttentionMask mask = { .causal = node->attr.i[0] != 0, .window = node->attr.i[1], .block = node->attr.i[2],
+                           .key_lengths = in[FM_MASK_LENGTHS], .dilation = node->attr.i[3],
+                           .globals = node->attr.i[4], .layout = in[FM_MASK_LAYOUT], .layout_block = node->attr.i[5],
+                           .segments = in[FM_MASK_SEGMENTS], .key_segments = in[FM_MASK_KEY_SEGMENTS] };
+  FmTensor *x[6], *first[3], *second[6], *y, *map, *loss = NULL;
+  gint64 b, h, hk;
+
+  if (node->in[6])
+    {
+      fm_graph_fail (g, "attention-backward", "has no second gradient through partial results; use fm_attention_map");
+      return;
+    }
+  for (guint i = 0; i < 3; i++)
+    x[i] = fm_stop_gradient (g, node->in[i]);
+  x[3] = fm_stop_gradient (g, node->in[5]);
+  x[4] = in[FM_MASK_DISTANCE] ? fm_stop_gradient (g, in[FM_MASK_DISTANCE]) : NULL;
+  x[5] = in[FM_MASK_BIAS] ? fm_stop_gradient (g, in[FM_MASK_BIAS]) : NULL;
+  mask.distance = x[4];
+  mask.bias = x[5];
+  map = fm_attention_map (g, x[0], x[1], node->attr.f[0], &mask);
+  if (fm_graph_failed (g))
+    return;
+  b = x[0]->shape.dims[0];
+  h = x[0]->shape.dims[1];
+  hk = x[1]->shape.dims[1];
+  if (h == hk)
+    y = fm_matmul (g, map, x[2], 0);
+  else
+    y = fm_reshape (g, fm_matmul (g, fm_reshape (g, map, FM_SHAPE (b, hk, h / hk, map->shape.dims[2], map->shape.dims[3])),
+                                  fm_reshape (g, x[2], FM_SHAPE (b, hk, 1, x[2]->shape.dims[2], x[2]->shape.dims[3])), 0),
+                    FM_SHAPE (b, h, map->shape.dims[2], x[2]->shape.dims[3]));
+  fm_grad (g, fm_sum_all (g, fm_mul (g, fm_transpose (g, y, 1, 2), x[3])), x, 3, first);
+  for (guint i = 0; i < 3 && !fm_graph_failed (g); i++)
+    if (dy[i])
+      {
+        FmTensor *part = fm_sum_all (g, fm_mul (g, fm_transpose (g, first[i], 1, 2), fm_stop_gradient (g, dy[i])));
+
+        loss = loss ? fm_add (g, loss, part) : part;
+      }
+  if (loss == NULL || fm_graph_failed (g))
+    return;
+  fm_grad (g, loss, x, 4, second);
+  if (x[4])
+    fm_grad (g, loss, x + 4, 1, second + 4);
+  if (x[5])
+    fm_grad (g, loss, x + 5, 1, second + 5);
+  if (fm_graph_failed (g))
+    return;
+  for (guint i = 0; i < 3; i++)
+    dx[i] = second[i];
+  dx[5] = second[3]; /* o and lse are functions of q, k, v: what they contribute is in these already */
+  dx[FIRST_MASK + FM_MASK_DISTANCE] = x[4] ? second[4] : NULL;
+  dx[FIRST_MASK + FM_MASK_BIAS] = x[5] ? second[5] : NULL;
 }
 
 const FmOp fm_attention_backward_op = {
-  .name = "attention-backward", .n_in_min = 7, .n_in_max = 7, .n_out = 3, .flags = FM_OP_ROWS,
-  .infer = backward_infer,
-  .no_gradient = "second derivative of fused attention is not built; use fm_attention_map",
+  .name = "attention-backward", .n_in_min = FIRST_MASK + FM_MASK_TENSORS, .n_in_max = FIRST_MASK + FM_MASK_TENSORS,
+  .n_out = 3, .flags = FM_OP_ROWS, .infer = backward_infer, .gradient = backward_gradient,
   .cpu = backward_cpu, .vulkan = backward_vulkan, .workspace = backward_workspace, .cost = backward_cost,
 };
 

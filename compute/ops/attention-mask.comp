@@ -3,15 +3,15 @@
 #extension GL_GOOGLE_include_directive : enable
 #include "common.glsl"
 
-layout (constant_id = 3) const uint with_lengths = 0;
+layout (constant_id = 3) const uint with_mask = 0;
 
 layout (std430, binding = 0) buffer Y { float y[]; };
-layout (std430, binding = 1) readonly buffer Lengths { int lengths[]; };
+layout (std430, binding = 1) readonly buffer Mask { int mask[]; };
 layout (push_constant) uniform Push
 {
-  uint count, n_query, n_key;
+  uint count, heads, n_query, n_key;
   int causal, window, block_size, position_offset;
-  uint lengths_offset, y_offset;
+  uint mask_offset, y_offset;
 };
 #include "attention-mask.glsl"
 
@@ -23,7 +23,6 @@ main ()
   if (i >= count)
     return;
   uint item = i / (n_query * n_key);
-  int keys = with_lengths != 0 ? min (lengths[lengths_offset + item], int (n_key)) : int (n_key);
 
-  y[y_offset + i] = visible (i / n_key % n_query, i % n_key, keys) ? 1.0 : 0.0;
+  y[y_offset + i] = visible (item / heads, item % heads, i / n_key % n_query, i % n_key) ? 1.0 : 0.0;
 }

@@ -6,22 +6,24 @@
 #extension GL_EXT_control_flow_attributes : require
 #include "common.glsl"
 
-layout (constant_id = 3) const uint with_lengths = 0;
+layout (constant_id = 3) const uint with_mask = 0;
 
 layout (std430, binding = 0) readonly buffer Q { float q[]; };
 layout (std430, binding = 1) readonly buffer K { float k[]; };
 layout (std430, binding = 2) readonly buffer V { float v[]; };
 layout (std430, binding = 3) buffer O { float o[]; };
 layout (std430, binding = 4) buffer Lse { float lse[]; };
-layout (std430, binding = 5) readonly buffer Lengths { int lengths[]; };
+layout (std430, binding = 5) readonly buffer Mask { int mask[]; };
+layout (std430, binding = 6) readonly buffer Bias { float bias[]; };
 layout (push_constant) uniform Push
 {
   uint batch, heads, group, n_query, n_key, d, dv;
   int causal, window, block_size, position_offset;
   float scale;
-  uint q_offset, k_offset, v_offset, o_offset, lse_offset, lengths_offset;
+  uint q_offset, k_offset, v_offset, o_offset, lse_offset, mask_offset;
   uint q_stride[3], k_stride[3], v_stride[3];
 };
+#define ADDED_TERMS
 #include "attention-mask.glsl"
 #include "attention-tiles.glsl"
 
@@ -42,24 +44,11 @@ main ()
   uint from_q = q_offset + b * q_stride[0] + h * q_stride[1];
   uint from_k = k_offset + b * k_stride[0] + h / group * k_stride[1];
   uint from_v = v_offset + b * v_stride[0] + h / group * v_stride[1];
-  int keys = with_lengths != 0 ? clamp (lengths[lengths_offset + b], 0, int (n_key)) : int (n_key), end = keys;
-  int low = int (i0) + position_offset, high = int (min (i0 + SIDE, n_query)) - 1 + position_offset, first = 0;
+  ivec2 range = keys_of_tile (b, int (i0), int (min (i0 + SIDE, n_query)) - 1); // what lies outside is not touched
+  int first = range.x, end = range.y;
   float top = NOTHING, sum = 0.0;
   vec4 result[4][GROUPS];
 
-  // The keys that any of these queries sees are an interval: what lies outside is not touched.
-  if (causal != 0)
-    end = min (end, high + 1);
-  if (window > 0)
-    {
-      end = min (end, high + window + 1);
-      first = max (first, low - window);
-    }
-  if (block_size > 0)
-    {
-      end = min (end, high < 0 ? 0 : high / block_size * block_size + block_size);
-      first = max (first, low < 0 ? 0 : low / block_size * block_size);
-    }
   [[unroll]] for (uint i = 0; i < 4; i++)
     [[unroll]] for (uint c = 0; c < GROUPS; c++)
       result[i][c] = vec4 (0.0);
@@ -69,6 +58,8 @@ main ()
       vec4 score[4]; // by key, four queries each
       float own_top = NOTHING, own_sum = 0.0;
 
+      if (layout_hides (h, i0, min (SIDE, n_query - i0), uint (j0), min (SIDE, uint (end - j0))))
+        continue;
       TILE_PRODUCT (score, q, from_q + i0 * q_stride[2], q_stride[2], n_query - i0,
                     k, from_k + uint (j0) * k_stride[2], k_stride[2], uint (end - j0), d)
       [[unroll]] for (uint j = 0; j < 4; j++)
@@ -76,7 +67,12 @@ main ()
           uint key = uint (j0) + x * 4 + j;
 
           [[unroll]] for (uint i = 0; i < 4; i++)
-            score[j][i] = visible (i0 + y * 4 + i, key, end) ? score[j][i] * scale : 2.0 * NOTHING;
+            {
+              uint query = i0 + y * 4 + i;
+              bool seen = query < n_query && int (key) < end && visible (b, h, query, key);
+
+              score[j][i] = seen ? score[j][i] * scale + added (b, h, query, key) : 2.0 * NOTHING;
+            }
           weight[x * 4 + j][y] = score[j];
         }
       barrier ();

@@ -13,82 +13,7 @@
 
 #include <string.h>
 
-static gint64
-floor_to (gint64 x, gint64 unit)
-{
-  return x < 0 ? 0 : x / unit * unit;
-}
-
-FmAttentionProblem
-fm_attention_problem (const FmNode *node, const gint32 *lengths)
-{
-  const FmTensor *q = node->in[0], *k = node->in[1], *v = node->in[2];
-  FmAttentionProblem p = { .batch = q->shape.dims[0], .heads = q->shape.dims[1], .kv_heads = k->shape.dims[1],
-                           .n_query = q->shape.dims[2], .n_key = k->shape.dims[2], .d = q->shape.dims[3],
-                           .dv = v->shape.dims[3], .causal = node->attr.i[0] != 0, .window = node->attr.i[1],
-                           .block = node->attr.i[2], .scale = (float) node->attr.f[0], .lengths = lengths };
-  gint64 reach = G_MAXINT64;
-
-  p.group = p.heads / p.kv_heads;
-  p.offset = p.causal ? p.n_key - p.n_query : 0;
-  p.open = !p.causal && p.window == 0 && p.block == 0 && !lengths;
-  memcpy (p.q_stride, q->stride, sizeof p.q_stride);
-  memcpy (p.k_stride, k->stride, sizeof p.k_stride);
-  memcpy (p.v_stride, v->stride, sizeof p.v_stride);
-  /* A tile of queries needs all keys that any of them sees: where each sees few, fewer queries waste less. */
-  if (p.window > 0)
-    reach = p.window;
-  if (p.block > 0)
-    reach = MIN (reach, p.block);
-  p.tile_q = (reach < 32 && p.n_query > 64) || p.n_query <= 16 ? 16 : 64;
-  return p;
-}
-
-void
-fm_attention_queries (const FmAttentionProblem *p, gint64 b, gint64 j, gint64 *from, gint64 *to)
-{
-  gint64 low = 0, high = G_MAXINT64; /* positions */
-
-  if (p->lengths && j >= p->lengths[b])
-    high = -1;
-  if (p->causal)
-    low = MAX (low, j);
-  if (p->window > 0)
-    {
-      low = MAX (low, j - p->window);
-      high = MIN (high, j + p->window + 1);
-    }
-  if (p->block > 0)
-    {
-      low = MAX (low, floor_to (j, p->block));
-      high = MIN (high, floor_to (j, p->block) + p->block);
-    }
-  *from = MAX (0, low - p->offset);
-  *to = high == G_MAXINT64 ? p->n_query : MIN (p->n_query, high - p->offset);
-}
-
-void
-fm_attention_keys (const FmAttentionProblem *p, gint64 b, gint64 q0, gint64 q1, gint64 *from, gint64 *to)
-{
-  gint64 first = MAX (q0 + p->offset, 0), last = q1 - 1 + p->offset;
-
-  *from = 0;
-  *to = last < 0 ? 0 : p->n_key; /* queries before the first key (causal, more queries than keys) see nothing */
-  if (p->lengths)
-    *to = MIN (*to, p->lengths[b]);
-  if (p->causal)
-    *to = MIN (*to, last + 1);
-  if (p->window > 0)
-    {
-      *from = MAX (*from, first - p->window);
-      *to = MIN (*to, last + p->window + 1);
-    }
-  if (p->block > 0)
-    {
-      *from = MAX (*from, floor_to (first, p->block));
-      *to = MIN (*to, floor_to (last, p->block) + p->block);
-    }
-}
+#define FIRST_MASK 3 /* inputs: q, k, v, then the tensors of the mask */
 
 /* Four rows of four, turned; vectors of 16 bytes are the same at every level. */
 typedef float Four __attribute__ ((vector_size (16), aligned (4), may_alias));
@@ -133,13 +58,14 @@ fm_attention_turn (const float *x, gint64 stride, gint64 rows, gint64 d, gint64 
   turn (x, stride, rows, d, lanes, turned);
 }
 
-/* Scores s [keys,lanes] -> weights relative to the new maximum. @from, @to (nullable): lanes that see each key.
- * max, sum [lanes] are kept over tiles; @shrink is what sums of earlier tiles are multiplied by. */
+/* Scores s [keys,lanes] -> weights relative to the new maximum. @from, @to (nullable): lanes that see each key;
+ * @added (nullable, instead): what is added. max, sum [lanes] are kept over tiles; @shrink is what sums of earlier tiles are multiplied by. */
 FM_KERNEL (void, online_softmax, (float *restrict s, gint64 keys, gint64 lanes, const gint32 *from, const gint32 *to,
-                                  float scale, float *restrict max, float *restrict sum, float *restrict shrink),
-           (s, keys, lanes, from, to, scale, max, sum, shrink))
+                                  const float *restrict added, float scale, float *restrict max, float *restrict sum,
+                                  float *restrict shrink),
+           (s, keys, lanes, from, to, added, scale, max, sum, shrink))
 {
-  float best[64];
+  float best[FM_ATTENTION_TILE_Q];
 
   for (gint64 l = 0; l < lanes; l++)
     best[l] = max[l];
@@ -147,7 +73,10 @@ FM_KERNEL (void, online_softmax, (float *restrict s, gint64 keys, gint64 lanes, 
     {
       float *restrict row = s + j * lanes;
 
-      if (from && (from[j] > 0 || to[j] < lanes))
+      if (added)
+        for (gint64 l = 0; l < lanes; l++)
+          row[l] = row[l] * scale + added[j * lanes + l];
+      else if (from && (from[j] > 0 || to[j] < lanes))
         for (gint32 l = 0; l < (gint32) lanes; l++)
           row[l] = l >= from[j] && l < to[j] ? row[l] * scale : -INFINITY;
       else
@@ -207,30 +136,10 @@ fm_attention_prefetch (const float *x, gint64 stride, gint64 rows, gint64 d)
       __builtin_prefetch (x + r * stride + c);
 }
 
-gboolean
-fm_attention_lanes (const FmAttentionProblem *p, gint64 b, gint64 q0, gint64 rows, gint64 j, gint64 keys, gint32 *from,
-                    gint32 *to)
-{
-  gboolean masked = FALSE;
-
-  if (p->open)
-    return FALSE;
-  for (gint64 i = 0; i < keys; i++)
-    {
-      gint64 low, high;
-
-      fm_attention_queries (p, b, j + i, &low, &high);
-      from[i] = (gint32) CLAMP (low - q0, 0, p->tile_q);
-      to[i] = high - q0 >= rows ? (gint32) p->tile_q : (gint32) MAX (high - q0, 0);
-      masked |= from[i] > 0 || to[i] < p->tile_q;
-    }
-  return masked;
-}
-
 static gsize
 floats_per_thread (const FmAttentionProblem *p)
 {
-  return (gsize) ((p->d + FM_ATTENTION_TILE_K + p->dv + 3) * p->tile_q + 15) / 16 * 16;
+  return (gsize) ((p->d + (p->added ? 2 : 1) * FM_ATTENTION_TILE_K + p->dv + 3) * p->tile_q + 15) / 16 * 16;
 }
 
 static void
@@ -240,6 +149,7 @@ forward_tile (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, const 
   gint64 rows = MIN (p->tile_q, p->n_query - q0), lanes = p->tile_q, from, to, kv = h / p->group;
   float *turned = workspace, *s = turned + p->d * lanes, *o = s + FM_ATTENTION_TILE_K * lanes;
   float *max = o + p->dv * lanes, *sum = max + lanes, *shrink = sum + lanes;
+  float *added = p->added ? shrink + lanes : NULL;
   gint32 lane_from[FM_ATTENTION_TILE_K], lane_to[FM_ATTENTION_TILE_K];
   gboolean first = TRUE;
 
@@ -259,10 +169,15 @@ forward_tile (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, const 
   for (gint64 j = from; j < to; j += FM_ATTENTION_TILE_K)
     {
       gint64 keys = MIN (FM_ATTENTION_TILE_K, to - j);
-      gboolean masked = fm_attention_lanes (p, b, q0, rows, j, keys, lane_from, lane_to);
+      gboolean masked = FALSE;
 
+      if (added == NULL)
+        masked = fm_attention_lanes (p, b, q0, rows, j, keys, lane_from, lane_to);
+      else if (!fm_attention_added (p, b, h, q0, rows, j, keys, added))
+        continue;
       fm_tile_gemm (keys, lanes, p->d, k + j * p->k_stride[2], p->k_stride[2], 1, turned, lanes, s, lanes, FALSE);
-      online_softmax (s, keys, lanes, masked ? lane_from : NULL, masked ? lane_to : NULL, p->scale, max, sum, shrink);
+      online_softmax (s, keys, lanes, masked ? lane_from : NULL, masked ? lane_to : NULL, added, p->scale, max, sum,
+                      shrink);
       if (!first)
         shrink_rows (o, rows, p->dv, shrink);
       fm_tile_gemm (rows, p->dv, keys, s, 1, lanes, v + j * p->v_stride[2], p->v_stride[2], o, p->dv, !first);
@@ -277,7 +192,7 @@ forward_tile (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, const 
 static void
 attention_cpu (const FmNode *node, const FmCpuArgs *args)
 {
-  FmAttentionProblem p = fm_attention_problem (node, args->in[3]);
+  FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, args->in);
   gint64 tiles = (p.n_query + p.tile_q - 1) / p.tile_q, tasks = p.batch * p.heads * tiles;
 
 #pragma omp parallel for schedule(dynamic, 1) num_threads(args->threads) if (tasks > 1)
@@ -290,15 +205,16 @@ attention_cpu (const FmNode *node, const FmCpuArgs *args)
 static gsize
 attention_workspace (const FmNode *node, FmBackend backend, guint threads)
 {
-  FmAttentionProblem p = fm_attention_problem (node, NULL);
+  FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, NULL);
 
-  return backend == FM_BACKEND_CPU ? threads * floats_per_thread (&p) * sizeof (float) : 0;
+  return backend == FM_BACKEND_CPU ? threads * floats_per_thread (&p) * sizeof (float)
+                                   : fm_attention_table_words (&p, node->in + FIRST_MASK) * sizeof (guint32);
 }
 
 static gboolean
 attention_infer (FmNode *node)
 {
-  FmAttentionProblem p = fm_attention_problem (node, NULL);
+  FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, NULL);
 
   node->out[0]->type = FM_F32;
   node->out[0]->shape = FM_SHAPE (p.batch, p.n_query, p.heads, p.dv);
@@ -310,36 +226,29 @@ attention_infer (FmNode *node)
 static void
 attention_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 {
-  FmTensor *in[7] = { node->in[0], node->in[1], node->in[2], node->out[0], node->out[1], dy[0], node->in[3] };
-  FmNode *backward = fm_node_new (g, &fm_attention_backward_op, in, 7, &node->attr);
+  FmTensor *in[FM_BACKWARD_FIRST_MASK + FM_MASK_TENSORS] = { node->in[0], node->in[1], node->in[2], node->out[0],
+                                                             node->out[1], dy[0], dy[1] };
+  FmTensor *distance = node->in[FIRST_MASK + FM_MASK_DISTANCE], *bias = node->in[FIRST_MASK + FM_MASK_BIAS];
+  FmNode *backward;
 
-  if (backward)
-    for (guint i = 0; i < 3; i++)
-      dx[i] = fm_transpose (g, backward->out[i], 1, 2);
-}
-
-gdouble
-fm_attention_pairs (const FmAttentionProblem *p)
-{
-  gdouble pairs = 0;
-
-  if (!p->causal && p->window == 0 && p->block == 0 && p->offset >= 0)
-    return (gdouble) p->n_query * p->n_key;
-  for (gint64 q = 0; q < p->n_query; q++)
-    {
-      gint64 from, to;
-
-      fm_attention_keys (p, 0, q, q + 1, &from, &to);
-      pairs += MAX (to - from, 0);
-    }
-  return pairs;
+  if (dy[0] == NULL)
+    in[5] = fm_constant (g, FM_F32, node->out[0]->shape, 0.0);
+  memcpy (in + FM_BACKWARD_FIRST_MASK, node->in + FIRST_MASK, FM_MASK_TENSORS * sizeof *in);
+  backward = fm_node_new (g, &fm_attention_backward_op, in, G_N_ELEMENTS (in), &node->attr);
+  for (guint i = 0; backward && i < 3; i++)
+    dx[i] = fm_transpose (g, backward->out[i], 1, 2);
+  /* Built for whoever asks; what nobody asks for is not in the program. */
+  if (distance)
+    dx[FIRST_MASK + FM_MASK_DISTANCE] = fm_attention_added_gradient (g, in, &node->attr, FALSE);
+  if (bias)
+    dx[FIRST_MASK + FM_MASK_BIAS] = fm_attention_added_gradient (g, in, &node->attr, TRUE);
 }
 
 /* Only the products that the mask leaves. */
 static void
 attention_cost (const FmNode *node, FmCost *cost)
 {
-  FmAttentionProblem p = fm_attention_problem (node, NULL);
+  FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, NULL);
   gdouble pairs = fm_attention_pairs (&p);
 
   cost->flops = p.batch * p.heads * pairs * (2.0 * p.d + 2.0 * p.dv + 4);
@@ -350,27 +259,37 @@ attention_cost (const FmNode *node, FmCost *cost)
 static gboolean
 attention_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 {
-  FmAttentionProblem p = fm_attention_problem (node, NULL);
-  FmTensor *q = node->in[0], *k = node->in[1], *v = node->in[2], *lengths = node->in[3], *o = node->out[0],
-           *lse = node->out[1];
+  FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, NULL);
+  FmTensor * const *mask = node->in + FIRST_MASK;
+  FmTensor *q = node->in[0], *k = node->in[1], *v = node->in[2], *o = node->out[0], *lse = node->out[1];
+  FmTensor *lengths = mask[FM_MASK_LENGTHS], *bias = mask[FM_MASK_BIAS];
+  gboolean table = fm_attention_table_words (&p, mask) > 0;
   struct
   {
     guint32 batch, heads, group, n_query, n_key, d, dv;
     gint32  causal, window, block, offset;
     float   scale;
-    guint32 q_offset, k_offset, v_offset, o_offset, lse_offset, lengths_offset;
+    guint32 q_offset, k_offset, v_offset, o_offset, lse_offset, mask_offset;
     guint32 q_stride[3], k_stride[3], v_stride[3];
   } push = { p.batch, p.heads, p.group, p.n_query, p.n_key, p.d, p.dv, p.causal, p.window, p.block, p.offset, p.scale,
-             q->offset, k->offset, v->offset, o->offset, lse->offset, lengths ? lengths->offset : 0 };
-  FmVulkanDispatch dispatch = { .shader = "attention", .bind = { q, k, v, o, lse, lengths ? lengths : q }, .n_bind = 6,
-                                .push = &push, .push_bytes = sizeof push, .spec = { lengths != NULL }, .n_spec = 1,
-                                .local_x = 64, .groups = p.batch * p.heads * p.n_query };
+             q->offset, k->offset, v->offset, o->offset, lse->offset, lengths && !table ? lengths->offset : 0 };
+  FmVulkanDispatch dispatch = { .shader = "attention", .bind = { q, k, v, o, lse, lengths ? lengths : q,
+                                                                 bias ? bias : q },
+                                .n_bind = 7, .push = &push, .push_bytes = sizeof push,
+                                .spec = { table ? 2 : lengths != NULL }, .n_spec = 1, .local_x = 64,
+                                .groups = p.batch * p.heads * p.n_query };
 
   for (guint i = 0; i < 3; i++)
     {
       push.q_stride[i] = p.q_stride[i];
       push.k_stride[i] = p.k_stride[i];
       push.v_stride[i] = p.v_stride[i];
+    }
+  if (table)
+    {
+      dispatch.bind[5] = FM_VULKAN_WORKSPACE;
+      if (!fm_attention_table_write (recorder, &p, mask, FM_VULKAN_WORKSPACE, 0, error))
+        return FALSE;
     }
   /* Tiles of 32 queries pay from a few queries on; wide values do not fit into an invocation's registers. */
   if (p.n_query >= 8 && p.dv <= 128)
@@ -384,104 +303,96 @@ attention_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error
 }
 
 static const FmOp attention_op = {
-  .name = "attention", .n_in_min = 4, .n_in_max = 4, .n_out = 2, .flags = FM_OP_ROWS,
-  .infer = attention_infer, .gradient = attention_gradient, .cpu = attention_cpu, .vulkan = attention_vulkan,
-  .workspace = attention_workspace, .cost = attention_cost,
+  .name = "attention", .n_in_min = FIRST_MASK + FM_MASK_TENSORS, .n_in_max = FIRST_MASK + FM_MASK_TENSORS, .n_out = 2,
+  .flags = FM_OP_ROWS, .infer = attention_infer, .gradient = attention_gradient, .cpu = attention_cpu,
+  .vulkan = attention_vulkan, .workspace = attention_workspace, .cost = attention_cost,
 };
+
+FM_OPS (attention, &attention_op);
 
 /* --- Builders -----------------------------------------------------------------------------------------------------*/
 
-gboolean
-fm_attention_mask_is_sound (FmGraph *g, const FmAttentionMask *mask, gint64 batch)
+static FmNode *
+attention_node (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, gdouble scale, const FmAttentionMask *mask)
 {
-  if (mask->window < 0 || mask->block < 0 || mask->window > G_MAXINT32 || mask->block > G_MAXINT32)
-    {
-      fm_graph_fail (g, "attention", "a window of %" G_GINT64_FORMAT " and blocks of %" G_GINT64_FORMAT "; wants sizes "
-                     "above 0, or 0 for none", mask->window, mask->block);
-      return FALSE;
-    }
-  if (mask->key_lengths && (mask->key_lengths->type != FM_I32 || mask->key_lengths->shape.rank != 1
-                            || (batch > 0 && mask->key_lengths->shape.dims[0] != batch)))
-    {
-      fm_graph_fail (g, "attention", "key lengths must be i32, one for each of the batch");
-      return FALSE;
-    }
-  return TRUE;
-}
+  FmTensor *in[FIRST_MASK + FM_MASK_TENSORS] = { q, k, v };
+  FmAttr attr = { 0 };
 
-static gboolean
-heads_are_sound (FmGraph *g, const FmTensor *q, const FmTensor *k)
-{
-  const gint64 *dq = q->shape.dims, *dk = k->shape.dims;
-
-  if (q->type != FM_F32 || k->type != FM_F32 || q->shape.rank != 4 || k->shape.rank != 4 || dq[0] != dk[0]
-      || dq[1] % dk[1] != 0 || dq[3] != dk[3] || dq[3] > FM_ATTENTION_MAX_WIDTH)
-    {
-      g_autofree char *sq = fm_shape_to_string (&q->shape), *sk = fm_shape_to_string (&k->shape);
-
-      fm_graph_fail (g, "attention", "q %s with k %s; wants [B,H,Nq,d] and [B,Hk,Nk,d] in f32, H a multiple of Hk, d "
-                     "at most %d", sq, sk, FM_ATTENTION_MAX_WIDTH);
-      return FALSE;
-    }
-  return TRUE;
+  if (fm_graph_failed (g) || !fm_attention_heads_are_sound (g, q, k, v)
+      || !fm_attention_mask_read (g, mask, q->shape.dims[0], q->shape.dims[1], q->shape.dims[2], k->shape.dims[2],
+                                  in + FIRST_MASK, &attr))
+    return NULL;
+  attr.f[0] = scale;
+  return fm_node_new (g, &attention_op, in, G_N_ELEMENTS (in), &attr);
 }
 
 FmTensor *
 fm_attention_core (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, gdouble scale, const FmAttentionMask *mask)
 {
-  static const FmAttentionMask all = { 0 };
-  FmTensor *in[4] = { q, k, v, mask ? mask->key_lengths : NULL };
-  FmAttr attr = { 0 };
-  FmNode *node;
+  FmNode *node = attention_node (g, q, k, v, scale, mask);
 
-  if (fm_graph_failed (g))
-    return g->poison;
-  mask = mask ? mask : &all;
-  if (!heads_are_sound (g, q, k) || !fm_attention_mask_is_sound (g, mask, q->shape.dims[0]))
-    return g->poison;
-  if (v->type != FM_F32 || v->shape.rank != 4 || v->shape.dims[0] != k->shape.dims[0]
-      || v->shape.dims[1] != k->shape.dims[1] || v->shape.dims[2] != k->shape.dims[2]
-      || v->shape.dims[3] > FM_ATTENTION_MAX_WIDTH)
-    {
-      g_autofree char *sk = fm_shape_to_string (&k->shape), *sv = fm_shape_to_string (&v->shape);
-
-      return fm_graph_fail (g, "attention", "k %s with v %s; wants f32, equal but in the last size, at most %d", sk, sv, FM_ATTENTION_MAX_WIDTH);
-    }
-  attr.i[0] = mask->causal;
-  attr.i[1] = mask->window;
-  attr.i[2] = mask->block;
-  attr.f[0] = scale;
-  node = fm_node_new (g, &attention_op, in, 4, &attr);
   return node ? fm_transpose (g, node->out[0], 1, 2) : g->poison;
 }
 
-FmTensor *
-fm_attention_map (FmGraph *g, FmTensor *q, FmTensor *k, gdouble scale, const FmAttentionMask *mask)
+FmAttentionPartial
+fm_attention_partial (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, gdouble scale, const FmAttentionMask *mask)
 {
-  FmTensor *scores, *visible;
-  gint64 b, h, hk, n_query, n_key;
+  FmNode *node = attention_node (g, q, k, v, scale, mask);
+  FmAttentionPartial part = { g->poison, g->poison, g->poison };
 
-  if (fm_graph_failed (g) || !heads_are_sound (g, q, k)
-      || (mask && !fm_attention_mask_is_sound (g, mask, q->shape.dims[0])))
-    return g->poison;
-  b = q->shape.dims[0];
-  h = q->shape.dims[1];
-  hk = k->shape.dims[1];
-  n_query = q->shape.dims[2];
-  n_key = k->shape.dims[2];
-  if (h != hk) /* [B,Hk,H/Hk,Nq,d] against [B,Hk,1,Nk,d] */
+  if (node)
     {
-      q = fm_reshape (g, q, FM_SHAPE (b, hk, h / hk, n_query, q->shape.dims[3]));
-      k = fm_reshape (g, k, FM_SHAPE (b, hk, 1, n_key, k->shape.dims[3]));
+      part.l = fm_less (g, node->out[1], fm_constant (g, FM_F32, FM_SHAPE (1), FM_ATTENTION_BLIND / 2));
+      part.m = fm_where (g, part.l, node->out[1], fm_constant (g, FM_F32, FM_SHAPE (1), -1e30));
+      part.o = fm_transpose (g, node->out[0], 1, 2);
     }
-  scores = fm_reshape (g, fm_matmul (g, q, k, FM_TRANS_B), FM_SHAPE (b, h, n_query, n_key));
-  if (mask && (mask->causal || mask->window > 0 || mask->block > 0 || mask->key_lengths))
-    {
-      visible = fm_attention_mask_tensor (g, n_query, n_key, mask);
-      scores = fm_where (g, visible, scores,
-                         fm_constant (g, FM_F32, FM_SHAPE (1, 1, 1, 1), scale < 0 ? INFINITY : -INFINITY));
-    }
-  return fm_softmax (g, scores, scale);
+  return part;
 }
 
-FM_OPS (attention, &attention_op);
+static FmTensor *
+column_of (FmGraph *g, FmTensor *x)
+{
+  FmShape s = x->shape;
+
+  return fm_reshape (g, x, FM_SHAPE (s.dims[0], s.dims[1], s.dims[2], 1));
+}
+
+FmAttentionPartial
+fm_attention_merge (FmGraph *g, const FmAttentionPartial *parts, guint n)
+{
+  FmAttentionPartial all = { g->poison, g->poison, g->poison };
+
+  if (fm_graph_failed (g))
+    return all;
+  if (n == 0)
+    {
+      fm_graph_fail (g, "attention-merge", "no parts; wants one at least");
+      return all;
+    }
+  all.m = parts[0].m;
+  for (guint i = 1; i < n; i++)
+    all.m = fm_maximum (g, all.m, parts[i].m);
+  all.m = fm_stop_gradient (g, all.m); /* any number near it gives the same result */
+  for (guint i = 0; i < n && !fm_graph_failed (g); i++)
+    {
+      FmTensor *weight = fm_exp (g, fm_sub (g, parts[i].m, all.m));
+      FmTensor *l = fm_mul (g, weight, parts[i].l), *o = fm_mul (g, column_of (g, weight), parts[i].o);
+
+      all.l = i == 0 ? l : fm_add (g, all.l, l);
+      all.o = i == 0 ? o : fm_add (g, all.o, o);
+    }
+  return all;
+}
+
+FmTensor *
+fm_attention_finish (FmGraph *g, const FmAttentionPartial *part)
+{
+  FmTensor *l;
+
+  if (fm_graph_failed (g))
+    return g->poison;
+  l = column_of (g, part->l);
+  /* A query that saw nothing has o = 0 and l = 0. */
+  return fm_div (g, part->o, fm_where (g, fm_less (g, fm_constant (g, FM_F32, FM_SHAPE (1), 0.0), l), l,
+                                       fm_constant (g, FM_F32, FM_SHAPE (1), 1.0)));
+}

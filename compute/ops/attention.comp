@@ -4,22 +4,24 @@
 #extension GL_GOOGLE_include_directive : enable
 #include "common.glsl"
 
-layout (constant_id = 3) const uint with_lengths = 0;
+layout (constant_id = 3) const uint with_mask = 0;
 
 layout (std430, binding = 0) readonly buffer Q { float q[]; };
 layout (std430, binding = 1) readonly buffer K { float k[]; };
 layout (std430, binding = 2) readonly buffer V { float v[]; };
 layout (std430, binding = 3) buffer O { float o[]; };
 layout (std430, binding = 4) buffer Lse { float lse[]; };
-layout (std430, binding = 5) readonly buffer Lengths { int lengths[]; };
+layout (std430, binding = 5) readonly buffer Mask { int mask[]; };
+layout (std430, binding = 6) readonly buffer Bias { float bias[]; };
 layout (push_constant) uniform Push
 {
   uint batch, heads, group, n_query, n_key, d, dv;
   int causal, window, block_size, position_offset;
   float scale;
-  uint q_offset, k_offset, v_offset, o_offset, lse_offset, lengths_offset;
+  uint q_offset, k_offset, v_offset, o_offset, lse_offset, mask_offset;
   uint q_stride[3], k_stride[3], v_stride[3];
 };
+#define ADDED_TERMS
 #include "attention-mask.glsl"
 
 const float NOTHING = -1e30; // below any score, and finite
@@ -40,23 +42,10 @@ main ()
   uint from_q = q_offset + b * q_stride[0] + h * q_stride[1] + i * q_stride[2];
   uint from_k = k_offset + b * k_stride[0] + h / group * k_stride[1];
   uint from_v = v_offset + b * v_stride[0] + h / group * v_stride[1];
-  int keys = with_lengths != 0 ? clamp (lengths[lengths_offset + b], 0, int (n_key)) : int (n_key);
-  int at = int (i) + position_offset, first = 0;
+  ivec2 range = keys_of_tile (b, int (i), int (i)); // keys outside it are not touched
+  int first = range.x, keys = range.y;
   float top = NOTHING, sum = 0.0;
 
-  // The visible keys are an interval: blocks of keys outside it are not touched.
-  if (causal != 0)
-    keys = min (keys, at + 1);
-  if (window > 0)
-    {
-      keys = min (keys, at + window + 1);
-      first = max (first, at - window);
-    }
-  if (block_size > 0)
-    {
-      keys = min (keys, at < 0 ? 0 : at / block_size * block_size + block_size);
-      first = max (first, at / block_size * block_size);
-    }
   for (uint c = local; c < d; c += 64)
     query[c] = q[from_q + c];
   for (uint c = local; c < dv; c += 64)
@@ -68,13 +57,15 @@ main ()
       int j = j0 + int (local);
       float score = NOTHING * 2.0;
 
-      if (j < keys)
+      if (layout_hides (h, i, 1, uint (j0), uint (min (64, keys - j0))))
+        continue;
+      if (j < keys && visible (b, h, i, uint (j)))
         {
           float dot_product = 0.0;
 
           for (uint c = 0; c < d; c++)
             dot_product = fma (query[c], k[from_k + uint (j) * k_stride[2] + c], dot_product);
-          score = dot_product * scale;
+          score = dot_product * scale + added (b, h, i, uint (j));
         }
       reduce[local] = score;
       barrier ();
@@ -86,7 +77,7 @@ main ()
         }
       float new_top = max (top, reduce[0]), shrink = exp (top - new_top);
       barrier ();
-      weight[local] = j < keys ? exp (score - new_top) : 0.0;
+      weight[local] = exp (score - new_top); // 0 where nothing is visible
       reduce[local] = weight[local];
       barrier ();
       for (uint width = 32; width > 0; width /= 2)

@@ -1,4 +1,9 @@
-/* attention.h: what attention and its backward share: the problem read from a node, which keys a query sees. */
+/* attention.h: what attention, its backward passes and its maps share: the problem read from a node, and which keys a
+ * query sees.
+ *
+ * Two kinds of masks. Those that leave every query one interval of keys (causal, window, blocks, lengths, segments) cost
+ * nothing: tiles outside are not visited. The others (dilation, global positions, a layout of blocks, additive terms)
+ * come as a tile of numbers to add, with -inf for what is hidden; a tile in which nothing is seen is skipped as well. */
 #pragma once
 
 #include "compute/compute-private.h"
@@ -17,45 +22,109 @@ G_BEGIN_DECLS
 /* The log-sum-exp of a query that sees nothing: exp (score - this) is 0, so its gradients are, too. */
 #define FM_ATTENTION_BLIND 3e38f
 
-/* Attributes of both ops: i[0] causal, i[1] window, i[2] block, f[0] scale.
- * Tensors inside are [B,N,H,d]; strides of q, k, v are given in the order b, h, n. */
+/* Tensors of a mask as inputs of a node, one after the other from a first one on; absent ones are NULL. */
+enum
+{
+  FM_MASK_LENGTHS,      /* i32 [B] */
+  FM_MASK_SEGMENTS,     /* i32 [S+1] */
+  FM_MASK_KEY_SEGMENTS, /* i32 [S+1] */
+  FM_MASK_LAYOUT,       /* i32 [1 or H, blocks of queries, blocks of keys] */
+  FM_MASK_DISTANCE,     /* f32 [1 or H, Nq+Nk-1] */
+  FM_MASK_BIAS,         /* f32 [1 or B, 1 or H, Nq, Nk] */
+  FM_MASK_TENSORS,
+};
+
+/* Attributes of all ops here: i[0] causal, i[1] window, i[2] block, i[3] dilation, i[4] globals, i[5] positions a block
+ * of the layout, f[0] scale. Tensors inside are [B,N,H,d]; strides of q, k, v are given in the order b, h, n. */
 typedef struct
 {
   gint64        batch, heads, kv_heads, group, n_query, n_key, d, dv;
   gint64        q_stride[3], k_stride[3], v_stride[3];
   gboolean      causal;
   gint64        window, block, offset; /* position of query i among the keys: i + offset */
+  gint64        dilation, globals, layout_block;
   float         scale;
-  const gint32 *lengths; /* [B] or NULL */
-  gboolean      open;    /* every query sees every key */
+  gint64        n_segments;            /* 0 = none */
+  gint64        layout_columns, layout_head, distance_head, bias_stride[3]; /* strides: by head; by b, h, query */
+  gboolean      has_layout, has_distance, has_bias;
+  gboolean      open;    /* every query sees every key and nothing is added */
+  gboolean      added;   /* a tile of numbers is added to the scores */
   gint64        tile_q;  /* queries a tile: lanes of the score tile */
+  const gint32 *lengths, *segments, *key_segments, *layout; /* NULL without data or without the mask */
+  const float  *distance, *bias;
 } FmAttentionProblem;
 
 #define FM_ATTENTION_TILE_K 64
+#define FM_ATTENTION_TILE_Q 64 /* at most */
 
-FmAttentionProblem fm_attention_problem (const FmNode *node, const gint32 *lengths);
+/* @first: index of the first mask tensor among the inputs; @data: the inputs' memory, or NULL where only sizes count. */
+FmAttentionProblem fm_attention_problem (const FmNode *node, guint first, void * const *data);
 
-/* Queries [*from,*to) that may see key @j, and keys [*from,*to) that some query of [q0,q1) may see. Both are intervals,
- * for every mask there is; empty ones have from >= to. */
+/* The same for a mask alone, without q, k and v. */
+void fm_attention_problem_set_mask (FmAttentionProblem *p, const FmAttr *attr, FmTensor * const *mask,
+                                    void * const *data);
+
+/* Queries [*from,*to) that may see key @j, and keys [*from,*to) that some query of [q0,q1) may see: the interval masks
+ * alone, widened by global positions. Empty intervals have from >= to. */
 void fm_attention_queries (const FmAttentionProblem *p, gint64 b, gint64 j, gint64 *from, gint64 *to);
 void fm_attention_keys    (const FmAttentionProblem *p, gint64 b, gint64 q0, gint64 q1, gint64 *from, gint64 *to);
+gboolean fm_attention_sees (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 query, gint64 key);
 
-/* Pairs of query and key that the mask leaves in the first example, lengths aside: what costs are counted in. */
+/* Pairs of query and key that the mask leaves in the first example, as far as shapes tell: what costs are counted in. */
 gdouble fm_attention_pairs (const FmAttentionProblem *p);
 
 /* The lanes of the tile of @rows queries from @q0 that see each of @keys keys from @j; FALSE when all see all, and then
- * @from and @to may be left unset. */
+ * @from and @to may be left unset. For problems where nothing is added. */
 gboolean fm_attention_lanes (const FmAttentionProblem *p, gint64 b, gint64 q0, gint64 rows, gint64 j, gint64 keys,
                              gint32 *from, gint32 *to);
+
+/* What is added to the scaled scores of that tile, [keys][tile_q]; FALSE when no query sees any of the keys, and then
+ * @added may be left unset. For problems where something is added. */
+gboolean fm_attention_added (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, gint64 rows, gint64 j,
+                             gint64 keys, float *added);
 
 void fm_attention_prefetch (const float *x, gint64 stride, gint64 rows, gint64 d);
 
 /* Columns of a [rows,d] matrix as rows of @lanes, zeros past the last row. */
 void fm_attention_turn (const float *x, gint64 stride, gint64 rows, gint64 d, gint64 lanes, float *turned);
 
-/* FALSE after recording what is wrong; @batch 0 = any. */
-gboolean fm_attention_mask_is_sound (FmGraph *g, const FmAttentionMask *mask, gint64 batch);
+/* s, grad [keys,lanes]: scores and dy v^T -> weights, and @grad_scale times the gradient by the scores. @from (nullable),
+ * @to: lanes that see each key; @added (nullable). */
+void fm_attention_weights (float *s, float *grad, gint64 keys, gint64 lanes, const gint32 *from, const gint32 *to,
+                           const float *added, float scale, float grad_scale, const float *lse, const float *delta);
 
+/* Turned queries and gradients of a tile, its log-sum-exps and row sums of dy times o (less dlse): what every backward
+ * pass starts a tile with. */
+typedef struct
+{
+  FmAttentionProblem p;
+  const float *q, *k, *v, *o, *lse, *dy, *dlse; /* dlse may be NULL */
+  gint64       dy_stride[3];                    /* b, n, h */
+} FmAttentionBackward;
+FmAttentionBackward fm_attention_backward_read (const FmNode *node, void * const *data);
+void fm_attention_backward_begin (const FmAttentionBackward *t, gint64 b, gint64 h, gint64 q0, gint64 rows,
+                                  float *turned_q, float *turned_dy, float *lse, float *delta);
+
+/* NULL after recording what is wrong; otherwise sets @in and @attr of a node. @batch, @heads 0 = any. */
+gboolean fm_attention_mask_read (FmGraph *g, const FmAttentionMask *mask, gint64 batch, gint64 heads, gint64 n_query,
+                                 gint64 n_key, FmTensor **in, FmAttr *attr);
+gboolean fm_attention_heads_are_sound (FmGraph *g, const FmTensor *q, const FmTensor *k, const FmTensor *v);
+
+/* --- Vulkan -------------------------------------------------------------------------------------------------------
+ * Masks that are no intervals, segments among them, reach the shaders as one table of words in the workspace: a head
+ * of numbers, then copies of the small tensors (attention-mask.glsl reads it). The bias stays where it is. */
+
+gsize    fm_attention_table_words (const FmAttentionProblem *p, FmTensor * const *mask); /* 0 = no table is needed */
+gboolean fm_attention_table_write (FmVulkanRecorder *recorder, const FmAttentionProblem *p, FmTensor * const *mask,
+                                   FmTensor *table, guint32 at, GError **error);
+
+/* Fills the first words of a backward node's workspace with pairs (lse, delta) [B,H,Nq,2]. */
+gboolean fm_attention_delta_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error);
+
+#define FM_BACKWARD_FIRST_MASK 7 /* inputs: q, k, v, o, lse, dy, dlse or NULL, then the tensors of the mask */
 extern const FmOp fm_attention_backward_op;
+
+/* The gradient by the distance terms or by the bias; @in, @attr as of fm_attention_backward_op. */
+FmTensor *fm_attention_added_gradient (FmGraph *g, FmTensor * const *in, const FmAttr *attr, gboolean by_bias);
 
 G_END_DECLS
