@@ -93,7 +93,7 @@ typedef enum
   FM_OP_EFFECT  = 1 << 1, /* writes a variable; always built */
   FM_OP_STRIDED = 1 << 2, /* kernels accept any strides on every input; without it, inputs are made contiguous */
   FM_OP_ROWS    = 1 << 3, /* kernels accept any strides but the last axis, which has stride 1 */
-  FM_OP_INPLACE = 1 << 4, /* out[0] may be the memory of in[0] when shapes agree and in[0] dies here */
+  FM_OP_INPLACE = 1 << 4, /* out[0] may be the memory of any input that has its shape and dies here */
   FM_OP_NARROW  = 1 << 5, /* takes f16 and i8 inputs where its infer() says so; without it they are refused for it */
 } FmOpFlags;
 
@@ -251,7 +251,7 @@ typedef struct
   guint           n_bind;
   const void     *push;
   gsize           push_bytes; /* multiple of 4, <= 128 */
-  guint32         spec[8];    /* constant ids 3.. */
+  guint32         spec[40];   /* constant ids 3.. */
   guint           n_spec;
   guint32         local_x;    /* threads in a workgroup: 0 = 128; at most 256 */
   guint64         groups;     /* workgroups; spread over x and y: see common.glsl's group_index() */
@@ -268,7 +268,8 @@ gboolean fm_vulkan_dispatch (FmVulkanRecorder *recorder, const FmVulkanDispatch 
 typedef struct
 {
   FmGraph   *graph;
-  GPtrArray *nodes;      /* FmNode, those that are needed, in order, views left out */
+  GPtrArray *nodes;      /* FmNode, those that are needed, in order, views left out; elementwise ones fused */
+  GPtrArray *chains;     /* of compute/fuse.h, owned */
   GPtrArray *inputs;     /* FmTensor */
   GPtrArray *variables;  /* FmTensor, those that are used */
   guint64   *offset;     /* by tensor id of a base: byte offset in the arena; G_MAXUINT64 = not in it */

@@ -4,7 +4,7 @@
  * lowest place that is free over its whole life (Pisarchyk and Lee 2020, arXiv:2001.03288, "greedy by size"). */
 #include "config.h"
 
-#include "compute/compute-private.h"
+#include "compute/fuse.h"
 
 typedef struct
 {
@@ -79,23 +79,28 @@ mark_needed (FmTensor *t, gboolean *needed)
     needed[t->node->id] = TRUE;
 }
 
-/* The whole of in[0]'s memory, contiguous and about to die: its place may hold the result. */
-static gboolean
-may_reuse (FmNode *node, guint index, const guint *last, const gboolean *pinned)
+/* An input whose whole memory has the result's shape (of any name), and which dies here: its place may hold the
+ * result. -1 when there is none. */
+static gint
+reusable (FmNode *node, guint index, const guint *last, const gboolean *pinned)
 {
-  FmTensor *x = node->in[0], *y = node->out[0];
+  FmTensor *y = node->out[0];
 
-  if (!(node->op->flags & FM_OP_INPLACE) || x == NULL || x->base->kind != FM_TENSOR_NODE)
-    return FALSE;
-  if (x->offset != 0 || !fm_tensor_is_contiguous (x) || !fm_shape_equal (&x->shape, &y->shape)
-      || fm_tensor_bytes (x->base) != fm_tensor_bytes (y))
-    return FALSE;
-  if (last[x->base->id] != index || pinned[x->base->id])
-    return FALSE;
-  for (guint i = 1; i < node->n_in; i++)
-    if (node->in[i] && node->in[i]->base == x->base)
-      return FALSE;
-  return TRUE;
+  for (guint k = 0; k < node->n_in && node->op->flags & FM_OP_INPLACE; k++)
+    {
+      FmTensor *x = node->in[k];
+      guint others = 0;
+
+      if (x == NULL || x->base->kind != FM_TENSOR_NODE || x->offset != 0 || !fm_tensor_is_contiguous (x)
+          || fm_tensor_bytes (x) != fm_tensor_bytes (y) || fm_tensor_bytes (x->base) != fm_tensor_bytes (y)
+          || last[x->base->id] != index || pinned[x->base->id])
+        continue;
+      for (guint i = 0; i < node->n_in; i++)
+        others += i != k && node->in[i] && node->in[i]->base == x->base;
+      if (others == 0)
+        return (gint) k;
+    }
+  return -1;
 }
 
 void
@@ -172,17 +177,22 @@ fm_memory_plan_new (FmGraph *g, FmBackend backend, guint threads, guint64 alignm
     {
       FmNode *node = g_ptr_array_index (g->nodes, k);
 
-      if (!needed[k] || node->op->flags & FM_OP_VIEW)
-        continue;
+      if (needed[k] && !(node->op->flags & FM_OP_VIEW))
+        g_ptr_array_add (plan->nodes, node);
+    }
+  plan->chains = fm_fuse (g, plan->nodes, pinned);
+  for (guint k = 0; k < plan->nodes->len; k++)
+    {
+      FmNode *node = g_ptr_array_index (plan->nodes, k);
+
       for (guint i = 0; i < node->n_in; i++)
         if (node->in[i])
           {
             used[node->in[i]->base->id] = TRUE;
-            last[node->in[i]->base->id] = plan->nodes->len;
+            last[node->in[i]->base->id] = k;
           }
       for (guint i = 0; i < node->n_out; i++)
-        last[node->out[i]->id] = plan->nodes->len;
-      g_ptr_array_add (plan->nodes, node);
+        last[node->out[i]->id] = MAX (last[node->out[i]->id], k);
     }
   plan->workspace = g_new0 (guint64, MAX (plan->nodes->len, 1));
 
@@ -198,9 +208,11 @@ fm_memory_plan_new (FmGraph *g, FmBackend backend, guint threads, guint64 alignm
           FmTensor *t = node->out[i];
           guint end = pinned[t->id] ? plan->nodes->len : last[t->id];
 
-          if (i == 0 && may_reuse (node, k, last, pinned))
+          gint from = i == 0 ? reusable (node, k, last, pinned) : -1;
+
+          if (from >= 0)
             {
-              guint root = node->in[0]->base->id;
+              guint root = node->in[from]->base->id;
 
               block_of[t->id] = block_of[root];
               alias[t->id] = (gint) root;
@@ -272,6 +284,7 @@ fm_memory_plan_free (FmMemoryPlan *plan)
   if (plan == NULL)
     return;
   g_ptr_array_unref (plan->nodes);
+  g_clear_pointer (&plan->chains, g_ptr_array_unref);
   g_ptr_array_unref (plan->inputs);
   g_ptr_array_unref (plan->variables);
   g_free (plan->offset);

@@ -67,7 +67,7 @@ fm_loop_run (const FmLoop *loop, const FmNode *node, const FmCpuArgs *args, FmPa
     {
       gint64 first_n = p % n_cuts * cut_n, first_row = p / n_cuts % row_cuts * cut_rows;
       gint64 rest = p / (n_cuts * row_cuts), place = rest;
-      FmPanel panel = { .rows = MIN (cut_rows, rows - first_row), .n = MIN (cut_n, n - first_n) };
+      FmPanel panel = { .rows = MIN (cut_rows, rows - first_row), .n = MIN (cut_n, n - first_n), .args = args };
 
       panel.out = (float *) args->out[0] + (rest * rows + first_row) * n + first_n;
       for (guint k = 0; k < loop->n_in; k++)

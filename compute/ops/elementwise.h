@@ -9,7 +9,7 @@
 
 #define FM_LOOP_MAX_IN 6
 
-typedef struct
+typedef struct _FmLoop
 {
   guint  rank;                                /* after collapsing, at least 1 */
   gint64 dims[FM_MAX_RANK];                   /* slowest first */
@@ -24,6 +24,7 @@ struct _FmPanel
   gint64       row[FM_LOOP_MAX_IN];      /* stride between rows */
   gint64       step[FM_LOOP_MAX_IN];     /* stride along a row */
   float       *out;
+  const FmCpuArgs *args;                 /* of the node that is run */
 };
 
 typedef void (*FmPanelFunc) (const FmPanel *panel, const FmNode *node);

@@ -264,7 +264,7 @@ pipeline_new (FmVulkanDevice *d, const FmVulkanDispatch *dispatch, guint local_x
 VkPipeline
 fm_vulkan_pipeline (FmVulkanDevice *d, const FmVulkanDispatch *dispatch, guint local_x, GError **error)
 {
-  char key[256];
+  char key[640];
   gint at = g_snprintf (key, sizeof key, "%s %u %u", dispatch->shader, dispatch->n_bind, local_x);
   VkPipeline pipeline;
 
