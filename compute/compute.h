@@ -220,10 +220,27 @@ FM_API FmTensor *fm_straight_through (FmGraph *g, FmTensor *hard, FmTensor *soft
 FM_API FmTensor *fm_sum    (FmGraph *g, FmTensor *x, gint axis); /* axis removed, as everywhere below */
 FM_API FmTensor *fm_sum_keep (FmGraph *g, FmTensor *x, gint axis); /* axis kept with size 1 */
 FM_API FmTensor *fm_mean   (FmGraph *g, FmTensor *x, gint axis);
+FM_API FmTensor *fm_mean_keep (FmGraph *g, FmTensor *x, gint axis);
+FM_API FmTensor *fm_variance (FmGraph *g, FmTensor *x, gint axis); /* mean square about the mean, in two passes */
+/* Maxima and minima: NaN if one element is; all of the gradient goes to the first of equals. */
 FM_API FmTensor *fm_max    (FmGraph *g, FmTensor *x, gint axis);
-FM_API FmTensor *fm_argmax (FmGraph *g, FmTensor *x, gint axis); /* i32; the first of equals */
+FM_API FmTensor *fm_max_keep (FmGraph *g, FmTensor *x, gint axis);
+FM_API FmTensor *fm_min    (FmGraph *g, FmTensor *x, gint axis);
+FM_API FmTensor *fm_argmax (FmGraph *g, FmTensor *x, gint axis); /* i32; the first of equals, or the first NaN */
+FM_API FmTensor *fm_argmin (FmGraph *g, FmTensor *x, gint axis);
+FM_API FmTensor *fm_any    (FmGraph *g, FmTensor *x, gint axis); /* 1 where an element is not zero, else 0 */
+FM_API FmTensor *fm_all    (FmGraph *g, FmTensor *x, gint axis); /* 1 where no element is zero, else 0 */
 FM_API FmTensor *fm_sum_all (FmGraph *g, FmTensor *x);           /* [1] */
+FM_API FmTensor *fm_mean_all (FmGraph *g, FmTensor *x);          /* [1] */
+/** fm_sum_axes: over @n axes at once, each kept with size 1; neighbours are summed in one pass. */
+FM_API FmTensor *fm_sum_axes  (FmGraph *g, FmTensor *x, const gint *axes, guint n);
+FM_API FmTensor *fm_mean_axes (FmGraph *g, FmTensor *x, const gint *axes, guint n);
+/** fm_log_sum_exp: log of the sum of e^x along @axis; -inf where all are, with gradient 0. */
+FM_API FmTensor *fm_log_sum_exp (FmGraph *g, FmTensor *x, gint axis);
 FM_API FmTensor *fm_cumsum (FmGraph *g, FmTensor *x, gint axis, gboolean exclusive);
+FM_API FmTensor *fm_cumsum_reverse (FmGraph *g, FmTensor *x, gint axis, gboolean exclusive); /* from the end */
+/** fm_cummax: the largest so far along @axis; @index (out) (optional): its place, i32, the first of equals. */
+FM_API FmTensor *fm_cummax (FmGraph *g, FmTensor *x, gint axis, FmTensor **index);
 /** fm_top_k: largest first along the last axis, the lower index first among equals. @index (out): i32. */
 FM_API FmTensor *fm_top_k  (FmGraph *g, FmTensor *x, gint64 k, FmTensor **index);
 

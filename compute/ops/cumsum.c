@@ -129,13 +129,25 @@ static const FmOp row = {
 
 FM_OPS (cumsum, &row);
 
-FmTensor *
-fm_cumsum (FmGraph *g, FmTensor *x, gint axis, gboolean exclusive)
+static FmTensor *
+build (FmGraph *g, FmTensor *x, gint axis, gboolean exclusive, gboolean reverse)
 {
   if (fm_graph_failed (g))
     return g->poison;
   axis = fm_axis (x, axis, "cumsum");
   if (axis < 0)
     return g->poison;
-  return fm_op1 (g, &row, &(FmAttr){ .i = { axis, exclusive != FALSE, 0 } }, 1, x);
+  return fm_op1 (g, &row, &(FmAttr){ .i = { axis, exclusive != FALSE, reverse } }, 1, x);
+}
+
+FmTensor *
+fm_cumsum (FmGraph *g, FmTensor *x, gint axis, gboolean exclusive)
+{
+  return build (g, x, axis, exclusive, FALSE);
+}
+
+FmTensor *
+fm_cumsum_reverse (FmGraph *g, FmTensor *x, gint axis, gboolean exclusive)
+{
+  return build (g, x, axis, exclusive, TRUE);
 }

@@ -1,14 +1,15 @@
-/* reduce.c: sum, mean, maximum and its place along one axis.
+/* reduce.c: sum, mean, maximum and minimum and their places along one axis.
  *
  * Node: in x f32, seen as [outer, axis, inner]; out [outer, inner]. attr.i: 0 the axis, 1 the kind, 2 whether the axis
  * stays with size 1; attr.f[0] a factor on the sum. A long axis is cut into pieces whose results go to the workspace
- * and are combined in order: how it is cut depends on the shape alone, so every thread count gives the same bits. */
+ * and are combined in order: how it is cut depends on the shape alone, so every thread count gives the same bits.
+ * A minimum is the maximum of what is negated on its way. One NaN makes the result NaN, and its place the first of them. */
 #include "compute/ops/reduce.h"
 
 #include <math.h>
 #include <string.h>
 
-typedef enum { SUM, MAX_, ARGMAX, N_KINDS } Kind;
+typedef enum { SUM, MAX_, ARGMAX, MIN_, ARGMIN, N_KINDS } Kind; /* reduce.comp has the same order */
 
 #define COLUMNS 1024 /* accumulators of one task: 4 KiB, so that they stay in the first cache */
 
@@ -18,6 +19,12 @@ typedef struct
   gint64 piece, pieces;   /* of the axis */
   gint64 width, widths;   /* of inner */
 } Cut;
+
+static gboolean
+gives_place (Kind kind)
+{
+  return kind == ARGMAX || kind == ARGMIN;
+}
 
 static Cut
 cut_up (const FmNode *node)
@@ -33,7 +40,7 @@ cut_up (const FmNode *node)
   c.width = MIN (c.inner, COLUMNS);
   c.widths = (c.inner + c.width - 1) / c.width;
   c.piece = c.axis;
-  if (node->attr.i[1] != ARGMAX && c.axis * c.width > 2 * FM_CPU_BLOCK)
+  if (!gives_place (node->attr.i[1]) && c.axis * c.width > 2 * FM_CPU_BLOCK)
     c.piece = MAX (32, FM_CPU_BLOCK / c.width);
   c.pieces = (c.axis + c.piece - 1) / c.piece;
   return c;
@@ -50,7 +57,7 @@ infer (FmNode *node)
       fm_graph_fail (node->graph, node->op->name, "needs f32, not i32; cast the operand");
       return FALSE;
     }
-  node->out[0]->type = node->attr.i[1] == ARGMAX ? FM_I32 : FM_F32;
+  node->out[0]->type = gives_place (node->attr.i[1]) ? FM_I32 : FM_F32;
   *out = *in;
   out->dims[node->attr.i[0]] = 1;
   if (node->attr.i[2] || in->rank == 1)
@@ -69,6 +76,8 @@ FM_KERNEL (void, reduce_rows, (Kind kind, gint64 rows, gint64 n, gint64 stride, 
                                float *out),
            (kind, rows, n, stride, x, scale, out))
 {
+  float sign = kind == MIN_ || kind == ARGMIN ? -1.0f : 1.0f;
+
   for (gint64 r = 0; r < rows; r++, x += stride)
     if (kind == SUM)
       {
@@ -90,19 +99,24 @@ FM_KERNEL (void, reduce_rows, (Kind kind, gint64 rows, gint64 n, gint64 stride, 
     else
       {
         float most = -INFINITY;
-#pragma omp simd reduction(max : most)
-        for (gint64 i = 0; i < n; i++)
-          most = x[i] > most ? x[i] : most;
-        if (kind == MAX_)
-          out[r] = most;
-        else
-          {
-            gint32 at = 0;
+        gint32 bad = 0, at = 0; /* NaN is in no maximum */
 
-            while (at < n - 1 && x[at] != most)
-              at++;
-            ((gint32 *) out)[r] = x[at] == most ? at : 0;
+#pragma omp simd reduction(max : most) reduction(| : bad)
+        for (gint64 i = 0; i < n; i++)
+          {
+            float v = x[i] * sign;
+
+            most = v > most ? v : most;
+            bad |= v != v;
           }
+        if (!gives_place (kind))
+          {
+            out[r] = bad ? NAN : most * sign;
+            continue;
+          }
+        while (at < n - 1 && (bad ? x[at] == x[at] : x[at] * sign != most))
+          at++;
+        ((gint32 *) out)[r] = at;
       }
 }
 
@@ -111,7 +125,7 @@ FM_KERNEL (void, reduce_columns, (Kind kind, gint64 n, gint64 width, gint64 stri
                                   float *out),
            (kind, n, width, stride, x, scale, out))
 {
-  float acc[COLUMNS];
+  float acc[COLUMNS], sign = kind == MIN_ || kind == ARGMIN ? -1.0f : 1.0f;
   gint64 r = 0;
 
   for (gint64 j = 0; j < width; j++)
@@ -131,13 +145,17 @@ FM_KERNEL (void, reduce_columns, (Kind kind, gint64 n, gint64 width, gint64 stri
       for (gint64 j = 0; j < width; j++)
         out[j] = acc[j] * scale;
     }
-  else if (kind == MAX_)
+  else if (!gives_place (kind))
     {
       for (; r < n; r++)
         for (gint64 j = 0; j < width; j++)
-          acc[j] = x[r * stride + j] > acc[j] ? x[r * stride + j] : acc[j];
+          {
+            float v = x[r * stride + j] * sign;
+
+            acc[j] = v > acc[j] || v != v ? v : acc[j]; /* once NaN, nothing is more */
+          }
       for (gint64 j = 0; j < width; j++)
-        out[j] = acc[j];
+        out[j] = acc[j] * sign;
     }
   else
     {
@@ -147,9 +165,10 @@ FM_KERNEL (void, reduce_columns, (Kind kind, gint64 n, gint64 width, gint64 stri
       for (; r < n; r++)
         for (gint64 j = 0; j < width; j++)
           {
-            gboolean more = x[r * stride + j] > acc[j];
+            float v = x[r * stride + j] * sign;
+            gboolean more = v > acc[j] || (v != v && acc[j] == acc[j]);
 
-            acc[j] = more ? x[r * stride + j] : acc[j];
+            acc[j] = more ? v : acc[j];
             at[j] = more ? (gint32) r : at[j];
           }
     }
@@ -254,7 +273,7 @@ static gboolean
 dispatch (FmVulkanRecorder *recorder, FmTensor *in, guint64 offset, FmTensor *out, guint64 outer, guint64 axis,
           guint64 inner, Kind kind, float scale, GError **error)
 {
-  guint32 piece = kind == ARGMAX ? axis : vulkan_piece (outer, axis, inner), pieces = (axis + piece - 1) / piece;
+  guint32 piece = gives_place (kind) ? axis : vulkan_piece (outer, axis, inner), pieces = (axis + piece - 1) / piece;
 
   if (pieces <= 1)
     return dispatch_pass (recorder, in, offset, out, outer, axis, inner, axis, kind, scale, error);
@@ -284,7 +303,7 @@ workspace (const FmNode *node, FmBackend backend, guint threads)
   Cut c = cut_up (node);
 
   if (backend == FM_BACKEND_VULKAN)
-    return node->attr.i[1] == ARGMAX ? 0 : vulkan_workspace (c.outer, c.axis, c.inner);
+    return gives_place (node->attr.i[1]) ? 0 : vulkan_workspace (c.outer, c.axis, c.inner);
   return c.pieces > 1 ? c.outer * c.pieces * c.inner * sizeof (float) : 0;
 }
 
@@ -314,11 +333,12 @@ static void
 max_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 {
   guint rank = node->in[0]->shape.rank, axis = node->attr.i[0];
-  FmTensor *place = fm_one_hot (g, fm_argmax (g, node->in[0], axis), node->in[0]->shape.dims[axis]);
+  FmTensor *x = node->in[0], *place = node->attr.i[1] == MAX_ ? fm_argmax (g, x, axis) : fm_argmin (g, x, axis);
   gint axes[FM_MAX_RANK];
 
+  place = fm_one_hot (g, place, x->shape.dims[axis]);
   if (rank == 1)
-    place = fm_reshape (g, place, node->in[0]->shape);
+    place = fm_reshape (g, place, x->shape);
   else
     {
       for (guint a = 0; a < rank; a++)
@@ -341,9 +361,11 @@ static const FmOp rows[N_KINDS] = {
   [SUM] = ROW ("sum", sum_gradient),
   [MAX_] = ROW ("max", max_gradient),
   [ARGMAX] = ROW ("argmax", no_change), /* an index is flat wherever it has a derivative */
+  [MIN_] = ROW ("min", max_gradient),
+  [ARGMIN] = ROW ("argmin", no_change),
 };
 
-FM_OPS (reduce, &rows[SUM], &rows[MAX_], &rows[ARGMAX]);
+FM_OPS (reduce, &rows[SUM], &rows[MAX_], &rows[ARGMAX], &rows[MIN_], &rows[ARGMIN]);
 
 static FmTensor *
 reduce (FmGraph *g, FmTensor *x, gint axis, Kind kind, gboolean keep, gdouble scale, const char *what)
@@ -381,6 +403,30 @@ fm_max (FmGraph *g, FmTensor *x, gint axis)
 }
 
 FmTensor *
+fm_mean_keep (FmGraph *g, FmTensor *x, gint axis)
+{
+  return reduce (g, x, axis, SUM, TRUE, 1.0 / fm_tensor_get_dim (x, axis), "mean");
+}
+
+FmTensor *
+fm_max_keep (FmGraph *g, FmTensor *x, gint axis)
+{
+  return reduce (g, x, axis, MAX_, TRUE, 1.0, "max");
+}
+
+FmTensor *
+fm_min (FmGraph *g, FmTensor *x, gint axis)
+{
+  return reduce (g, x, axis, MIN_, FALSE, 1.0, "min");
+}
+
+FmTensor *
+fm_argmin (FmGraph *g, FmTensor *x, gint axis)
+{
+  return reduce (g, x, axis, ARGMIN, FALSE, 1.0, "argmin");
+}
+
+FmTensor *
 fm_argmax (FmGraph *g, FmTensor *x, gint axis)
 {
   return reduce (g, x, axis, ARGMAX, FALSE, 1.0, "argmax");
@@ -390,4 +436,55 @@ FmTensor *
 fm_sum_all (FmGraph *g, FmTensor *x)
 {
   return fm_sum (g, fm_reshape (g, x, FM_SHAPE (fm_tensor_get_count (x))), 0);
+}
+
+FmTensor *
+fm_mean_all (FmGraph *g, FmTensor *x)
+{
+  return fm_mean (g, fm_reshape (g, x, FM_SHAPE (fm_tensor_get_count (x))), 0);
+}
+
+FmTensor *
+fm_sum_axes (FmGraph *g, FmTensor *x, const gint *axes, guint n)
+{
+  FmShape shape;
+
+  if (fm_graph_failed (g))
+    return g->poison;
+  shape = x->shape;
+  for (guint i = 0; i < n; i++)
+    {
+      gint axis = fm_axis (x, axes[i], "sum");
+
+      if (axis < 0)
+        return g->poison;
+      shape.dims[axis] = 1;
+    }
+  return fm_sum_to (g, x, shape);
+}
+
+FmTensor *
+fm_mean_axes (FmGraph *g, FmTensor *x, const gint *axes, guint n)
+{
+  FmTensor *sum = fm_sum_axes (g, x, axes, n);
+
+  return fm_mul_scalar (g, sum, (gdouble) fm_tensor_get_count (sum) / fm_tensor_get_count (x));
+}
+
+FmTensor *
+fm_variance (FmGraph *g, FmTensor *x, gint axis)
+{
+  return fm_mean (g, fm_square (g, fm_sub (g, x, fm_mean_keep (g, x, axis))), axis);
+}
+
+FmTensor *
+fm_any (FmGraph *g, FmTensor *x, gint axis)
+{
+  return fm_max (g, fm_not_equal (g, x, fm_constant (g, FM_F32, FM_SHAPE (1), 0.0)), axis);
+}
+
+FmTensor *
+fm_all (FmGraph *g, FmTensor *x, gint axis)
+{
+  return fm_min (g, fm_not_equal (g, x, fm_constant (g, FM_F32, FM_SHAPE (1), 0.0)), axis);
 }

@@ -1,14 +1,27 @@
 #version 450
-// reduce.comp: x [outer, axis, inner] -> y [outer, inner]. Constant 3: 0 sum, 1 max, 2 argmax.
+// reduce.comp: x [outer, axis, inner] -> y [outer, inner]. Constant 3: 0 sum, 1 max, 2 argmax, 3 min, 4 argmin.
 // A workgroup takes push.columns neighbours of inner (a power of two) and push.piece elements of the axis, of which there
 // are push.pieces; its threads share the axis. With several pieces y is [outer, pieces, inner], for a second pass.
 #include "common.glsl"
+#include "math.glsl"
 layout (constant_id = 3) const uint KIND = 0;
 layout (push_constant) uniform Push { uint offset, outer, axis, inner, columns, blocks, piece, pieces; float scale; } push;
 layout (binding = 0) readonly buffer X { float x[]; };
 layout (binding = 1) writeonly buffer Y { uint y[]; };
 shared float value[256];
 shared uint place[256];
+
+// Is u, at place p, to be taken instead of v, at place q? The larger, NaN above all; the first among equals.
+bool better (float u, uint p, float v, uint q)
+{
+  bool bad = fm_is_nan (u), worse = fm_is_nan (v);
+
+  if (q == 0xFFFFFFFFu || p == 0xFFFFFFFFu)
+    return p != 0xFFFFFFFFu;
+  if (bad || worse)
+    return bad && (!worse || p < q);
+  return u > v || (u == v && p < q);
+}
 
 void main ()
 {
@@ -23,11 +36,11 @@ void main ()
   if (j < push.inner && outer < push.outer)
     for (uint a = first + row; a < end; a += rows)
       {
-        float u = x[start + a * push.inner];
+        float u = KIND < 3 ? x[start + a * push.inner] : -x[start + a * push.inner];
 
         if (KIND == 0)
           v += u;
-        else if (u > v || at == 0xFFFFFFFFu)
+        else if (better (u, a, v, at))
           {
             v = u;
             at = a;
@@ -44,7 +57,7 @@ void main ()
 
           if (KIND == 0)
             value[local] += value[other];
-          else if (value[other] > value[local] || (value[other] == value[local] && place[other] < place[local]))
+          else if (better (value[other], place[other], value[local], place[local]))
             {
               value[local] = value[other];
               place[local] = place[other];
@@ -54,5 +67,6 @@ void main ()
     }
   // The last group of a grid that was rounded up has nothing to write.
   if (row == 0 && j < push.inner && outer < push.outer)
-    y[part * push.inner + j] = KIND == 2 ? place[local] : floatBitsToUint (value[local] * push.scale);
+    y[part * push.inner + j] = KIND == 2 || KIND == 4 ? place[local]
+                                                      : floatBitsToUint (value[local] * (KIND == 3 ? -1.0 : push.scale));
 }
