@@ -44,7 +44,7 @@ struct _FmTensor
   gdouble      rate, decay;
 };
 
-#define FM_NODE_MAX_OUT 4
+#define FM_NODE_MAX_OUT 5
 
 typedef struct /* an op's numbers; each op says in its file what they mean */
 {
@@ -244,10 +244,12 @@ extern int fm_cpu_level; /* 1, 3 or 4 */
  * constants from id 3 on (0, 1, 2 are the workgroup size, chosen by the recorder: local_size_x_id = 0 ...).
  * Each binding covers the whole base tensor: pass tensor->offset and strides as push constants. */
 
+#define FM_VULKAN_MAX_BIND 16 /* some devices take fewer: the recorder refuses the op there */
+
 typedef struct
 {
   const char     *shader; /* file name without .comp */
-  FmTensor       *bind[10]; /* views bind their base; FM_VULKAN_WORKSPACE for the node's workspace */
+  FmTensor       *bind[FM_VULKAN_MAX_BIND]; /* views bind their base; FM_VULKAN_WORKSPACE for the node's workspace */
   guint           n_bind;
   const void     *push;
   gsize           push_bytes; /* multiple of 4, <= 128 */

@@ -337,6 +337,70 @@ FM_API FmTensor *fm_avg_pool (FmGraph *g, FmTensor *x, gint64 rows_window, gint6
 
 /* --- Recurrences and scans -----------------------------------------------------------------------------------------*/
 
+/**
+ * fm_linear_scan: h_t = a_t h_{t-1} + b_t along the axis before the last
+ * @a: factors; @b: terms [..,N,D]; @a broadcasts to @b's shape
+ * @h0: (nullable): start [..,D], else zeros
+ * @reverse: from the end to the start, h_t = a_t h_{t+1} + b_t
+ * Returns: h [..,N,D]. Differentiable to any order.
+ */
+FM_API FmTensor *fm_linear_scan (FmGraph *g, FmTensor *a, FmTensor *b, FmTensor *h0, gboolean reverse);
+
+/**
+ * fm_matrix_scan: S_t = diag (decay_t) S_{t-1} + k_t v_t^T, y_t = S_t^T q_t: causal linear attention with a decay
+ * @q, @k: [..,N,d]; @v: [..,N,dv]
+ * @decay: (nullable): [..,N,d], or [..,N,1] for one number a step; NULL is 1
+ * @start: (nullable): [..,d,dv], else zeros
+ * @last: (out) (optional): the state after the last step, [..,d,dv]
+ * Returns: y [..,N,dv]. O(N d dv) time, O(sqrt (N) d dv) memory for the gradient; no second derivative.
+ * Sources: arXiv:2006.16236, arXiv:2312.06635.
+ */
+FM_API FmTensor *fm_matrix_scan (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, FmTensor *decay, FmTensor *start,
+                                 FmTensor **last);
+
+/**
+ * fm_gru, fm_lstm: a recurrent layer over a whole sequence
+ * @gates: what the inputs add to the gates, biases included: fm_linear (x, 3 D) in the order r, z, n for a GRU, 4 D in the
+ *   order i, f, g, o for an LSTM: [B,N,3D], [B,N,4D]
+ * @weight: of the state before: [3D,D], [4D,D]
+ * @bias: (nullable): [3D], added to the products with the state (the reset gate acts on its last third)
+ * @h0, @c0: (nullable): start [B,D], else zeros
+ * @reverse: walk from the end to the start
+ * @cells: (out) (optional): the LSTM's cells [B,N,D]
+ * Returns: h [B,N,D]. No second derivative; fm_scan() has one.
+ */
+FM_API FmTensor *fm_gru  (FmGraph *g, FmTensor *gates, FmTensor *weight, FmTensor *bias, FmTensor *h0, gboolean reverse);
+FM_API FmTensor *fm_lstm (FmGraph *g, FmTensor *gates, FmTensor *weight, FmTensor *h0, FmTensor *c0, gboolean reverse,
+                          FmTensor **cells);
+
+/**
+ * FmScanFunc:
+ * @x: the sequences at one step, [B,..] each
+ * @state: (inout): tensors carried from step to step: replace them
+ * Returns: (nullable): the step's result [B,..]; NULL at every step if only the states matter
+ */
+typedef FmTensor *(*FmScanFunc) (FmGraph *g, FmTensor * const *x, FmTensor **state, gpointer user_data);
+
+/**
+ * fm_scan: any recurrence, built step by step from other ops, so with every gradient they have
+ * @x: @n_x sequences [B,N,..]; N steps are built: for long sequences a recurrence with an op of its own is better
+ * @state: (inout): at first the starts, after it the last states
+ * @reverse: from the end to the start; results lie where their inputs lay
+ * Returns: (nullable): the steps' results [B,N,..]
+ */
+FM_API FmTensor *fm_scan (FmGraph *g, FmScanFunc step, FmTensor * const *x, guint n_x, FmTensor **state, guint n_state,
+                          gboolean reverse, gpointer user_data);
+
+/* Linear chains of labels (conditional random fields). @emissions [B,N,C], @transitions [C,C] (from, to), @lengths i32 [B],
+ * clamped to 1..N, or NULL for N. A label sequence scores the sum of its emissions and transitions; score less log
+ * partition is its log likelihood. Starts and ends: one more label at each end of the sequence. */
+/** fm_crf_log_partition: log of the sum of exp (score) over all label sequences, [B]. No second derivative. */
+FM_API FmTensor *fm_crf_log_partition (FmGraph *g, FmTensor *emissions, FmTensor *transitions, FmTensor *lengths);
+/** fm_crf_score: the score of @labels i32 [B,N], [B]. */
+FM_API FmTensor *fm_crf_score  (FmGraph *g, FmTensor *emissions, FmTensor *transitions, FmTensor *labels, FmTensor *lengths);
+/** fm_crf_decode: the best labels i32 [B,N] (Viterbi), -1 after a sequence's end; @score (out) (optional) [B]. No gradient. */
+FM_API FmTensor *fm_crf_decode (FmGraph *g, FmTensor *emissions, FmTensor *transitions, FmTensor *lengths, FmTensor **score);
+
 /* --- Solvers -------------------------------------------------------------------------------------------------------*/
 
 /**

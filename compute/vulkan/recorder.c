@@ -189,6 +189,13 @@ fm_vulkan_dispatch (FmVulkanRecorder *r, const FmVulkanDispatch *dispatch, GErro
                                                   limits->maxComputeWorkGroupSize[0]));
       return FALSE;
     }
+  if (dispatch->n_bind > limits->maxPerStageDescriptorStorageBuffers)
+    {
+      g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_UNSUPPORTED,
+                   "op %s binds %u buffers at once and %s takes at most %u", r->node->op->name, dispatch->n_bind,
+                   r->device->base.info->id, limits->maxPerStageDescriptorStorageBuffers);
+      return FALSE;
+    }
   if (!spread (r, dispatch->groups, &x, &y, error))
     return FALSE;
   for (guint i = 0; i < dispatch->n_bind; i++)

@@ -103,7 +103,6 @@ typedef enum
 
 typedef enum { FM_VULKAN_FAULT_SUBMIT, FM_VULKAN_FAULT_ALLOCATE, FM_VULKAN_N_FAULTS } FmVulkanFault;
 
-#define FM_VULKAN_MAX_BIND  10
 #define FM_VULKAN_ALIGNMENT 256 /* of offsets, bytes: no device may ask more of a storage buffer */
 
 typedef struct
