@@ -148,6 +148,17 @@ FM_API FmTensor *fm_merge_heads (FmGraph *g, FmTensor *x);               /* [B,H
  * infinity beyond 65504. Between f32 and f16 the gradient passes as it is and stays f32; others have none (zero). */
 FM_API FmTensor *fm_cast       (FmGraph *g, FmTensor *x, FmType type);
 
+/**
+ * fm_dynamic_slice: @length elements of @axis from a position that is known when the program runs. @start i32 [1], or one
+ * for each index of the first axis; one that would leave the axis is clamped to 0..size-@length.
+ * fm_assign_slice: an effect, its counterpart (caches): @value goes to @state from @start on along @axis, clamped alike.
+ * Both f32 or i32.
+ */
+FM_API FmTensor *fm_dynamic_slice (FmGraph *g, FmTensor *x, gint axis, FmTensor *start, gint64 length);
+FM_API void      fm_assign_slice  (FmGraph *g, FmTensor *state, gint axis, FmTensor *start, FmTensor *value);
+/** fm_dynamic_roll: element i goes to (i + @shift) mod size; @shift i32 as @start above, any number. */
+FM_API FmTensor *fm_dynamic_roll  (FmGraph *g, FmTensor *x, gint axis, FmTensor *shift);
+
 /* Rows by index. @index i32 of any shape S; out-of-range indices give zeros (gather) or are dropped (scatter). */
 FM_API FmTensor *fm_gather_rows  (FmGraph *g, FmTensor *table, FmTensor *index); /* [R,W...],S -> S,[W...]; embedding */
 FM_API FmTensor *fm_scatter_add_rows (FmGraph *g, FmTensor *x, FmTensor *index, gint64 rows); /* S,[W...],S -> [rows,W...] */
