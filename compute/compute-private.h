@@ -346,6 +346,9 @@ struct _FmBackendClass
   void      (*close) (FmDevice *device);
   gboolean  (*measure_roof) (FmDevice *device, FmRoof *roof, GError **error);
 
+  /* The first @bytes of the arena as the host sees them; NULL where it does not. */
+  guint8   *(*arena)        (FmDevice *device, gsize bytes, GError **error);
+
   /* Memory of variables. */
   gpointer  (*memory_new)   (FmDevice *device, gsize bytes, GError **error);
   void      (*memory_free)  (FmDevice *device, gpointer memory);

@@ -609,6 +609,16 @@ FM_API const FmPlan *fm_program_get_plan (FmProgram *p);
 FM_API guint         fm_program_count_fallbacks (FmProgram *p);
 FM_API const FmCost *fm_program_get_cost (FmProgram *p);
 
+/**
+ * fm_program_measure_arena:
+ * @touched: (out): bytes from the start of the arena to the highest one that a run wrote
+ *
+ * Fills the arena and a mebibyte behind it with a pattern, runs, and looks. For tests and benchmarks: costs a run. A
+ * run that wrote behind its plan shows as more bytes than FmPlan.arena_bytes. UNSUPPORTED where the host cannot see the
+ * arena.
+ */
+FM_API gboolean fm_program_measure_arena (FmProgram *p, guint64 *touched, GError **error);
+
 /* Time per op, summed by op name, of the runs since profiling was switched on. */
 typedef struct
 {

@@ -251,6 +251,7 @@ chain_new (const Pass *pass, const Group *group)
   node->op = &fm_fused_op;
   node->id = root->id;
   node->scope = root->scope;
+  node->phase = root->phase;
   chain->shape = group->shape;
   if (!inputs_of (pass, group, in, &node->n_in))
     g_assert_not_reached ();

@@ -141,6 +141,32 @@ fm_program_read (FmProgram *p, const char *output, gpointer data, gsize bytes, G
   return FALSE;
 }
 
+gboolean
+fm_program_measure_arena (FmProgram *p, guint64 *touched, GError **error)
+{
+  static const guint8 pattern[8] = { 0xA5, 0x3C, 0x96, 0x5A, 0xC3, 0x69, 0xB7, 0x1D };
+  gsize bytes = p->plan->bytes.arena_bytes + (1 << 20);
+  guint8 *arena;
+
+  if (p->device->class->arena == NULL)
+    {
+      g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_UNSUPPORTED, "the arena of %s cannot be looked at",
+                   p->device->info->id);
+      return FALSE;
+    }
+  arena = p->device->class->arena (p->device, bytes, error);
+  if (arena == NULL)
+    return FALSE;
+  for (gsize i = 0; i < bytes; i++)
+    arena[i] = pattern[i % 8];
+  if (!fm_program_run (p, error))
+    return FALSE;
+  while (bytes > 0 && arena[bytes - 1] == pattern[(bytes - 1) % 8])
+    bytes--;
+  *touched = bytes;
+  return TRUE;
+}
+
 const FmPlan *
 fm_program_get_plan (FmProgram *p)
 {

@@ -96,6 +96,19 @@ fm_store_load_roof (FmStore *store, const char *name, const char *driver, gint64
   return record;
 }
 
+gboolean
+fm_store_knows_roof (FmStore *store, const char *hardware, gint64 threads)
+{
+  g_autoptr (sqlite3_stmt) stmt = fm_store_prepare (store,
+    "SELECT 1 FROM device_roof WHERE name || ', ' || driver = ? AND threads IN (?, -1)", NULL);
+  gboolean row;
+
+  if (stmt == NULL)
+    return FALSE;
+  fm_statement_bind (stmt, "ti", hardware, threads);
+  return fm_statement_next (store, stmt, &row, NULL) && row;
+}
+
 /* Whether the insert made a row: only then do its dependent rows belong to it. */
 static gboolean
 made_row (FmStore *store)

@@ -179,6 +179,9 @@ FM_API gboolean      fm_store_set_roof  (FmStore *store, const FmRoofRecord *rec
 FM_API FmRoofRecord *fm_store_load_roof (FmStore *store, const char *name, const char *driver, gint64 threads,
                                          GError **error);
 
+/** fm_store_knows_roof: @hardware: "NAME, DRIVER", as recipes have it. */
+FM_API gboolean      fm_store_knows_roof (FmStore *store, const char *hardware, gint64 threads);
+
 /* --- Batches and their lease --------------------------------------------------------------------------------------*/
 
 typedef enum

@@ -22,7 +22,7 @@ typedef struct
   FmStore       *store; /* (nullable): where roofs are kept */
   FmRoof         roof;
   gboolean       has_roof, measure_again;
-  JsonArray     *rows; /* with --json */
+  JsonArray     *rows;
 } Bench;
 
 /* The peer's command line for a case; (transfer full). */
@@ -36,6 +36,8 @@ peer_argv (const Bench *bench, const char *name)
   g_ptr_array_add (argv, g_build_filename (folder ? folder : FM_DATA_DIR, "tests", "benchmarks", "torch-peer.py", NULL));
   g_ptr_array_add (argv, g_strdup (name));
   g_ptr_array_add (argv, g_strdup_printf ("%u", bench->options.threads));
+  if (g_str_has_prefix (bench->options.device, "vulkan"))
+    g_ptr_array_add (argv, g_strdup ("cuda")); /* it says so where there is none */
   g_ptr_array_add (argv, NULL);
   return (char **) g_ptr_array_free (argv, FALSE);
 }
@@ -104,7 +106,7 @@ profile_case (Bench *bench, FmBenchCase *c, const char *name, guint runs, JsonOb
   if (!bench->profile)
     return TRUE;
   tree = fm_profile_tree (nodes, roof);
-  if (row)
+  if (bench->json)
     json_object_set_object_member (row, "profile", fm_profile_tree_to_json (tree, bench->depth));
   else
     {
@@ -233,7 +235,7 @@ bench_case (Bench *bench, const char *name, GError **error)
   g_auto (FmBenchResult) result = { 0 };
   const FmDeviceInfo *info;
   guint rounds = bench->rounds;
-  JsonObject *row = NULL;
+  JsonObject *row;
   gdouble share = NAN;
 
   if (c == NULL)
@@ -251,14 +253,138 @@ bench_case (Bench *bench, const char *name, GError **error)
 
       share = fm_roof_share (&bench->roof, &cost, result.ours_ms / 1e3);
     }
-  if (bench->json)
-    row = add_row (bench, c, name, &result, share);
-  else
+  row = add_row (bench, c, name, &result, share);
+  if (!bench->json)
     print_row (bench, c, name, &result, share);
   if (bench->profile || bench->trace)
     return profile_case (bench, c, name, (guint) CLAMP (500 / result.ours_ms, 1, 25), row, error);
   return TRUE;
 }
+
+/* --- Fresh processes -----------------------------------------------------------------------------------------------*/
+
+#define MIB 1048576.0
+
+/* Bars of docs/speed.md: most resident memory, and time to the end of the first step where one step is shorter. */
+static const struct
+{
+  const char *name;
+  gdouble     memory_mib, start_ms;
+} processes[] = {
+  { "T1", 120, 100 }, { "T2", 300, NAN }, { "T3", 80, 100 }, { "softmax-16384", 100, NAN },
+};
+
+static JsonObject *
+process_row (Bench *bench, const char *kind, const char *name)
+{
+  g_autofree char *setting = g_strdup_printf ("%s-%s", kind, name);
+  JsonObject *row = json_object_new ();
+
+  json_object_set_string_member (row, "setting", setting);
+  json_object_set_string_member (row, "device", bench->options.device);
+  json_object_set_int_member (row, "threads", bench->options.threads);
+  json_array_add_object_element (bench->rows, row);
+  return row;
+}
+
+static void
+set_bar (JsonObject *row, const char *name, gdouble value, gdouble bar)
+{
+  if (!isfinite (bar))
+    return;
+  json_object_set_double_member (row, name, bar);
+  json_object_set_boolean_member (row, "met", value <= bar);
+}
+
+static void
+add_process_rows (Bench *bench, const char *name, const FmBenchProcess *p, gdouble memory_bar, gdouble start_bar)
+{
+  JsonObject *memory = process_row (bench, "memory", name), *start = process_row (bench, "start", name);
+
+  set_number (memory, "ours_mib", (gdouble) p->resident_bytes / MIB);
+  set_number (memory, "peer_mib", p->peer_resident_bytes / MIB);
+  set_number (memory, "ratio", (gdouble) p->resident_bytes / p->peer_resident_bytes);
+  set_number (memory, "growth_mib", (gdouble) p->growth_bytes / MIB);
+  set_number (memory, "planned_mib", (gdouble) p->planned_bytes / MIB);
+  set_number (memory, "growth_over_plan", (gdouble) p->growth_bytes / (gdouble) p->planned_bytes);
+  if (p->touched_bytes > 0)
+    {
+      set_number (memory, "arena_mib", (gdouble) p->arena_bytes / MIB);
+      set_number (memory, "touched_over_arena", (gdouble) p->touched_bytes / (gdouble) p->arena_bytes);
+    }
+  set_bar (memory, "bar_mib", (gdouble) p->resident_bytes / MIB, memory_bar);
+  set_number (start, "ready_ms", p->ready_ms);
+  set_number (start, "ours_ms", p->start_ms);
+  set_number (start, "peer_ms", p->peer_start_ms);
+  set_number (start, "ratio", p->start_ms / p->peer_start_ms);
+  set_bar (start, "bar_ms", p->start_ms, start_bar);
+}
+
+static void
+print_process (const char *name, const FmBenchProcess *p, gdouble memory_bar, gdouble start_bar)
+{
+  g_print ("%-13s in a fresh process\n", name);
+  g_print ("  memory %.1f MiB resident", (gdouble) p->resident_bytes / MIB);
+  if (isfinite (p->peer_resident_bytes))
+    g_print (" (torch %.1f)", p->peer_resident_bytes / MIB);
+  if (isfinite (memory_bar))
+    g_print (", at most %.0f wanted: %s", memory_bar, (gdouble) p->resident_bytes / MIB <= memory_bar ? "met" : "missed");
+  g_print ("\n         grew by %.1f MiB, planned %.1f", (gdouble) p->growth_bytes / MIB, (gdouble) p->planned_bytes / MIB);
+  if (p->touched_bytes > 0)
+    g_print ("; arena %.2f MiB, touched up to %.2f%%", (gdouble) p->arena_bytes / MIB,
+             100.0 * (gdouble) p->touched_bytes / (gdouble) p->arena_bytes);
+  g_print ("\n  start  %.0f ms until it can run, %.0f ms to the end of the first run", p->ready_ms, p->start_ms);
+  if (isfinite (p->peer_start_ms))
+    g_print (" (torch %.0f)", p->peer_start_ms);
+  if (isfinite (start_bar))
+    g_print (", at most %.0f wanted: %s", start_bar, p->start_ms <= start_bar ? "met" : "missed");
+  g_print ("\n");
+}
+
+static gboolean
+bench_process (Bench *bench, const char *name, GError **error)
+{
+  g_auto (GStrv) peer = bench->peer ? peer_argv (bench, name) : NULL;
+  gdouble memory_bar = NAN, start_bar = NAN;
+  FmBenchProcess p;
+
+  if (!fm_bench_process (name, &bench->options, (const char * const *) peer, bench->rounds ? bench->rounds : 3, &p, error))
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (processes); i++)
+    if (g_str_equal (processes[i].name, name))
+      memory_bar = processes[i].memory_mib, start_bar = processes[i].start_ms;
+  add_process_rows (bench, name, &p, memory_bar, start_bar);
+  if (!bench->json)
+    print_process (name, &p, memory_bar, start_bar);
+  return TRUE;
+}
+
+/* Every row that has a bar, and whether it is met. */
+static void
+print_bars (const Bench *bench)
+{
+  guint met = 0, all = 0;
+
+  g_print ("\n%-22s %10s %10s\n", "bar", "wanted", "found");
+  for (guint i = 0; i < json_array_get_length (bench->rows); i++)
+    {
+      JsonObject *row = json_array_get_object_element (bench->rows, i);
+      const char *bar = json_object_has_member (row, "bar") ? "bar"
+                        : json_object_has_member (row, "bar_mib") ? "bar_mib" : "bar_ms";
+      const char *value = g_str_equal (bar, "bar") ? "ratio" : g_str_equal (bar, "bar_mib") ? "ours_mib" : "ours_ms";
+
+      if (!json_object_has_member (row, "met"))
+        continue;
+      all++;
+      met += json_object_get_boolean_member (row, "met");
+      g_print ("%-22s %10.2f %10.2f  %s\n", json_object_get_string_member (row, "setting"),
+               json_object_get_double_member (row, bar), json_object_get_double_member (row, value),
+               json_object_get_boolean_member (row, "met") ? "met" : "missed");
+    }
+  g_print ("%u of %u met\n", met, all);
+}
+
+/* --- The command ---------------------------------------------------------------------------------------------------*/
 
 static gboolean
 read_number (const FmArgs *args, const char *flag, guint most, guint *value)
@@ -274,13 +400,33 @@ read_number (const FmArgs *args, const char *flag, guint most, guint *value)
   return TRUE;
 }
 
+/* What a word asks for: times of cases, fresh processes, or both. */
+static gboolean
+bench_kind (Bench *bench, const char *kind, const char *setting, GError **error)
+{
+  static const char * const fresh[] = { "T1", "T2", "T3", "softmax-16384", NULL };
+  const char *one[] = { setting, NULL };
+  const char * const *names = fm_bench_names (kind), * const *process_names = fresh;
+
+  if (setting)
+    names = names ? one : NULL, process_names = one;
+  if (g_str_equal (kind, "roof"))
+    return bench_roof (bench, error);
+  for (guint i = 0; names && names[i]; i++)
+    if (!bench_case (bench, names[i], error))
+      return FALSE;
+  for (guint i = 0; (names == NULL || g_str_equal (kind, "all")) && process_names[i]; i++)
+    if (!bench_process (bench, process_names[i], error))
+      return FALSE;
+  return TRUE;
+}
+
 static int
 run (const FmArgs *args)
 {
+  static const char * const kinds[] = { "step", "attention", "process", "roof", "all", NULL };
   const char *kind = fm_args_count (args) ? fm_args_word (args, 0) : "step";
   const char *setting = fm_args_get (args, "--setting");
-  const char * const *names = fm_bench_names (kind);
-  const char *one[] = { setting, NULL };
   Bench bench = { .options = { .device = fm_args_has (args, "--device") ? fm_args_get (args, "--device") : "cpu",
                                .mixer = fm_args_get (args, "--mixer"),
                                .feedforward = fm_args_get (args, "--feedforward") },
@@ -293,8 +439,8 @@ run (const FmArgs *args)
   g_autoptr (FmStore) store = NULL;
   GError *error = NULL;
 
-  if (names == NULL && !g_str_equal (kind, "roof"))
-    return fm_command_usage ("bench %s: must be step, attention, roof or all", kind);
+  if (!g_strv_contains (kinds, kind) && !g_str_equal (kind, "probe"))
+    return fm_command_usage ("bench %s: must be step, attention, process, roof or all", kind);
   if (!read_number (args, "--threads", 1024, &bench.options.threads))
     return fm_command_usage ("--threads %s: must be a number of threads from 1 on", fm_args_get (args, "--threads"));
   if (!read_number (args, "--rounds", 10000, &bench.rounds))
@@ -303,22 +449,25 @@ run (const FmArgs *args)
     return fm_command_usage ("--depth %s: must be a number of levels from 1 on", fm_args_get (args, "--depth"));
   if (bench.peer && !g_str_equal (fm_args_get (args, "--against"), "torch"))
     return fm_command_usage ("--against %s: the only peer is torch", fm_args_get (args, "--against"));
-  if (setting && !g_str_equal (setting, "all"))
-    names = one;
-  if (bench.trace && (names == NULL || names[1] != NULL))
+  if (setting && g_str_equal (setting, "all"))
+    setting = NULL;
+  if (bench.trace && setting == NULL)
     return fm_command_usage ("--trace %s: takes one setting; name it with --setting", bench.trace);
   if (bench.options.threads == 0)
     bench.options.threads = g_get_num_processors ();
 
+  if (g_str_equal (kind, "probe")) /* what `process` starts */
+    return fm_bench_probe (setting ? setting : "T1", &bench.options, &error) ? FM_EXIT_OK : fm_command_error (error);
   bench.rows = json_array_new ();
   json_node_take_array (node, bench.rows);
   bench.store = store = fm_command_open_store (args, FM_STORE_WRITE, NULL);
-  if (names == NULL && !bench_roof (&bench, &error))
+  if (!bench_kind (&bench, kind, setting, &error))
     return fm_command_error (error);
-  for (guint i = 0; names && names[i]; i++)
-    if (!bench_case (&bench, names[i], &error))
-      return fm_command_error (error);
-  return bench.json ? fm_command_print_json (node) : FM_EXIT_OK;
+  if (bench.json)
+    return fm_command_print_json (node);
+  if (g_str_equal (kind, "all"))
+    print_bars (&bench);
+  return FM_EXIT_OK;
 }
 
 static const FmFlag flags[] = {
@@ -341,7 +490,10 @@ const FmCommand fm_command_bench = {
   .name = "bench",
   .summary = "Time training steps and attention, alone or beside PyTorch",
   .example = "formarium bench step --setting T1 --profile\nformarium bench step --against torch --threads 1",
-  .usage = "[step|attention|roof|all]",
+  .help = "step: a training step at T1, T2, T3. attention: forward alone. process: start and resident memory of fresh "
+          "processes. roof: measures what the device can do at most, and keeps it. all: everything, with the bars of "
+          "docs/speed.md.",
+  .usage = "[step|attention|process|roof|all]",
   .flags = flags,
   .min_words = 0,
   .max_words = 1,

@@ -1,7 +1,8 @@
 /* bench-cases.c: the pieces of work that are timed: training steps of the host's own skeleton, attention by itself. */
 #include "config.h"
 
-#include "app/run/bench.h"
+#include "app/run/bench-private.h"
+#include "app/run/run-private.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -55,6 +56,7 @@ struct _FmBenchCase
   FmModelGraph *mg;
   FmGraph      *graph;  /* of attention; else mg's */
   FmProgram    *program;
+  gint64        rss_before; /* bytes */
   gint32        step;
 };
 
@@ -189,6 +191,7 @@ build_step (FmBenchCase *c, const FmBenchOptions *o, GError **error)
   if (c->mg == NULL)
     return FALSE;
   c->graph = c->mg->graph;
+  c->rss_before = fm_memory_reset ();
   c->program = fm_program_new (c->graph, c->device, c->variables, error);
   if (c->program == NULL || !write_random (c, s, task, error)
       || (fm_program_has_input (c->program, "@seed") && !fm_program_write (c->program, "@seed", seed, sizeof seed, error)))
@@ -227,6 +230,7 @@ build_attention (FmBenchCase *c, GError **error)
   else
     y = fm_attention_core (g, q, k, v, 1.0 / sqrt (WIDTH), &(FmAttentionMask){ 0 });
   fm_graph_output (g, "y", y);
+  c->rss_before = fm_memory_reset ();
   c->program = fm_program_new (g, c->device, c->variables, error);
   if (c->program == NULL)
     return FALSE;
@@ -240,6 +244,7 @@ build_attention (FmBenchCase *c, GError **error)
       if (!fm_program_write (c->program, name[i], data, n * sizeof *data, error))
         return FALSE;
     }
+  fm_memory_reset (); /* what the numbers were made in is ours, not the engine's */
   c->cost.flops = 4 * HEADS * N * WIDTH * (a->linear ? WIDTH : N);
   c->cost.bytes = 4.0 * (gdouble) n * sizeof (gfloat);
   return TRUE;
@@ -301,6 +306,12 @@ FmDevice *
 fm_bench_case_get_device (FmBenchCase *c)
 {
   return c->device;
+}
+
+gint64
+fm_bench_case_get_rss_before (const FmBenchCase *c)
+{
+  return c->rss_before;
 }
 
 gboolean

@@ -1,7 +1,7 @@
 /* bench.c: a piece of work timed in rounds; ours and the peer's alternate, since these machines are noisy. */
 #include "config.h"
 
-#include "app/run/bench.h"
+#include "app/run/bench-private.h"
 
 #include <math.h>
 #include <gio/gio.h>
@@ -27,6 +27,13 @@ compare (const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
+gdouble
+fm_bench_median (gdouble *values, guint n)
+{
+  qsort (values, n, sizeof *values, compare);
+  return values[n / 2];
+}
+
 /* Of sorted values. */
 static gdouble
 quantile (const gdouble *values, guint n, gdouble q)
@@ -46,15 +53,8 @@ median_interval (const gdouble *values, guint n, gdouble *low, gdouble *high)
 
 /* --- The peer ------------------------------------------------------------------------------------------------------*/
 
-typedef struct
-{
-  GSubprocess      *process;
-  GDataInputStream *answers;
-  GOutputStream    *questions; /* no ref */
-} Peer;
-
-static void
-peer_clear (Peer *peer)
+void
+fm_bench_peer_clear (FmBenchPeer *peer)
 {
   if (peer->process)
     {
@@ -64,10 +64,9 @@ peer_clear (Peer *peer)
   g_clear_object (&peer->answers);
   g_clear_object (&peer->process);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Peer, peer_clear)
 
 static char *
-peer_line (Peer *peer, GError **error)
+peer_line (FmBenchPeer *peer, GError **error)
 {
   g_autoptr (GError) local = NULL;
   char *line = g_data_input_stream_read_line (peer->answers, NULL, NULL, &local);
@@ -78,8 +77,8 @@ peer_line (Peer *peer, GError **error)
   return line;
 }
 
-static gboolean
-peer_start (Peer *peer, const char * const *argv, char **what, GError **error)
+gboolean
+fm_bench_peer_start (FmBenchPeer *peer, const char * const *argv, char **what, GError **error)
 {
   peer->process = g_subprocess_newv (argv, G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, error);
   if (peer->process == NULL)
@@ -90,20 +89,28 @@ peer_start (Peer *peer, const char * const *argv, char **what, GError **error)
   return *what != NULL;
 }
 
-static gboolean
-peer_run (Peer *peer, guint n, gdouble *ms, GError **error)
+gboolean
+fm_bench_peer_ask (FmBenchPeer *peer, const char *word, gdouble *answer, GError **error)
 {
-  g_autofree char *question = g_strdup_printf ("%u\n", n), *line = NULL;
+  g_autofree char *question = g_strdup_printf ("%s\n", word), *line = NULL;
   char *end;
 
   if (!g_output_stream_write_all (peer->questions, question, strlen (question), NULL, NULL, error)
       || !g_output_stream_flush (peer->questions, NULL, error) || (line = peer_line (peer, error)) == NULL)
     return FALSE;
-  *ms = g_ascii_strtod (line, &end);
-  if (end != line && *ms > 0 && isfinite (*ms))
+  *answer = g_ascii_strtod (line, &end);
+  if (end != line && *answer > 0 && isfinite (*answer))
     return TRUE;
-  g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_RUN, "The peer said “%s”; it must say milliseconds", line);
+  g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_RUN, "The peer said “%s”; it must say a number above 0", line);
   return FALSE;
+}
+
+static gboolean
+peer_run (FmBenchPeer *peer, guint n, gdouble *ms, GError **error)
+{
+  g_autofree char *word = g_strdup_printf ("%u", n);
+
+  return fm_bench_peer_ask (peer, word, ms, error);
 }
 
 /* --- Rounds --------------------------------------------------------------------------------------------------------*/
@@ -116,7 +123,7 @@ runs_in_a_round (gdouble ms)
 
 /* Each side runs as often as fills its part of a round, so that a faster side is not measured in a blink. */
 static gboolean
-warm_up (FmBenchCase *c, Peer *peer, guint *n_ours, guint *n_theirs, GError **error)
+warm_up (FmBenchCase *c, FmBenchPeer *peer, guint *n_ours, guint *n_theirs, GError **error)
 {
   gdouble ms, spent = 0;
 
@@ -139,12 +146,12 @@ fm_bench_compare (FmBenchCase *c, const char * const *peer_argv, guint rounds, F
 {
   g_autofree gdouble *ours = g_new0 (gdouble, rounds), *theirs = g_new0 (gdouble, rounds);
   g_autofree gdouble *ratios = g_new0 (gdouble, rounds);
-  g_auto (Peer) peer = { NULL };
+  g_auto (FmBenchPeer) peer = { NULL };
   guint n_ours, n_theirs;
 
   g_return_val_if_fail (rounds > 0, FALSE);
   *result = (FmBenchResult){ .peer_ms = NAN, .ratio = NAN, .ratio_low = NAN, .ratio_high = NAN };
-  if ((peer_argv && !peer_start (&peer, peer_argv, &result->peer, error))
+  if ((peer_argv && !fm_bench_peer_start (&peer, peer_argv, &result->peer, error))
       || !warm_up (c, &peer, &n_ours, &n_theirs, error))
     return FALSE;
   for (guint i = 0; i < rounds; i++)

@@ -54,4 +54,23 @@ FM_API gboolean fm_bench_compare (FmBenchCase *c, const char * const *peer_argv,
 FM_API void     fm_bench_result_clear (FmBenchResult *result);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (FmBenchResult, fm_bench_result_clear)
 
+/* A fresh process that runs a case a few times. */
+typedef struct
+{
+  gdouble ready_ms;                /* from its start until the first run can begin; median */
+  gdouble start_ms, peer_start_ms; /* from its start to the end of the first run; medians; NAN without a peer */
+  gint64  resident_bytes;          /* most that was resident; the last process's, as all below */
+  gdouble peer_resident_bytes;     /* NAN without a peer */
+  gint64  growth_bytes;            /* of what was resident, since just before the program was made */
+  gint64  planned_bytes;           /* variables, inputs and arena */
+  gint64  arena_bytes, touched_bytes; /* planned, and up to the highest byte that a run writes; 0 on a GPU */
+} FmBenchProcess;
+
+/** fm_bench_process: @rounds processes on each side, in turns. */
+FM_API gboolean fm_bench_process (const char *name, const FmBenchOptions *options, const char * const *peer_argv,
+                                  guint rounds, FmBenchProcess *result, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** fm_bench_probe: the inside of such a process of ours: answers with one line of JSON on standard output. */
+FM_API gboolean fm_bench_probe   (const char *name, const FmBenchOptions *options, GError **error)
+  G_GNUC_WARN_UNUSED_RESULT;
+
 G_END_DECLS

@@ -12,6 +12,7 @@
 #define LEAST_SAMPLES   3
 #define LATENCY_US      60000   /* of a round */
 #define THROUGHPUT_US   150000
+#define PROFILED_RUNS   5
 #define LOOK_EXAMPLE    11      /* of the test split: the one whose attention is kept */
 
 typedef struct
@@ -106,6 +107,47 @@ build (Measuring *m, GError **error)
          && fm_task_batch (recipe->task, "test", 0, 0, rows, &m->many_batch, error);
 }
 
+/* Where the time of a batch goes, op by op, and what the device could do, when nobody has asked it before. */
+static gboolean
+profile (Measuring *m, GError **error)
+{
+  FmProgram *program = fm_evaluator_get_program (m->many);
+  g_autoptr (GError) local = NULL;
+  g_autoptr (GArray) rows = NULL;
+  gint64 begun;
+  FmRoof roof;
+  gboolean ok = TRUE;
+
+  fm_quiet_begin_measurement (m->job->quiet);
+  fm_program_set_profiling (program, TRUE);
+  begun = g_get_monotonic_time ();
+  for (guint i = 0; i < PROFILED_RUNS && ok && (i == 0 || g_get_monotonic_time () - begun < THROUGHPUT_US); i++)
+    ok = fm_evaluator_run (m->many, &m->many_batch, NULL, &local);
+  fm_program_set_profiling (program, FALSE);
+  if (ok && m->job->want_roof && fm_device_measure_roof (m->job->device, &roof, &local))
+    fm_worker_send_roof (m->job, &roof);
+  fm_quiet_end (m->job->quiet);
+
+  if (g_error_matches (local, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_UNSUPPORTED)) /* a GPU without timestamps */
+    {
+      fm_worker_log ("No profile: %s", local->message);
+      return TRUE;
+    }
+  if (local)
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  rows = fm_program_get_profile (program);
+  for (guint i = 0; i < rows->len; i++)
+    {
+      const FmProfileRow *row = &g_array_index (rows, FmProfileRow, i);
+
+      fm_stage_result_add_op (m->result, row->op, (gint64) row->calls, row->seconds, row->cost.flops, row->cost.bytes);
+    }
+  return TRUE;
+}
+
 /* The pictures' files: the attention of one example, the routing on the test split. */
 static gboolean
 write_looks (Measuring *m, GError **error)
@@ -177,7 +219,7 @@ fm_measure_stage (FmJob *job, GError **error)
         return FALSE;
     }
   fm_add_plan_memory (m.result, fm_program_get_plan (fm_evaluator_get_program (m.many)), fm_memory_peak () - before);
-  if (!write_looks (&m, error))
+  if (!profile (&m, error) || !write_looks (&m, error))
     return FALSE;
   m.result->fallbacks = fm_program_count_fallbacks (fm_evaluator_get_program (m.many));
   fm_worker_send_result (job, m.result, "done");

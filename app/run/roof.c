@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "app/run/roof.h"
+#include "app/run/run-private.h"
 
 #include <math.h>
 
@@ -40,10 +41,10 @@ fm_roof_find (FmStore *store, const FmDeviceInfo *info, guint threads, FmRoof *r
   return TRUE;
 }
 
-gboolean
-fm_roof_keep (FmStore *store, const FmDeviceInfo *info, guint threads, const FmRoof *roof, GError **error)
+static FmRoofRecord *
+record_of (const FmDeviceInfo *info, guint threads, const FmRoof *roof)
 {
-  g_autoptr (FmRoofRecord) r = fm_roof_record_new (info->title, info->driver, threads_of (info, threads));
+  FmRoofRecord *r = fm_roof_record_new (info->title, info->driver, threads_of (info, threads));
 
   r->peak_gflop_per_s = to_record (roof->flops_per_s, 1e9);
   r->product_gflop_per_s = to_record (roof->product_flops_per_s, 1e9);
@@ -52,7 +53,50 @@ fm_roof_keep (FmStore *store, const FmDeviceInfo *info, guint threads, const FmR
   r->dispatch_us = to_record (roof->dispatch_s, 1e-6);
   r->submission_us = to_record (roof->submit_s, 1e-6);
   r->measured_us = g_get_real_time ();
+  return r;
+}
+
+gboolean
+fm_roof_keep (FmStore *store, const FmDeviceInfo *info, guint threads, const FmRoof *roof, GError **error)
+{
+  g_autoptr (FmRoofRecord) r = record_of (info, threads, roof);
+
   return fm_store_set_roof (store, r, error);
+}
+
+JsonObject *
+fm_roof_to_json (const FmDeviceInfo *info, guint threads, const FmRoof *roof)
+{
+  g_autoptr (FmRoofRecord) r = record_of (info, threads, roof);
+  JsonObject *object = json_object_new ();
+
+  json_object_set_string_member (object, "name", r->name);
+  json_object_set_string_member (object, "driver", r->driver);
+  json_object_set_int_member (object, "threads", r->threads);
+  fm_json_set_double (object, "peak_gflop_per_s", r->peak_gflop_per_s);
+  fm_json_set_double (object, "product_gflop_per_s", r->product_gflop_per_s);
+  fm_json_set_double (object, "read_gbyte_per_s", r->read_gbyte_per_s);
+  fm_json_set_double (object, "copy_gbyte_per_s", r->copy_gbyte_per_s);
+  fm_json_set_double (object, "dispatch_us", r->dispatch_us);
+  fm_json_set_double (object, "submission_us", r->submission_us);
+  json_object_set_int_member (object, "measured_us", r->measured_us);
+  return object;
+}
+
+FmRoofRecord *
+fm_roof_from_json (JsonObject *object)
+{
+  FmRoofRecord *r = fm_roof_record_new (fm_json_text (object, "name", ""), fm_json_text (object, "driver", ""),
+                                        fm_json_int (object, "threads", -1));
+
+  r->peak_gflop_per_s = fm_json_double (object, "peak_gflop_per_s", NAN);
+  r->product_gflop_per_s = fm_json_double (object, "product_gflop_per_s", NAN);
+  r->read_gbyte_per_s = fm_json_double (object, "read_gbyte_per_s", NAN);
+  r->copy_gbyte_per_s = fm_json_double (object, "copy_gbyte_per_s", NAN);
+  r->dispatch_us = fm_json_double (object, "dispatch_us", NAN);
+  r->submission_us = fm_json_double (object, "submission_us", NAN);
+  r->measured_us = fm_json_int (object, "measured_us", 0);
+  return r;
 }
 
 gboolean

@@ -4,6 +4,8 @@
 #include "compute/compute.h"
 #include "storage/storage.h"
 
+#include <json-glib/json-glib.h>
+
 G_BEGIN_DECLS
 
 /**
@@ -25,6 +27,10 @@ FM_API gboolean fm_roof_get  (FmStore *store, FmDevice *device, guint threads, g
 
 /** fm_roof_keep: puts @roof into a store opened for writing. */
 FM_API gboolean fm_roof_keep (FmStore *store, const FmDeviceInfo *info, guint threads, const FmRoof *roof, GError **error);
+
+/** fm_roof_to_json, _from_json: what a worker tells its runner: the store's record. */
+FM_API JsonObject   *fm_roof_to_json   (const FmDeviceInfo *info, guint threads, const FmRoof *roof); /* (transfer full) */
+FM_API FmRoofRecord *fm_roof_from_json (JsonObject *object);                                        /* (transfer full) */
 
 /** fm_roof_to_string: (transfer full): "420 GFLOP/s, 63 GB/s, 2.9 us a kernel". */
 FM_API char *fm_roof_to_string (const FmRoof *roof);

@@ -111,11 +111,14 @@ typedef struct
   gint64      process;
   FmQuiet    *quiet;
   FmDevice   *device;
+  gboolean    want_roof; /* nobody has measured this device's roof */
   JsonObject *provenance;
 } FmJob;
 
 /* Words to the runner; one line each. */
 void fm_worker_send (JsonObject *message); /* (transfer full) */
+/** fm_worker_send_roof: what the job's device can do at most. */
+void fm_worker_send_roof (FmJob *job, const FmRoof *roof);
 /** fm_worker_send_result: the last word of a stage: "done" or "diverged" with all rows. */
 void fm_worker_send_result (FmJob *job, FmStageResult *result, const char *event);
 void fm_worker_log  (const char *format, ...) G_GNUC_PRINTF (1, 2);

@@ -61,6 +61,7 @@ void            fm_runner_worker_kill (FmRunnerWorker *worker);
 void fm_runner_worker_changed (FmRunnerWorker *worker); /* step, loss, ready */
 void fm_runner_worker_point   (FmRunnerWorker *worker, gint64 step, const char *name, const char *tag, gdouble value);
 void fm_runner_worker_round   (FmRunnerWorker *worker); /* has done its round */
+void fm_runner_worker_roof    (FmRunnerWorker *worker, JsonObject *roof); /* (nullable): has measured its device's */
 void fm_runner_worker_exited  (FmRunnerWorker *worker, const char *how); /* frees it */
 void fm_runner_log            (FmRunner *runner, FmRunnerWorker *worker, const char *text);
 

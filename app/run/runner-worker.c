@@ -38,6 +38,8 @@ take_word (FmRunnerWorker *worker, JsonObject *object)
     }
   else if (g_str_equal (event, "round"))
     fm_runner_worker_round (worker);
+  else if (g_str_equal (event, "roof"))
+    fm_runner_worker_roof (worker, fm_json_object (object, "roof"));
   else if (g_str_equal (event, "log"))
     fm_runner_log (worker->runner, worker, fm_json_text (object, "text", ""));
   else if (worker->result == NULL && (g_str_equal (event, "done") || g_str_equal (event, "diverged")))

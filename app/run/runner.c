@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "app/run/control.h"
+#include "app/run/roof.h"
 #include "app/run/runner-private.h"
 
 #include <math.h>
@@ -39,6 +40,7 @@ struct _FmRunner
 
   /* While measuring */
   gint             round;     /* -1 = still loading */
+  char            *roof_asked; /* hardware whose roof a worker was asked for */
   guint            turn;      /* index in workers */
 };
 
@@ -272,6 +274,16 @@ make_request (FmRunner *runner, FmRunnerStage *stage, guint threads)
   json_object_set_object_member (request, "recipe", json_object_ref (stage->recipe));
   json_object_set_int_member (request, "threads", threads);
   json_object_set_string_member (request, "artifacts", artifacts);
+  if (g_str_equal (stage->record->kind, FM_STAGE_KIND_MEASURE))
+    {
+      const char *hardware = fm_json_text (stage->recipe, "hardware", "");
+
+      /* Once a device: stages that are loaded together need not all ask. */
+      json_object_set_boolean_member (request, "roof", g_strcmp0 (hardware, runner->roof_asked) != 0
+                                                           && !fm_store_knows_roof (runner->store, hardware, threads));
+      g_free (runner->roof_asked);
+      runner->roof_asked = g_strdup (hardware);
+    }
   if (stage->record->inputs->len > 0)
     {
       g_autofree char *checkpoint
@@ -465,6 +477,17 @@ fm_runner_worker_round (FmRunnerWorker *worker)
   runner->turn++;
   runner->dirty = TRUE;
   take_turns (runner);
+}
+
+void
+fm_runner_worker_roof (FmRunnerWorker *worker, JsonObject *roof)
+{
+  g_autoptr (FmRoofRecord) record = roof ? fm_roof_from_json (roof) : NULL;
+  g_autoptr (GError) error = NULL;
+
+  /* No run is lost for want of a roof. */
+  if (record && !fm_store_set_roof (worker->runner->store, record, &error))
+    fm_runner_log (worker->runner, worker, error->message);
 }
 
 /* --- What workers tell ---------------------------------------------------------------------------------------------*/
@@ -762,6 +785,7 @@ fm_runner_free (FmRunner *runner)
   while (g_idle_remove_by_data (runner))
     ;
   g_clear_pointer (&runner->server, fm_control_server_free);
+  g_free (runner->roof_asked);
   g_ptr_array_unref (runner->workers);
   g_ptr_array_unref (runner->stages);
   g_clear_pointer (&runner->runs, g_ptr_array_unref);

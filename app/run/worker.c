@@ -2,6 +2,7 @@
  * train.c or measure.c. */
 #include "config.h"
 
+#include "app/run/roof.h"
 #include "app/run/run-private.h"
 #include "app/run/worker.h"
 
@@ -194,6 +195,16 @@ fm_memory_peak (void)
 }
 
 void
+fm_worker_send_roof (FmJob *job, const FmRoof *roof)
+{
+  JsonObject *message = json_object_new (), *record = fm_roof_to_json (fm_device_get_info (job->device), job->threads, roof);
+
+  json_object_set_string_member (message, "event", "roof");
+  json_object_set_object_member (message, "roof", record);
+  fm_worker_send (message);
+}
+
+void
 fm_add_plan_memory (FmStageResult *result, const FmPlan *plan, gint64 measured_peak_bytes)
 {
   fm_stage_result_add_memory (result, "peak", (gint64) plan->peak_bytes, measured_peak_bytes);
@@ -270,6 +281,7 @@ job_open (FmJob *job, JsonObject *request, GError **error)
   job->artifacts = g_strdup (fm_json_text (request, "artifacts", NULL));
   job->threads = (guint) fm_json_int (request, "threads", 0);
   job->process = fm_json_int (request, "process", 0);
+  job->want_roof = fm_json_bool (request, "roof");
   job->recipe = fm_recipe_parse (recipe, error);
   if (job->recipe == NULL)
     return FALSE;

@@ -180,6 +180,12 @@ arena_need (CpuDevice *cpu, gsize bytes, GError **error)
   return TRUE;
 }
 
+static guint8 *
+cpu_arena (FmDevice *device, gsize bytes, GError **error)
+{
+  return arena_need ((CpuDevice *) device, bytes, error) ? ((CpuDevice *) device)->arena : NULL;
+}
+
 static gpointer
 cpu_memory_new (FmDevice *device, gsize bytes, GError **error)
 {
@@ -363,6 +369,7 @@ const FmBackendClass fm_cpu_backend = {
   .open = cpu_open,
   .close = cpu_close,
   .measure_roof = fm_cpu_measure_roof,
+  .arena = cpu_arena,
   .memory_new = cpu_memory_new,
   .memory_free = cpu_memory_free,
   .memory_write = cpu_memory_write,

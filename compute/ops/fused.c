@@ -215,6 +215,19 @@ cost (const FmNode *node, FmCost *cost_)
   cost_->bytes += 4.0 * node->n_out * (gdouble) fm_shape_count (&chain->shape);
 }
 
+/* "mul, add-scalar, gelu": constants are no work. */
+static char *
+inside (const FmNode *node)
+{
+  const FmChain *chain = (const FmChain *) node;
+  GString *names = g_string_new (NULL);
+
+  for (guint k = 0; k < chain->n_links; k++)
+    if (chain->links[k].node->op->family != FM_FAMILY_CONSTANT)
+      g_string_append_printf (names, "%s%s", names->len ? ", " : "", chain->links[k].node->op->name);
+  return g_string_free (names, FALSE);
+}
+
 static gboolean
 infer (FmNode *node)
 {
@@ -225,6 +238,7 @@ infer (FmNode *node)
 const FmOp fm_fused_op = {
   .name = "fused", .n_in_min = 1, .n_in_max = FM_CHAIN_MAX_IN, .n_out = 1, .flags = FM_OP_STRIDED | FM_OP_INPLACE,
   .infer = infer, .no_gradient = "chains are made after the gradients", .cpu = cpu, .vulkan = vulkan, .cost = cost,
+  .inside = inside,
 };
 
 FM_OPS (fused, &fm_fused_op);

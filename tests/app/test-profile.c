@@ -29,7 +29,7 @@ set_up (Fixture *f, gconstpointer data)
     {
       fm_graph_push_scope (g, "layers.%d", layer);
       fm_graph_push_scope (g, "mixer");
-      x = fm_gelu (g, fm_linear (g, fm_norm (g, x, "norm"), 16, "q"));
+      x = fm_sigmoid (g, fm_mul_scalar (g, fm_linear (g, fm_norm (g, x, "norm"), 16, "q"), 2.0)); /* one chain */
       fm_graph_pop_scope (g);
       fm_graph_pop_scope (g);
     }
@@ -65,7 +65,7 @@ test_nodes (Fixture *f, gconstpointer data)
 {
   g_autoptr (GArray) nodes = fm_program_get_nodes (f->program), ops = fm_program_get_profile (f->program);
   gdouble end = 0, sum = 0, by_op = 0;
-  guint phases[3] = { 0 };
+  guint phases[3] = { 0 }, chains = 0;
 
   for (guint i = 0; i < nodes->len; i++)
     {
@@ -78,6 +78,8 @@ test_nodes (Fixture *f, gconstpointer data)
       end = node->start_s + node->last_s;
       phases[node->phase]++;
       sum += node->seconds;
+      chains += node->inside && g_str_equal (node->inside, "mul-scalar, sigmoid")
+                && g_str_has_prefix (node->scope, "layers.") && node->phase == FM_PHASE_FORWARD;
       if (g_str_equal (node->op, "adamw"))
         g_assert_cmpint (node->phase, ==, FM_PHASE_OPTIMIZER);
       if (g_str_equal (node->op, "layer-norm-backward"))
@@ -86,6 +88,7 @@ test_nodes (Fixture *f, gconstpointer data)
           g_assert_true (g_str_has_prefix (node->scope, "layers."));
         }
     }
+  g_assert_cmpuint (chains, >, 0);
   g_assert_cmpuint (phases[FM_PHASE_FORWARD], >, 0);
   g_assert_cmpuint (phases[FM_PHASE_BACKWARD], >, 0);
   g_assert_cmpuint (phases[FM_PHASE_OPTIMIZER], >, 0);

@@ -25,8 +25,9 @@ test_whole (void)
   g_autofree char *path = place_batch (place, "whole", "softmax-attention x mlp; softmax-attention x switch", 1, 12, NULL);
   g_autofree char *report = g_build_filename (place->folder, "report.html", NULL);
   g_autoptr (Run) dry = program ("run", path, "--dry-run", "--json", NULL);
-  g_autoptr (Run) first = NULL, second = NULL, results = NULL, written = NULL;
-  g_autoptr (JsonArray) planned = run_rows (dry), rows = NULL, again = NULL;
+  g_autoptr (Run) first = NULL, second = NULL, results = NULL, profiled = NULL, written = NULL;
+  g_autoptr (JsonArray) planned = run_rows (dry), rows = NULL, ops = NULL, again = NULL;
+  guint attention = 0;
   gint64 start;
 
   g_assert_cmpint (dry->status, ==, 0);
@@ -64,6 +65,18 @@ test_whole (void)
   results = program ("results", "whole", "--json", NULL);
   g_assert_cmpint (results->status, ==, 0);
   g_assert_cmpstr (results->out, ==, first->out);
+
+  /* Both runs were profiled, against a roof that one of them measured. */
+  profiled = program ("results", "whole", "--profile", "--json", NULL);
+  g_assert_cmpint (profiled->status, ==, 0);
+  ops = run_rows (profiled);
+  for (guint i = 0; i < json_array_get_length (ops); i++)
+    {
+      g_assert_cmpfloat (json_object_get_double_member (row_at (ops, i), "roof_share"), >=, 0);
+      if (g_str_equal (json_object_get_string_member (row_at (ops, i), "op"), "attention"))
+        attention++;
+    }
+  g_assert_cmpuint (attention, ==, 2);
 
   written = program ("report", "whole", "-o", report, NULL);
   g_assert_cmpint (written->status, ==, 0);

@@ -4,9 +4,9 @@
     torch-peer.py CASE THREADS [DEVICE]     CASE: T1 T2 T3 softmax-N linear-N decode-N
 
 The first line on standard output says what runs; then each line "N" on standard input is answered with the mean milliseconds
-of N runs. Tuned as well as we know: memory is kept, one set of OpenMP threads, the scores' mask and scale fused into their
-product, long softmax attention in blocks of queries. The BLAS is the OpenMP OpenBLAS where Debian has it; its kernels are those
-that the environment asks for, the same as on our side."""
+of N runs, a line "memory" with the most bytes that were resident. Tuned as well as we know: memory is kept, one set of OpenMP
+threads, the scores' mask and scale fused into their product, long softmax attention in blocks of queries. The BLAS is the OpenMP
+OpenBLAS where Debian has it; its kernels are those that the environment asks for, the same as on our side."""
 import os
 import sys
 
@@ -28,6 +28,8 @@ from torch import nn
 from torch.nn import functional as fn
 
 case, device = sys.argv[1], sys.argv[3] if len(sys.argv) > 3 else "cpu"
+if device == "cuda" and not torch.cuda.is_available():
+    sys.exit("torch-peer.py: this PyTorch has no CUDA device; leave --against out")
 torch.set_num_threads(int(sys.argv[2]))
 torch.manual_seed(1)
 torch.set_default_tensor_type(torch.cuda.FloatTensor if device == "cuda" else torch.FloatTensor)
@@ -106,7 +108,7 @@ def training_step(setting):
 
 def softmax_attention(N):
     q, k, v = (torch.randn(4, N, 64) for _ in range(3))
-    rows = int(os.environ.get("FORMARIUM_PEER_ROWS", 512))
+    rows = int(os.environ.get("FORMARIUM_PEER_ROWS", 1024 if N <= 4096 else 512))  # the fastest of 64 to 4096
     out, empty = torch.empty(4, N, 64), torch.zeros(1)
 
     def forward():
@@ -155,6 +157,10 @@ else:
 print("PyTorch %s, %s, %s threads" % (torch.__version__, torch.cuda.get_device_name() if device == "cuda" else blas(),
                                       torch.get_num_threads()), flush=True)
 for line in sys.stdin:
+    if line.strip() == "memory":
+        with open("/proc/self/status") as status:
+            print(next(int(row.split()[1]) * 1024 for row in status if row.startswith("VmHWM:")), flush=True)
+        continue
     n = int(line)
     start = time.perf_counter()
     for _ in range(n):

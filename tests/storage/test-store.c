@@ -79,6 +79,8 @@ test_roof (Fixture *f, gconstpointer data)
   g_assert_true (isnan (found->product_gflop_per_s) && isnan (found->dispatch_us));
   g_assert_cmpint (found->measured_us, ==, 7);
   g_assert_null (fm_store_load_roof (f->store, "A processor", "A driver", 1, NULL));
+  g_assert_true (fm_store_knows_roof (f->store, "A processor, A driver", 2));
+  g_assert_false (fm_store_knows_roof (f->store, "A processor, A driver", 1));
   loaded = fm_store_load_device (f->store, "fast", &error);
   g_assert_no_error (error);
   g_assert_cmpfloat (loaded->peak_gflop_per_s, ==, 400);
