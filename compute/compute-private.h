@@ -34,11 +34,13 @@ struct _FmTensor
   guint        output;  /* index among the node's outputs */
   const char  *name;    /* full path of a variable, name of an input, else NULL */
   guint        id;      /* index in the graph's list of tensors */
+  gboolean     gradient; /* made by fm_grad() or the training step: a kind of memory, nothing else */
 
   /* Variables */
   FmInit       init;
   gboolean     trainable;
   gboolean     moment;  /* optimizer state */
+  FmTensor    *follows; /* (nullable) the variable whose value this one starts from: averages */
   gboolean     frozen;
   gboolean     row_sparse;
   gdouble      rate, decay;
@@ -64,6 +66,7 @@ struct _FmNode
   FmAttr      attr;
   const char *scope; /* where it was built */
   FmPhase     phase; /* likewise */
+  guint       segment; /* of what is built again for the backward pass, from 1; 0: kept */
 };
 
 struct _FmGraph
@@ -80,6 +83,12 @@ struct _FmGraph
   guint       hook_depth[4]; /* by FmHookKind: how many hooks are being run */
   guint       application;
   FmPhase     phase; /* of the training step that is being built */
+  guint       gradient_depth; /* > 0: what is built now belongs to the backward pass */
+  guint       segment, segment_depth, n_segments; /* being built; see FmNode */
+  GHashTable *bound;     /* path -> FmTensor: what fm_param() gives instead; (nullable) */
+  gboolean    averages;  /* fm_param() gives PATH@ema */
+  GHashTable *pending;   /* variable -> gradient that the next training step adds; (nullable) */
+  FmTensor   *pending_loss; /* (nullable) */
   FmTensor   *poison;
   GError     *error;
   GStringChunk *strings;
@@ -194,14 +203,19 @@ char     *fm_full_path            (FmGraph *g, const char *name);
 /* A variable at an absolute path; used by fm_param(), fm_state() and the optimizer. */
 FmTensor *fm_variable             (FmGraph *g, const char *path, FmType type, FmShape shape, FmInit init);
 
-/* Builders that only the optimizer uses; ops sum-squares and adamw. */
+/* Builders that only the optimizer uses. */
 /* f32 [n]: the sum of squares of each tensor. */
 FmTensor *fm_sum_squares (FmGraph *g, FmTensor * const *x, guint n);
-/* An effect on @param and its moments (all variables). @norm f32 [1]: global norm, not finite = nothing is written;
- * the gradient is scaled by min (1, clip / norm) when clip > 0. @rate f32 [1], @step i32 [1] from 1. */
+/* Effects on @param and its moments (all variables). @norm f32 [1]: global norm, not finite = nothing is written; the
+ * gradient is scaled by min (1, clip / norm) when clip > 0. @rate f32 [1], @step i32 [1] from 1. */
 void      fm_adamw       (FmGraph *g, FmTensor *param, FmTensor *moment1, FmTensor *moment2, FmTensor *gradient,
-                          FmTensor *norm, FmTensor *rate, FmTensor *step, const FmAdamW *options,
+                          FmTensor *norm, FmTensor *rate, FmTensor *step, const FmOptimizer *options,
                           gdouble rate_factor, gdouble decay_factor);
+/* @moment NULL without momentum. */
+void      fm_sgd         (FmGraph *g, FmTensor *param, FmTensor *moment, FmTensor *gradient, FmTensor *norm, FmTensor *rate,
+                          const FmOptimizer *options, gdouble rate_factor, gdouble decay_factor);
+/* @average follows @param, both variables; reads what the step before it wrote. */
+void      fm_average     (FmGraph *g, FmTensor *average, FmTensor *param, FmTensor *norm, FmTensor *step, gdouble factor);
 
 /* --- CPU kernels --------------------------------------------------------------------------------------------------
  *
@@ -307,6 +321,7 @@ struct _FmVariables
   FmDevice   *device; /* owned ref */
   guint64     seed;
   GHashTable *table; /* path -> FmVariable */
+  guint       generation; /* goes up when memory of a variable moves: programs made before must not run */
 };
 
 typedef struct
@@ -325,6 +340,7 @@ struct _FmProgram
   FmVariables  *variables; /* owned ref */
   FmGraph      *graph; /* no ref */
   FmMemoryPlan *plan;
+  guint         generation; /* of the variables when it was made */
   gboolean      profiling;
   gboolean      written; /* for backends: inputs changed since the last run */
   GArray       *profile; /* double seconds, guint64 calls by node: FmNodeTime */

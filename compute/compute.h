@@ -494,22 +494,88 @@ FM_API void fm_graph_add_hook (FmGraph *g, FmHookKind kind, FmHookFunc func, gpo
  */
 FM_API void fm_grad (FmGraph *g, FmTensor *loss, FmTensor * const *wrt, guint n, FmTensor **gradients);
 
+typedef enum { FM_OPTIMIZER_ADAMW, FM_OPTIMIZER_SGD } FmOptimizerKind;
+
+/* How a step turns gradients into new parameters. What is left 0 is off. */
 typedef struct
 {
-  gdouble beta1, beta2, eps; /* 0.9, 0.999, 1e-8 */
-  gdouble decay;             /* decoupled; times the parameter's decay mark */
-  gdouble clip;              /* global norm; 0 = none */
-} FmAdamW;
+  gdouble         beta1, beta2, eps; /* ADAMW: 0.9, 0.999, 1e-8 */
+  gdouble         decay;    /* decoupled from the gradient; times the parameter's decay mark */
+  gdouble         clip;     /* largest global norm of the gradient */
+  FmOptimizerKind kind;
+  gdouble         momentum; /* SGD: share of the last step's direction that is kept */
+  gboolean        nesterov; /* SGD: look ahead by one step of the momentum */
+  gdouble         average;  /* in (0,1): PATH@ema follows PATH, ema += (1 - average) (parameter - ema) */
+} FmOptimizer;
+typedef FmOptimizer FmAdamW; /* its first five numbers, by position, are AdamW's */
 
 /**
  * fm_train_step:
  *
- * Adds to @g: gradients of @loss by every unfrozen parameter, their global norm, clipping, AdamW. Reads the inputs
- * "@rate" f32 [1] and "@step" i32 [1] (from 1); names the outputs "@loss" [1], "@norm" [1] and "@norms" [parameters]
- * (per-parameter sums of squares in the order of fm_graph_param_paths() less the frozen). A norm that is not finite
- * leaves every variable as it was. Source: Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2.
+ * Adds to @g: gradients of @loss by every unfrozen parameter, their global norm, clipping, the optimizer. Reads the
+ * inputs "@rate" f32 [1] and "@step" i32 [1] (from 1); names the outputs "@loss" [1], "@norm" [1] and "@norms"
+ * [parameters] (per-parameter sums of squares in the order of fm_graph_param_paths() less the frozen). A norm that is
+ * not finite leaves every variable as it was. State of the optimizer are the variables PATH@m (AdamW, and SGD with
+ * momentum), PATH@v (AdamW) and PATH@ema (average). Sources: AdamW: Loshchilov and Hutter 2019, arXiv:1711.05101,
+ * algorithm 2; SGD: Sutskever et al. 2013, ICML, equations 3 and 4 in the form p -= rate (g + momentum m'); average:
+ * Polyak and Juditsky 1992, as exponential average with the early factor min (average, (1 + step) / (10 + step)).
  */
-FM_API void fm_train_step (FmGraph *g, FmTensor *loss, const FmAdamW *options);
+FM_API void fm_train_step (FmGraph *g, FmTensor *loss, const FmOptimizer *options);
+
+/**
+ * fm_train_accumulate:
+ * @loss: [1]: of one of several small batches whose sum the step is to take
+ *
+ * Builds the gradients of @loss now, right behind its forward pass, and adds them to those of the next fm_train_step() on
+ * @g. With each loss divided by the number of small batches this is the step of the large batch, in the memory of a
+ * small one. "@loss" is then the sum.
+ */
+FM_API void fm_train_accumulate (FmGraph *g, FmTensor *loss);
+
+typedef enum { FM_SCHEDULE_COSINE, FM_SCHEDULE_LINEAR, FM_SCHEDULE_CONSTANT } FmScheduleKind;
+
+typedef struct
+{
+  FmScheduleKind kind;   /* after the warm-up: half a cosine or a line down to 0 at the last step, or level */
+  gdouble        rate;   /* the highest */
+  gint64         warmup; /* steps in which it rises in a line */
+  gint64         steps;  /* in all */
+} FmSchedule;
+
+/** fm_schedule_rate: the learning rate of @step, counted from 1. */
+FM_API gdouble fm_schedule_rate (const FmSchedule *schedule, gint64 step);
+
+/**
+ * fm_graph_use_averages:
+ *
+ * From now on fm_param() gives PATH@ema in the place of PATH, untrained: an evaluation of the averaged weights. A
+ * variable that nothing averages is made as a copy of PATH.
+ */
+FM_API void fm_graph_use_averages (FmGraph *g);
+
+/**
+ * fm_graph_begin_recompute:
+ *
+ * What is built until fm_graph_end_recompute() is not kept for the backward pass: fm_grad() builds it again, from the
+ * tensors that come from outside, where it first needs it. Losses and gradients keep every bit, since random draws go
+ * by name; memory falls by what lived inside, time rises by one more forward pass of it. What reads a variable that an
+ * effect writes is kept. Pairs may be nested; the outermost counts. Source: Chen et al. 2016, arXiv:1604.06174.
+ */
+FM_API void fm_graph_begin_recompute (FmGraph *g);
+FM_API void fm_graph_end_recompute   (FmGraph *g);
+
+/**
+ * fm_graph_bind:
+ * @path: a parameter's full path
+ * @t: f32
+ *
+ * From now on fm_param() at @path gives @t, and gradients flow into it: weights made by a graph (merged low-rank
+ * adapters, generated or transformed weights). An existing variable of that path keeps its old users.
+ */
+FM_API void  fm_graph_bind (FmGraph *g, const char *path, FmTensor *t);
+
+/** fm_graph_mark_params: marks the parameters built so far whose path matches @pattern ("layers.*.bias"); returns how many. */
+FM_API guint fm_graph_mark_params (FmGraph *g, const char *pattern, FmMark mark, gdouble value);
 
 /* --- Devices ------------------------------------------------------------------------------------------------------*/
 
@@ -564,6 +630,25 @@ FM_API GPtrArray   *fm_variables_paths (FmVariables *v);
 FM_API gboolean     fm_variables_read  (FmVariables *v, const char *path, gpointer data, gsize bytes, GError **error);
 FM_API gboolean     fm_variables_write (FmVariables *v, const char *path, gconstpointer data, gsize bytes, GError **error);
 FM_API gboolean     fm_variables_get_shape (FmVariables *v, const char *path, FmType *type, FmShape *shape);
+/**
+ * fm_variables_grow:
+ * @shape: the same rank, no axis shorter
+ * @init: values of what is new, from (seed, path) alone
+ *
+ * The old content stays in the corner of index 0; moments follow with zeros, averages as the parameter does. Programs
+ * made before refuse to run.
+ */
+FM_API gboolean     fm_variables_grow  (FmVariables *v, const char *path, FmShape shape, FmInit init, GError **error);
+/** fm_variables_replace: another shape and content under @path (or a new variable); its moments and average go. */
+FM_API gboolean     fm_variables_replace (FmVariables *v, const char *path, FmType type, FmShape shape, gconstpointer data,
+                                          gsize bytes, GError **error);
+/** fm_variables_remove: with its moments and average; FALSE when there is none. */
+FM_API gboolean     fm_variables_remove (FmVariables *v, const char *path);
+/** fm_variables_copy_rows: row from_rows[i] of axis 0 goes to row to_rows[i]; @to and @from may be the same. */
+FM_API gboolean     fm_variables_copy_rows (FmVariables *to, const char *to_path, const gint64 *to_rows, FmVariables *from,
+                                            const char *from_path, const gint64 *from_rows, guint n, GError **error);
+/** fm_variables_take_averages: every PATH@ema becomes the content of PATH. */
+FM_API gboolean     fm_variables_take_averages (FmVariables *v, GError **error);
 /** fm_variables_save: a safetensors file, written beside and renamed; @moments also writes PATH@m and PATH@v. */
 FM_API gboolean     fm_variables_save  (FmVariables *v, const char *filename, gboolean moments, GError **error);
 /** fm_variables_load: fills (and creates) variables from a safetensors file; refuses overlaps, holes, wrong shapes. */
@@ -576,9 +661,11 @@ typedef struct
   guint64 parameter_bytes;  /* trainable and frozen */
   guint64 optimizer_bytes;  /* moments */
   guint64 state_bytes;      /* other variables */
-  guint64 activation_bytes; /* arena less workspace, at its peak */
-  guint64 workspace_bytes;
-  guint64 arena_bytes;      /* the one arena of this program: activations, gradients, workspace, outputs */
+  guint64 activation_bytes; /* these three: what lives in the arena at its worst moment; results and outputs, */
+  guint64 gradient_bytes;   /* what fm_grad() and the training step make, */
+  guint64 workspace_bytes;  /* scratch of the op at work; */
+  guint64 hole_bytes;       /* gaps between them */
+  guint64 arena_bytes;      /* the one arena of this program: the sum of the four above */
   guint64 input_bytes;      /* beside the arena, so that inputs keep their values between runs */
   guint64 peak_bytes;       /* variables + inputs + arena */
 } FmPlan;

@@ -70,6 +70,8 @@ fm_graph_free (FmGraph *g)
   g_ptr_array_unref (g->outputs);
   g_ptr_array_unref (g->scopes);
   g_ptr_array_unref (g->hooks);
+  g_clear_pointer (&g->bound, g_hash_table_unref);
+  g_clear_pointer (&g->pending, g_hash_table_unref);
   g_string_chunk_free (g->strings);
   g_clear_error (&g->error);
   g_free (g);
@@ -137,6 +139,21 @@ void
 fm_graph_set_application (FmGraph *g, guint application)
 {
   g->application = application;
+}
+
+void
+fm_graph_begin_recompute (FmGraph *g)
+{
+  if (g->segment_depth++ == 0)
+    g->segment = ++g->n_segments;
+}
+
+void
+fm_graph_end_recompute (FmGraph *g)
+{
+  g_return_if_fail (g->segment_depth > 0);
+  if (--g->segment_depth == 0)
+    g->segment = 0;
 }
 
 /* --- Shapes -------------------------------------------------------------------------------------------------------*/
@@ -459,6 +476,7 @@ fm_node_new (FmGraph *g, const FmOp *op, FmTensor * const *in, guint n_in, const
   node->in = g_new0 (FmTensor *, MAX (n_in, 1));
   node->scope = fm_graph_get_scope (g);
   node->phase = g->phase;
+  node->segment = g->segment;
   if (attr)
     node->attr = *attr;
   for (guint i = 0; i < n_in; i++)
@@ -482,6 +500,7 @@ fm_node_new (FmGraph *g, const FmOp *op, FmTensor * const *in, guint n_in, const
       node->out[i] = tensor_new (g, FM_TENSOR_NODE, FM_F32, FM_SHAPE (1));
       node->out[i]->node = node;
       node->out[i]->output = i;
+      node->out[i]->gradient = g->gradient_depth > 0;
     }
   if (op->flags & FM_OP_VIEW)
     node->out[0]->base = node->in[0]->base;

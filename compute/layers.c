@@ -59,21 +59,93 @@ run_hooks (FmGraph *g, const char *name, FmHookCall *call)
   return t;
 }
 
+/* What a graph put at @path, checked as a variable would be. */
+static FmTensor *
+bound_param (FmGraph *g, const char *path, const FmShape *shape)
+{
+  FmTensor *t = g->bound ? g_hash_table_lookup (g->bound, path) : NULL;
+  g_autofree char *have = NULL;
+  g_autofree char *want = NULL;
+
+  if (t == NULL || fm_shape_equal (&t->shape, shape))
+    return t;
+  have = fm_shape_to_string (&t->shape);
+  want = fm_shape_to_string (shape);
+  return fm_graph_fail (g, path, "is asked for as %s but is bound to a tensor of %s", want, have);
+}
+
+static FmTensor *
+averaged_param (FmGraph *g, const char *path, FmShape shape, FmInit init)
+{
+  FmTensor *t = fm_variable (g, path, FM_F32, shape, init), *average;
+  g_autofree char *path_ema = g_strconcat (path, "@ema", NULL);
+
+  average = fm_variable (g, path_ema, FM_F32, shape, init);
+  if (fm_graph_failed (g))
+    return g->poison;
+  average->moment = TRUE;
+  average->follows = t;
+  return average;
+}
+
 FmTensor *
 fm_param (FmGraph *g, const char *name, FmShape shape, FmInit init)
 {
   g_autofree char *path = fm_full_path (g, name);
-  FmTensor *t = fm_variable (g, path, FM_F32, shape, init), *other;
+  FmTensor *t = fm_graph_failed (g) ? NULL : bound_param (g, path, &shape), *other;
 
+  if (t == NULL && g->averages)
+    t = averaged_param (g, path, shape, init);
+  else if (t == NULL)
+    t = fm_variable (g, path, FM_F32, shape, init);
   if (fm_graph_failed (g))
     return g->poison;
-  if (!t->trainable)
+  if (t->kind == FM_TENSOR_VARIABLE && !t->trainable && !g->averages)
     {
       t->trainable = TRUE;
       t->decay = shape.rank >= 2 ? 1.0 : 0.0;
     }
   other = run_hooks (g, name, &(FmHookCall){ .kind = FM_HOOK_PARAM, .x = t });
   return other ? other : t;
+}
+
+void
+fm_graph_bind (FmGraph *g, const char *path, FmTensor *t)
+{
+  if (fm_graph_failed (g))
+    return;
+  if (t->type != FM_F32)
+    {
+      fm_graph_fail (g, path, "is bound to a tensor that is not f32");
+      return;
+    }
+  if (g->bound == NULL)
+    g->bound = g_hash_table_new (g_str_hash, g_str_equal);
+  g_hash_table_insert (g->bound, g_string_chunk_insert_const (g->strings, path), t);
+}
+
+void
+fm_graph_use_averages (FmGraph *g)
+{
+  g->averages = TRUE;
+}
+
+guint
+fm_graph_mark_params (FmGraph *g, const char *pattern, FmMark mark, gdouble value)
+{
+  g_autoptr (GPatternSpec) spec = g_pattern_spec_new (pattern);
+  guint n = 0;
+
+  for (guint i = 0; i < g->variable_list->len; i++)
+    {
+      FmTensor *t = g_ptr_array_index (g->variable_list, i);
+
+      if (!t->trainable || !g_pattern_spec_match_string (spec, t->name))
+        continue;
+      fm_param_mark (t, mark, value);
+      n++;
+    }
+  return n;
 }
 
 void

@@ -1,75 +1,10 @@
-/* plan.c: which nodes a program needs, and where each intermediate lies in its one arena.
+/* plan.c: which nodes a program needs, how long each intermediate lives, and what kind of memory it is.
  *
- * Liveness is by base tensor: a view keeps its base alive. Offsets are chosen greedily, largest tensor first, at the
- * lowest place that is free over its whole life (Pisarchyk and Lee 2020, arXiv:2001.03288, "greedy by size"). */
+ * Liveness is by base tensor: a view keeps its base alive. Where the blocks lie is place.c's affair. */
 #include "config.h"
 
 #include "compute/fuse.h"
-
-typedef struct
-{
-  guint64 bytes, offset;
-  guint   first, last; /* indices in plan->nodes, inclusive */
-  guint   id;          /* tensor id of the base, or G_MAXUINT for a workspace */
-  guint   node;        /* of the workspace */
-} Block;
-
-static gint
-larger_first (gconstpointer a, gconstpointer b)
-{
-  const Block *x = a, *y = b;
-
-  if (x->bytes != y->bytes)
-    return x->bytes > y->bytes ? -1 : 1;
-  if (x->first != y->first)
-    return x->first < y->first ? -1 : 1;
-  return x->id < y->id ? -1 : x->id > y->id;
-}
-
-static gint
-lower_first (gconstpointer a, gconstpointer b)
-{
-  const Block *x = *(const Block * const *) a, *y = *(const Block * const *) b;
-
-  return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-static guint64
-place (GArray *blocks)
-{
-  guint64 arena = 0;
-  g_autoptr (GPtrArray) placed = g_ptr_array_new ();
-  g_autoptr (GPtrArray) others = g_ptr_array_new ();
-
-  g_array_sort (blocks, larger_first);
-  for (guint i = 0; i < blocks->len; i++)
-    {
-      Block *b = &g_array_index (blocks, Block, i);
-      guint64 at = 0;
-
-      g_ptr_array_set_size (others, 0);
-      for (guint j = 0; j < placed->len; j++)
-        {
-          Block *o = g_ptr_array_index (placed, j);
-
-          if (o->first <= b->last && b->first <= o->last)
-            g_ptr_array_add (others, o);
-        }
-      g_ptr_array_sort (others, lower_first);
-      for (guint j = 0; j < others->len; j++)
-        {
-          Block *o = g_ptr_array_index (others, j);
-
-          if (at + b->bytes <= o->offset)
-            break;
-          at = MAX (at, o->offset + o->bytes);
-        }
-      b->offset = at;
-      arena = MAX (arena, at + b->bytes);
-      g_ptr_array_add (placed, b);
-    }
-  return arena;
-}
+#include "compute/place.h"
 
 static void
 mark_needed (FmTensor *t, gboolean *needed)
@@ -121,6 +56,31 @@ fm_node_cost (const FmNode *node, FmCost *cost)
     }
 }
 
+/* Places all blocks and says what lives at the worst moment. */
+static void
+place_blocks (FmMemoryPlan *plan, FmBlock *blocks, guint n)
+{
+  FmPlan *bytes = &plan->bytes;
+  guint moment;
+  guint64 peak = fm_blocks_peak (blocks, n, plan->nodes->len, &moment);
+
+  bytes->arena_bytes = fm_blocks_place (blocks, n, peak);
+  for (guint i = 0; i < n; i++)
+    {
+      FmBlock *b = &blocks[i];
+      gboolean live = b->first <= moment && moment <= b->last;
+
+      if (b->kind == FM_BLOCK_WORKSPACE)
+        plan->workspace[b->id] = b->offset;
+      else
+        plan->offset[b->id] = b->offset;
+      if (live)
+        *(b->kind == FM_BLOCK_WORKSPACE ? &bytes->workspace_bytes
+          : b->kind == FM_BLOCK_GRADIENT ? &bytes->gradient_bytes : &bytes->activation_bytes) += b->bytes;
+    }
+  bytes->hole_bytes = bytes->arena_bytes - peak;
+}
+
 FmMemoryPlan *
 fm_memory_plan_new (FmGraph *g, FmBackend backend, guint threads, guint64 alignment, GError **error)
 {
@@ -131,7 +91,7 @@ fm_memory_plan_new (FmGraph *g, FmBackend backend, guint threads, guint64 alignm
   g_autofree gboolean *pinned = g_new0 (gboolean, n_tensors); /* outputs: live to the end */
   g_autofree guint *last = g_new0 (guint, n_tensors);
   g_autofree gint *alias = g_new (gint, n_tensors); /* base whose place this base takes, or -1 */
-  g_autoptr (GArray) blocks = g_array_new (FALSE, TRUE, sizeof (Block));
+  g_autoptr (GArray) blocks = g_array_new (FALSE, TRUE, sizeof (FmBlock));
   g_autofree gint *block_of = g_new (gint, n_tensors);
 
   if (g->error)
@@ -207,7 +167,6 @@ fm_memory_plan_new (FmGraph *g, FmBackend backend, guint threads, guint64 alignm
         {
           FmTensor *t = node->out[i];
           guint end = pinned[t->id] ? plan->nodes->len : last[t->id];
-
           gint from = i == 0 ? reusable (node, k, last, pinned) : -1;
 
           if (from >= 0)
@@ -216,21 +175,21 @@ fm_memory_plan_new (FmGraph *g, FmBackend backend, guint threads, guint64 alignm
 
               block_of[t->id] = block_of[root];
               alias[t->id] = (gint) root;
-              g_array_index (blocks, Block, block_of[root]).last = end;
+              g_array_index (blocks, FmBlock, block_of[root]).last = end;
               continue;
             }
-          Block b = { .bytes = (fm_tensor_bytes (t) + alignment - 1) / alignment * alignment,
-                      .first = k, .last = end, .id = t->id };
+          FmBlock b = { .bytes = (fm_tensor_bytes (t) + alignment - 1) / alignment * alignment,
+                        .first = k, .last = end, .id = t->id,
+                        .kind = t->gradient ? FM_BLOCK_GRADIENT : FM_BLOCK_ACTIVATION };
           block_of[t->id] = (gint) blocks->len;
           g_array_append_val (blocks, b);
         }
       if (workspace)
         {
-          Block b = { .bytes = (workspace + alignment - 1) / alignment * alignment,
-                      .first = k, .last = k, .id = G_MAXUINT, .node = k };
+          FmBlock b = { .bytes = (workspace + alignment - 1) / alignment * alignment,
+                        .first = k, .last = k, .id = k, .kind = FM_BLOCK_WORKSPACE };
 
           g_array_append_val (blocks, b);
-          plan->bytes.workspace_bytes = MAX (plan->bytes.workspace_bytes, b.bytes);
         }
 
       fm_node_cost (node, &cost);
@@ -238,16 +197,7 @@ fm_memory_plan_new (FmGraph *g, FmBackend backend, guint threads, guint64 alignm
       plan->cost.bytes += cost.bytes;
     }
 
-  plan->bytes.arena_bytes = place (blocks);
-  for (guint i = 0; i < blocks->len; i++)
-    {
-      Block *b = &g_array_index (blocks, Block, i);
-
-      if (b->id == G_MAXUINT)
-        plan->workspace[b->node] = b->offset;
-      else
-        plan->offset[b->id] = b->offset;
-    }
+  place_blocks (plan, (FmBlock *) blocks->data, blocks->len);
   for (guint i = 0; i < n_tensors; i++) /* in order of creation, so a chain's root is set before its followers */
     if (alias[i] >= 0)
       plan->offset[i] = plan->offset[alias[i]];
@@ -272,7 +222,6 @@ fm_memory_plan_new (FmGraph *g, FmBackend backend, guint threads, guint64 alignm
       else
         plan->bytes.state_bytes += fm_tensor_bytes (t);
     }
-  plan->bytes.activation_bytes = plan->bytes.arena_bytes - MIN (plan->bytes.arena_bytes, plan->bytes.workspace_bytes);
   plan->bytes.peak_bytes = plan->bytes.parameter_bytes + plan->bytes.optimizer_bytes + plan->bytes.state_bytes
                            + plan->bytes.input_bytes + plan->bytes.arena_bytes;
   return plan;

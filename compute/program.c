@@ -3,6 +3,16 @@
 
 #include "compute/compute-private.h"
 
+/* An average starts from what it follows, trained or not; everything else from its own description. */
+static gboolean
+first_values (FmVariables *v, const FmTensor *t, gpointer data, GError **error)
+{
+  if (t->follows && fm_variables_lookup (v, t->follows->name))
+    return fm_variables_read (v, t->follows->name, data, fm_tensor_bytes (t), error);
+  fm_variable_initialise (t->follows ? t->follows : t, v->seed, data);
+  return TRUE;
+}
+
 static gboolean
 variables_present (FmProgram *p, GError **error)
 {
@@ -32,7 +42,8 @@ variables_present (FmProgram *p, GError **error)
                        fm_tensor_bytes (t));
           return FALSE;
         }
-      fm_variable_initialise (t, p->variables->seed, data);
+      if (!first_values (p->variables, t, data, error))
+        return FALSE;
       if (!fm_variables_add (p->variables, t->name, t->type, &t->shape, t->moment, data, error))
         return FALSE;
     }
@@ -48,6 +59,7 @@ fm_program_new (FmGraph *g, FmDevice *device, FmVariables *variables, GError **e
   p->device = fm_device_ref (device);
   p->variables = fm_variables_ref (variables);
   p->graph = g;
+  p->generation = variables->generation;
   p->plan = fm_memory_plan_new (g, device->backend, device->threads, alignment, error);
   if (p->plan == NULL)
     return NULL;
@@ -116,6 +128,12 @@ fm_program_write (FmProgram *p, const char *input, gconstpointer data, gsize byt
 gboolean
 fm_program_run (FmProgram *p, GError **error)
 {
+  if (p->generation != p->variables->generation)
+    {
+      g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH,
+                   "a variable was grown, replaced or removed after this program was made; make the program again");
+      return FALSE;
+    }
   return p->device->class->program_run (p, error);
 }
 

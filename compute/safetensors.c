@@ -249,7 +249,8 @@ fm_variables_load (FmVariables *v, const char *filename, GError **error)
     {
       Entry *e = &g_array_index (entries, Entry, i);
       const char *data = bytes + 8 + length + e->start;
-      gboolean moment = g_str_has_suffix (e->path, "@m") || g_str_has_suffix (e->path, "@v");
+      gboolean moment = g_str_has_suffix (e->path, "@m") || g_str_has_suffix (e->path, "@v")
+                        || g_str_has_suffix (e->path, "@ema");
 
       if (fm_variables_lookup (v, e->path)
               ? !fm_variables_write (v, e->path, data, e->end - e->start, error)

@@ -78,6 +78,14 @@ fm_variables_ref (FmVariables *v)
   return v;
 }
 
+static void
+variable_free (FmVariables *v, FmVariable *variable)
+{
+  v->device->class->memory_free (v->device, variable->memory);
+  g_free (variable->path);
+  g_free (variable);
+}
+
 void
 fm_variables_unref (FmVariables *v)
 {
@@ -88,11 +96,7 @@ fm_variables_unref (FmVariables *v)
     return;
   g_hash_table_iter_init (&iter, v->table);
   while (g_hash_table_iter_next (&iter, NULL, (gpointer *) &variable))
-    {
-      v->device->class->memory_free (v->device, variable->memory);
-      g_free (variable->path);
-      g_free (variable);
-    }
+    variable_free (v, variable);
   g_hash_table_unref (v->table);
   fm_device_unref (v->device);
   g_free (v);
@@ -193,4 +197,237 @@ fm_variables_write (FmVariables *v, const char *path, gconstpointer data, gsize 
   FmVariable *variable = find_sized (v, path, bytes, error);
 
   return variable && v->device->class->memory_write (v->device, variable->memory, data, bytes, error);
+}
+
+/* --- Changing what is there ----------------------------------------------------------------------------------------*/
+
+static const char * const suffixes[] = { "", "@m", "@v", "@ema" }; /* a parameter and what the optimizer keeps of it */
+
+/* Frees one variable; TRUE when there was one. */
+static gboolean
+drop (FmVariables *v, const char *path)
+{
+  FmVariable *variable = fm_variables_lookup (v, path);
+
+  if (variable == NULL)
+    return FALSE;
+  g_hash_table_remove (v->table, path);
+  variable_free (v, variable);
+  v->generation++;
+  return TRUE;
+}
+
+gboolean
+fm_variables_remove (FmVariables *v, const char *path)
+{
+  gboolean found = fm_variables_lookup (v, path) != NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (suffixes); i++)
+    {
+      g_autofree char *full = g_strconcat (path, suffixes[i], NULL);
+
+      drop (v, full);
+    }
+  return found;
+}
+
+static gboolean
+sound_size (const char *path, const FmShape *shape, gsize *bytes, GError **error)
+{
+  gsize count;
+
+  if (shape->rank >= 1 && shape->rank <= FM_MAX_RANK && fm_size_product (shape->dims, shape->rank, &count) && count >= 1
+      && count <= (gsize) G_MAXINT64 / 64)
+    {
+      *bytes = count * 4;
+      return TRUE;
+    }
+  g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH,
+               "%s: a shape needs 1 to %d axes of at least one element, and a size that does not overflow", path,
+               FM_MAX_RANK);
+  return FALSE;
+}
+
+gboolean
+fm_variables_replace (FmVariables *v, const char *path, FmType type, FmShape shape, gconstpointer data, gsize bytes,
+                      GError **error)
+{
+  gsize want;
+
+  if (!sound_size (path, &shape, &want, error))
+    return FALSE;
+  if (bytes != want)
+    {
+      g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH,
+                   "variable %s of that shape has %" G_GSIZE_FORMAT " bytes, not %" G_GSIZE_FORMAT, path, want, bytes);
+      return FALSE;
+    }
+  fm_variables_remove (v, path);
+  return fm_variables_add (v, path, type, &shape, FALSE, data, error);
+}
+
+/* Copies @from of shape @a into the corner of @to of shape @b, row by row of the last axis. */
+static void
+copy_corner (const gint32 *from, const FmShape *a, gint32 *to, const FmShape *b)
+{
+  gint64 row = a->dims[a->rank - 1], rows = fm_shape_count (a) / row;
+
+  for (gint64 r = 0; r < rows; r++)
+    {
+      gint64 left = r, at = 0, stride = b->dims[b->rank - 1];
+
+      for (gint axis = (gint) a->rank - 2; axis >= 0; axis--)
+        {
+          at += left % a->dims[axis] * stride;
+          left /= a->dims[axis];
+          stride *= b->dims[axis];
+        }
+      memcpy (to + at, from + r * row, (gsize) row * 4);
+    }
+}
+
+/* (transfer full): the content of @variable as it is after growing, or NULL. */
+static gpointer
+grown (FmVariables *v, const FmVariable *variable, const FmShape *shape, gsize bytes, const char *drawn_as, FmInit init,
+       GError **error)
+{
+  FmTensor description = { .name = drawn_as, .type = variable->type, .shape = *shape, .init = init };
+  g_autofree gpointer old = g_try_malloc (variable->bytes);
+  g_autofree gpointer new = g_try_malloc (bytes);
+
+  if (old == NULL || new == NULL)
+    {
+      g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_MEMORY, "%s needs %" G_GSIZE_FORMAT " bytes", variable->path,
+                   bytes);
+      return NULL;
+    }
+  if (!v->device->class->memory_read (v->device, variable->memory, old, variable->bytes, error))
+    return NULL;
+  fm_variable_initialise (&description, v->seed, new);
+  copy_corner (old, &variable->shape, new, shape);
+  return g_steal_pointer (&new);
+}
+
+gboolean
+fm_variables_grow (FmVariables *v, const char *path, FmShape shape, FmInit init, GError **error)
+{
+  FmVariable *variable = fm_variables_lookup (v, path);
+  gsize bytes;
+  gboolean fits;
+
+  if (variable == NULL)
+    {
+      g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH, "there is no variable “%s”", path);
+      return FALSE;
+    }
+  if (!sound_size (path, &shape, &bytes, error))
+    return FALSE;
+  fits = shape.rank == variable->shape.rank;
+  for (guint i = 0; fits && i < shape.rank; i++)
+    fits = shape.dims[i] >= variable->shape.dims[i];
+  if (!fits)
+    {
+      g_autofree char *have = fm_shape_to_string (&variable->shape);
+      g_autofree char *want = fm_shape_to_string (&shape);
+
+      g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH,
+                   "%s has shape %s and cannot grow to %s: every axis must be at least as long", path, have, want);
+      return FALSE;
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (suffixes); i++)
+    {
+      g_autofree char *full = g_strconcat (path, suffixes[i], NULL);
+      gboolean weights = i == 0 || g_str_equal (suffixes[i], "@ema"); /* the new part of an average is the parameter's */
+      g_autofree gpointer data = NULL;
+      FmType type;
+      gboolean moment;
+
+      variable = fm_variables_lookup (v, full);
+      if (variable == NULL)
+        continue;
+      data = grown (v, variable, &shape, bytes, path, weights ? init : fm_init_zeros (), error);
+      if (data == NULL)
+        return FALSE;
+      type = variable->type;
+      moment = variable->moment;
+      drop (v, full);
+      if (!fm_variables_add (v, full, type, &shape, moment, data, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* Bytes of a row of axis 0 once @rows are checked against it; 0 after an error. */
+static gsize
+checked_row (const FmVariable *variable, const gint64 *rows, guint n, GError **error)
+{
+  for (guint i = 0; i < n; i++)
+    if (rows[i] < 0 || rows[i] >= variable->shape.dims[0])
+      {
+        g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH,
+                     "%s has rows 0 to %" G_GINT64_FORMAT ", there is no row %" G_GINT64_FORMAT, variable->path,
+                     variable->shape.dims[0] - 1, rows[i]);
+        return 0;
+      }
+  return variable->bytes / (gsize) variable->shape.dims[0];
+}
+
+gboolean
+fm_variables_copy_rows (FmVariables *to, const char *to_path, const gint64 *to_rows, FmVariables *from,
+                        const char *from_path, const gint64 *from_rows, guint n, GError **error)
+{
+  FmVariable *target = fm_variables_lookup (to, to_path), *source = fm_variables_lookup (from, from_path);
+  g_autofree guint8 *new = NULL;
+  g_autofree guint8 *old = NULL;
+  gsize row, other;
+
+  if (target == NULL || source == NULL)
+    {
+      g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH, "there is no variable “%s”",
+                   target ? from_path : to_path);
+      return FALSE;
+    }
+  row = checked_row (target, to_rows, n, error);
+  other = row ? checked_row (source, from_rows, n, error) : 0;
+  if (other == 0)
+    return FALSE;
+  if (row != other || target->type != source->type)
+    {
+      g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH, "rows of %s and of %s differ in size or type", to_path,
+                   from_path);
+      return FALSE;
+    }
+  new = g_malloc (target->bytes);
+  old = g_malloc (source->bytes);
+  if (!to->device->class->memory_read (to->device, target->memory, new, target->bytes, error)
+      || !from->device->class->memory_read (from->device, source->memory, old, source->bytes, error))
+    return FALSE;
+  for (guint i = 0; i < n; i++)
+    memcpy (new + (gsize) to_rows[i] * row, old + (gsize) from_rows[i] * row, row);
+  return to->device->class->memory_write (to->device, target->memory, new, target->bytes, error);
+}
+
+gboolean
+fm_variables_take_averages (FmVariables *v, GError **error)
+{
+  g_autoptr (GPtrArray) paths = fm_variables_paths (v);
+
+  for (guint i = 0; i < paths->len; i++)
+    {
+      FmVariable *average = fm_variables_lookup (v, g_ptr_array_index (paths, i)), *variable;
+      g_autofree char *path = g_strdup (average->path);
+      g_autofree gpointer data = NULL;
+
+      if (!g_str_has_suffix (path, "@ema"))
+        continue;
+      path[strlen (path) - strlen ("@ema")] = '\0';
+      variable = fm_variables_lookup (v, path);
+      if (variable == NULL || variable->bytes != average->bytes)
+        continue;
+      data = g_malloc (average->bytes);
+      if (!v->device->class->memory_read (v->device, average->memory, data, average->bytes, error)
+          || !v->device->class->memory_write (v->device, variable->memory, data, average->bytes, error))
+        return FALSE;
+    }
+  return TRUE;
 }
