@@ -232,14 +232,14 @@ fm_variables_remove (FmVariables *v, const char *path)
 }
 
 static gboolean
-sound_size (const char *path, const FmShape *shape, gsize *bytes, GError **error)
+sound_size (const char *path, FmType type, const FmShape *shape, gsize *bytes, GError **error)
 {
   gsize count;
 
   if (shape->rank >= 1 && shape->rank <= FM_MAX_RANK && fm_size_product (shape->dims, shape->rank, &count) && count >= 1
       && count <= (gsize) G_MAXINT64 / 64)
     {
-      *bytes = count * 4;
+      *bytes = count * fm_type_size (type);
       return TRUE;
     }
   g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH,
@@ -254,7 +254,7 @@ fm_variables_replace (FmVariables *v, const char *path, FmType type, FmShape sha
 {
   gsize want;
 
-  if (!sound_size (path, &shape, &want, error))
+  if (!sound_size (path, type, &shape, &want, error))
     return FALSE;
   if (bytes != want)
     {
@@ -268,7 +268,7 @@ fm_variables_replace (FmVariables *v, const char *path, FmType type, FmShape sha
 
 /* Copies @from of shape @a into the corner of @to of shape @b, row by row of the last axis. */
 static void
-copy_corner (const gint32 *from, const FmShape *a, gint32 *to, const FmShape *b)
+copy_corner (const guint8 *from, const FmShape *a, guint8 *to, const FmShape *b, gsize size)
 {
   gint64 row = a->dims[a->rank - 1], rows = fm_shape_count (a) / row;
 
@@ -282,7 +282,7 @@ copy_corner (const gint32 *from, const FmShape *a, gint32 *to, const FmShape *b)
           left /= a->dims[axis];
           stride *= b->dims[axis];
         }
-      memcpy (to + at, from + r * row, (gsize) row * 4);
+      memcpy (to + (gsize) at * size, from + (gsize) (r * row) * size, (gsize) row * size);
     }
 }
 
@@ -304,7 +304,7 @@ grown (FmVariables *v, const FmVariable *variable, const FmShape *shape, gsize b
   if (!v->device->class->memory_read (v->device, variable->memory, old, variable->bytes, error))
     return NULL;
   fm_variable_initialise (&description, v->seed, new);
-  copy_corner (old, &variable->shape, new, shape);
+  copy_corner (old, &variable->shape, new, shape, fm_type_size (variable->type));
   return g_steal_pointer (&new);
 }
 
@@ -320,7 +320,7 @@ fm_variables_grow (FmVariables *v, const char *path, FmShape shape, FmInit init,
       g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH, "there is no variable “%s”", path);
       return FALSE;
     }
-  if (!sound_size (path, &shape, &bytes, error))
+  if (!sound_size (path, variable->type, &shape, &bytes, error))
     return FALSE;
   fits = shape.rank == variable->shape.rank;
   for (guint i = 0; fits && i < shape.rank; i++)
