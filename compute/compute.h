@@ -270,8 +270,39 @@ FM_API FmTensor *fm_softmax (FmGraph *g, FmTensor *x, gdouble scale);
 /** fm_layer_norm: over the last axis; @gain and @bias [D] or NULL. */
 FM_API FmTensor *fm_layer_norm (FmGraph *g, FmTensor *x, FmTensor *gain, FmTensor *bias, gdouble eps);
 FM_API FmTensor *fm_rms_norm   (FmGraph *g, FmTensor *x, FmTensor *gain, gdouble eps);
+/** fm_group_norm: x [B,..,C] over positions and the channels of each group; @gain and @bias [C] or NULL. */
+FM_API FmTensor *fm_group_norm (FmGraph *g, FmTensor *x, gint64 groups, FmTensor *gain, FmTensor *bias, gdouble eps);
+/** fm_l2_normalize: x / sqrt (sum (x^2) + eps) over the last axis. */
+FM_API FmTensor *fm_l2_normalize (FmGraph *g, FmTensor *x, gdouble eps);
+/** fm_masked_softmax: only where @mask (f32, broadcast to @x) is not zero takes part; zeros elsewhere. */
+FM_API FmTensor *fm_masked_softmax (FmGraph *g, FmTensor *x, FmTensor *mask, gdouble scale);
+/** fm_joint_softmax: one softmax over the last axes of @n tensors; @y (out caller-allocates): @n tensors. */
+FM_API void      fm_joint_softmax (FmGraph *g, FmTensor * const *x, guint n, gdouble scale, FmTensor **y);
+/** fm_log_softmax: over the last axis; -inf stays -inf, in a row of nothing else too. */
+FM_API FmTensor *fm_log_softmax (FmGraph *g, FmTensor *x);
 /** fm_cross_entropy: logits [..,C], target i32 [..] -> nats [..]; a target outside [0,C) gives 0 and no gradient. */
 FM_API FmTensor *fm_cross_entropy (FmGraph *g, FmTensor *logits, FmTensor *target);
+/** fm_cross_entropy_smooth: the same with @smoothing of the target's probability spread over all classes. */
+FM_API FmTensor *fm_cross_entropy_smooth (FmGraph *g, FmTensor *logits, FmTensor *target, gdouble smoothing);
+/** fm_weighted_mean: sum (values weights) / sum (weights), [1]: the end of a masked loss. @weights >= 0, of @values'
+ * shape; a value of weight 0 may be NaN; 0 if all weights are 0. */
+FM_API FmTensor *fm_weighted_mean (FmGraph *g, FmTensor *values, FmTensor *weights);
+/* Element by element, of the shape of @logits; @target f32 in [0,1]. See losses.c for the weights. */
+FM_API FmTensor *fm_binary_cross_entropy (FmGraph *g, FmTensor *logits, FmTensor *target, gdouble positive_weight);
+FM_API FmTensor *fm_focal_loss (FmGraph *g, FmTensor *logits, FmTensor *target, gdouble alpha, gdouble gamma);
+/** fm_dice_loss: p, target f32 [..,N] in [0,1] -> [..]. */
+FM_API FmTensor *fm_dice_loss  (FmGraph *g, FmTensor *p, FmTensor *target, gdouble smooth);
+/* Divergences over the last axis, in nats: [..,N], [..,N] -> [..]; from logits, or from probabilities. Where @p is zero
+ * nothing is counted; where @q alone is zero the result is inf. */
+FM_API FmTensor *fm_kl_from_logits (FmGraph *g, FmTensor *p, FmTensor *q); /* sum p (log p - log q) */
+FM_API FmTensor *fm_symmetric_kl_from_logits (FmGraph *g, FmTensor *p, FmTensor *q); /* mean of both directions */
+FM_API FmTensor *fm_kl_divergence  (FmGraph *g, FmTensor *p, FmTensor *q);
+FM_API FmTensor *fm_js_divergence  (FmGraph *g, FmTensor *p, FmTensor *q); /* Jensen and Shannon */
+FM_API FmTensor *fm_mse   (FmGraph *g, FmTensor *a, FmTensor *b); /* [1]: mean of all squared differences */
+FM_API FmTensor *fm_huber (FmGraph *g, FmTensor *a, FmTensor *b, gdouble delta); /* by element; d^2 / 2 up to @delta */
+FM_API FmTensor *fm_cosine_similarity (FmGraph *g, FmTensor *a, FmTensor *b); /* [..,D], [..,D] -> [..] */
+/** fm_contrastive_loss: a, b [B,D] -> [B]: row i of each against all rows of the other, by cosine over @temperature. */
+FM_API FmTensor *fm_contrastive_loss (FmGraph *g, FmTensor *a, FmTensor *b, gdouble temperature);
 
 /* --- Attention core -----------------------------------------------------------------------------------------------*/
 
@@ -456,6 +487,10 @@ FM_API FmTensor *fm_attention (FmGraph *g, const char *name, FmTensor *q, FmTens
                                const FmAttentionMask *mask);
 /** fm_norm: layer norm with parameters NAME.gain (ones) and NAME.bias (zeros). */
 FM_API FmTensor *fm_norm (FmGraph *g, FmTensor *x, const char *name);
+/** fm_batch_norm: over all axes but @axis, with parameters NAME.gain, NAME.bias and running statistics as states NAME.mean
+ * and NAME.variance; @training: by this batch, updating them; else by them. See group-norm.c. */
+FM_API FmTensor *fm_batch_norm (FmGraph *g, FmTensor *x, gint axis, const char *name, gdouble momentum, gdouble eps,
+                                gboolean training);
 /** fm_at: names an activation so that an `at` hook may replace it; returns @x when nobody does. */
 FM_API FmTensor *fm_at   (FmGraph *g, FmTensor *x, const char *name);
 
