@@ -58,7 +58,7 @@ added_tile (const FmAttentionBackward *t, gint64 b, gint64 h, gint64 q0, float *
         continue;
       fm_tile_gemm (keys, lanes, p->d, k + j * p->k_stride[2], p->k_stride[2], 1, turned_q, lanes, s, lanes, FALSE);
       fm_tile_gemm (keys, lanes, p->dv, v + j * p->v_stride[2], p->v_stride[2], 1, turned_dy, lanes, grad, lanes, FALSE);
-      fm_attention_weights (s, grad, keys, lanes, NULL, NULL, added, p->scale, 1.0f, lse, delta);
+      fm_attention_weights (s, grad, keys, lanes, NULL, added, 1.0f, lse, delta);
       for (gint64 c = 0; c < keys; c++)
         {
           const float *row = grad + c * lanes;

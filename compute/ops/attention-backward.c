@@ -26,47 +26,43 @@ typedef struct
   float *dq, *dk, *dv;
 } Backward;
 
-FM_KERNEL (void, weights, (float *restrict s, float *restrict grad, gint64 keys, gint64 lanes, const gint32 *from,
-                           const gint32 *to, const float *restrict added, float scale, float grad_scale,
+#define GROUP FM_ATTENTION_GROUP
+
+FM_KERNEL (void, weights, (float *restrict s, float *restrict grad, gint64 keys, gint64 lanes,
+                           const FmAttentionStair *stair, const float *restrict added, float grad_scale,
                            const float *restrict lse, const float *restrict delta),
-           (s, grad, keys, lanes, from, to, added, scale, grad_scale, lse, delta))
+           (s, grad, keys, lanes, stair, added, grad_scale, lse, delta))
 {
-  for (gint64 j = 0; j < keys; j++)
+  for (gint64 g = 0; g < lanes; g += GROUP)
     {
-      float *restrict sj = s + j * lanes, *restrict gj = grad + j * lanes;
+      gint64 first = stair ? stair->key_from[g / GROUP] : 0, end = stair ? stair->key_to[g / GROUP] : keys;
 
-      if (added)
-        for (gint64 l = 0; l < lanes; l++)
-          {
-            float w = fm_expf (sj[l] * scale + added[j * lanes + l] - lse[l]);
+      for (gint64 j = first; j < end; j++)
+        {
+          float *restrict sj = s + j * lanes + g, *restrict gj = grad + j * lanes + g;
 
-            sj[l] = w;
-            gj[l] = w * (gj[l] - delta[l]) * grad_scale;
-          }
-      else if (from && (from[j] > 0 || to[j] < lanes))
-        for (gint32 l = 0; l < (gint32) lanes; l++)
-          {
-            float w = fm_expf (sj[l] * scale - lse[l]);
+          if (added)
+            for (int l = 0; l < GROUP; l++)
+              sj[l] += added[j * lanes + g + l];
+          else if (stair && (stair->from[j] > g || stair->to[j] < g + GROUP))
+            for (int l = 0; l < GROUP; l++)
+              sj[l] = (gint32) g + l >= stair->from[j] && (gint32) g + l < stair->to[j] ? sj[l] : -INFINITY;
+          for (int l = 0; l < GROUP; l++)
+            {
+              float w = fm_exp2f_low (sj[l] - lse[g + l]);
 
-            sj[l] = l >= from[j] && l < to[j] ? w : 0.0f;
-            gj[l] = sj[l] * (gj[l] - delta[l]) * grad_scale;
-          }
-      else
-        for (gint64 l = 0; l < lanes; l++)
-          {
-            float w = fm_expf (sj[l] * scale - lse[l]);
-
-            sj[l] = w;
-            gj[l] = w * (gj[l] - delta[l]) * grad_scale;
-          }
+              sj[l] = w;
+              gj[l] = w * (gj[l] - delta[g + l]) * grad_scale;
+            }
+        }
     }
 }
 
 void
-fm_attention_weights (float *s, float *grad, gint64 keys, gint64 lanes, const gint32 *from, const gint32 *to,
-                      const float *added, float scale, float grad_scale, const float *lse, const float *delta)
+fm_attention_weights (float *s, float *grad, gint64 keys, gint64 lanes, const FmAttentionStair *stair,
+                      const float *added, float grad_scale, const float *lse, const float *delta)
 {
-  weights (s, grad, keys, lanes, from, to, added, scale, grad_scale, lse, delta);
+  weights (s, grad, keys, lanes, stair, added, grad_scale, lse, delta);
 }
 
 FM_KERNEL (void, row_dots, (const float *x, gint64 x_stride, const float *y, gint64 y_stride, gint64 rows, gint64 d,
@@ -123,13 +119,14 @@ fm_attention_backward_begin (const FmAttentionBackward *t, gint64 b, gint64 h, g
   const float *dy = t->dy + b * t->dy_stride[0] + q0 * t->dy_stride[1] + h * t->dy_stride[2];
   gint64 from = (b * p->heads + h) * p->n_query + q0;
 
-  fm_attention_turn (q, p->q_stride[2], rows, p->d, p->tile_q, turned_q);
-  fm_attention_turn (dy, t->dy_stride[1], rows, p->dv, p->tile_q, turned_dy);
+  fm_attention_turn (q, p->q_stride[2], rows, p->d, p->tile_q, p->scale * FM_LOG2E, turned_q);
+  fm_attention_turn (dy, t->dy_stride[1], rows, p->dv, p->tile_q, 1.0f, turned_dy);
   row_dots (dy, t->dy_stride[1], t->o + ((b * p->n_query + q0) * p->heads + h) * p->dv, p->heads * p->dv, rows, p->dv,
             delta);
   for (gint64 l = 0; t->dlse && l < rows; l++)
     delta[l] -= t->dlse[from + l]; /* the log-sum-exp grows by a score as fast as the key's weight */
-  memcpy (lse, t->lse + from, rows * sizeof *lse);
+  for (gint64 l = 0; l < rows; l++)
+    lse[l] = t->lse[from + l] * FM_LOG2E; /* infinite where nothing is seen */
   for (gint64 l = rows; l < p->tile_q; l++)
     {
       lse[l] = FM_ATTENTION_BLIND;
@@ -152,7 +149,7 @@ backward_block (const Backward *all, gint64 b, gint64 kv, gint64 q_from, gint64 
   float *added = p->added ? delta + lanes : NULL;
   const float *k = t->k + b * p->k_stride[0] + kv * p->k_stride[1];
   const float *v = t->v + b * p->v_stride[0] + kv * p->v_stride[1];
-  gint32 lane_from[TILE_K], lane_to[TILE_K];
+  FmAttentionStair stair, *cut;
 
   for (gint64 h = kv * p->group; h < (kv + 1) * p->group; h++)
     for (gint64 q0 = q_from; q0 < q_to; q0 += lanes)
@@ -173,27 +170,29 @@ backward_block (const Backward *all, gint64 b, gint64 kv, gint64 q_from, gint64 
         for (gint64 j = from; j < to; j += TILE_K)
           {
             gint64 keys = MIN (TILE_K, to - j);
-            gboolean masked = FALSE;
 
-            if (added == NULL)
-              masked = fm_attention_lanes (p, b, q0, rows, j, keys, lane_from, lane_to);
-            else if (!fm_attention_added (p, b, h, q0, rows, j, keys, added))
-              continue;
-            fm_tile_gemm (keys, lanes, p->d, k + j * p->k_stride[2], p->k_stride[2], 1, turned_q, lanes, s, lanes,
-                          FALSE);
-            fm_tile_gemm (keys, lanes, p->dv, v + j * p->v_stride[2], p->v_stride[2], 1, turned_dy, lanes, grad, lanes,
-                          FALSE);
-            weights (s, grad, keys, lanes, masked ? lane_from : NULL, lane_to, added, p->scale, p->scale, lse, delta);
+            cut = NULL;
+            if (added)
+              {
+                if (!fm_attention_added (p, b, h, q0, rows, j, keys, added))
+                  continue;
+              }
+            else if (fm_attention_stair (p, b, q0, rows, j, keys, &stair))
+              cut = &stair;
+            fm_attention_scores (cut, keys, lanes, p->d, k + j * p->k_stride[2], p->k_stride[2], turned_q, s);
+            fm_attention_scores (cut, keys, lanes, p->dv, v + j * p->v_stride[2], p->v_stride[2], turned_dy, grad);
+            weights (s, grad, keys, lanes, cut, added, p->scale, lse, delta);
             if (want_kv)
               {
-                fm_tile_gemm (keys, p->dv, rows, s, lanes, 1, dy, t->dy_stride[1],
-                              all->dv + ((b * p->n_key + j) * p->kv_heads + kv) * p->dv, row_v, on_top_kv);
-                fm_tile_gemm (keys, p->d, rows, grad, lanes, 1, q, p->q_stride[2],
-                              all->dk + ((b * p->n_key + j) * p->kv_heads + kv) * p->d, row_k, on_top_kv);
+                fm_attention_by_keys (cut, keys, lanes, rows, p->dv, s, dy, t->dy_stride[1],
+                                      all->dv + ((b * p->n_key + j) * p->kv_heads + kv) * p->dv, row_v, on_top_kv);
+                fm_attention_by_keys (cut, keys, lanes, rows, p->d, grad, q, p->q_stride[2],
+                                      all->dk + ((b * p->n_key + j) * p->kv_heads + kv) * p->d, row_k, on_top_kv);
               }
             if (want_q)
-              fm_tile_gemm (rows, p->d, keys, grad, 1, lanes, k + j * p->k_stride[2], p->k_stride[2],
-                            all->dq + ((b * p->n_query + q0) * p->heads + h) * p->d, row_q, !p->open || j > from);
+              fm_attention_by_lanes (cut, keys, lanes, rows, p->d, grad, k + j * p->k_stride[2], p->k_stride[2],
+                                     all->dq + ((b * p->n_query + q0) * p->heads + h) * p->d, row_q,
+                                     !p->open || j > from);
           }
       }
 }

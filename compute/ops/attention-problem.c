@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "attention.h"
+#include "tile.h"
 
 #include <math.h>
 #include <string.h>
@@ -256,23 +257,131 @@ fm_attention_pairs (const FmAttentionProblem *p)
 }
 
 gboolean
-fm_attention_lanes (const FmAttentionProblem *p, gint64 b, gint64 q0, gint64 rows, gint64 j, gint64 keys, gint32 *from,
-                    gint32 *to)
+fm_attention_stair (const FmAttentionProblem *p, gint64 b, gint64 q0, gint64 rows, gint64 j, gint64 keys,
+                    FmAttentionStair *stair)
 {
-  gboolean masked = FALSE;
+  gint64 lanes = p->tile_q, first_from, first_to, last_from, last_to;
 
   if (p->open)
     return FALSE;
+  keys_of (p, b, q0, &first_from, &first_to);
+  keys_of (p, b, q0 + rows - 1, &last_from, &last_to);
+  if (last_from <= j && first_to >= j + keys) /* both ends never fall: all between see all */
+    return FALSE;
+
   for (gint64 i = 0; i < keys; i++)
     {
       gint64 low, high;
 
       fm_attention_queries (p, b, j + i, &low, &high);
-      from[i] = (gint32) CLAMP (low - q0, 0, p->tile_q);
-      to[i] = high - q0 >= rows ? (gint32) p->tile_q : (gint32) MAX (high - q0, 0);
-      masked |= from[i] > 0 || to[i] < p->tile_q;
+      stair->from[i] = (gint32) CLAMP (low - q0, 0, lanes);
+      stair->to[i] = high - q0 >= rows ? (gint32) lanes : (gint32) MAX (high - q0, 0);
     }
-  return masked;
+  for (gint64 g = 0; g * FM_ATTENTION_GROUP < keys; g++)
+    {
+      gint32 low = (gint32) lanes, high = 0;
+
+      for (gint64 i = g * FM_ATTENTION_GROUP; i < MIN (keys, (g + 1) * FM_ATTENTION_GROUP); i++)
+        if (stair->from[i] < stair->to[i])
+          {
+            low = MIN (low, stair->from[i]);
+            high = MAX (high, stair->to[i]);
+          }
+      stair->lane_from[g] = low / FM_ATTENTION_GROUP * FM_ATTENTION_GROUP;
+      stair->lane_to[g] = (high + FM_ATTENTION_GROUP - 1) / FM_ATTENTION_GROUP * FM_ATTENTION_GROUP;
+    }
+  for (gint64 l = 0; l * FM_ATTENTION_GROUP < lanes; l++)
+    {
+      gint64 low = keys, high = 0;
+
+      for (gint64 g = 0; g * FM_ATTENTION_GROUP < keys; g++)
+        if (stair->lane_from[g] <= l * FM_ATTENTION_GROUP && l * FM_ATTENTION_GROUP < stair->lane_to[g])
+          {
+            low = MIN (low, g * FM_ATTENTION_GROUP);
+            high = MIN (keys, (g + 1) * FM_ATTENTION_GROUP);
+          }
+      /* A group of keys between these that the lanes do not see would be read: there is none, both are intervals. */
+      stair->key_from[l] = (gint32) low;
+      stair->key_to[l] = (gint32) high;
+    }
+  return TRUE;
+}
+
+/* The groups from @g on that share their interval; neighbours are one product. */
+static gint64
+run_of (const gint32 *from, const gint32 *to, gint64 g, gint64 groups)
+{
+  gint64 n = 1;
+
+  while (g + n < groups && from[g + n] == from[g] && to[g + n] == to[g])
+    n++;
+  return n;
+}
+
+void
+fm_attention_scores (const FmAttentionStair *stair, gint64 keys, gint64 lanes, gint64 d, const float *x,
+                     gint64 x_stride, const float *turned, float *s)
+{
+  gint64 groups = (keys + FM_ATTENTION_GROUP - 1) / FM_ATTENTION_GROUP, n;
+
+  if (stair == NULL)
+    {
+      fm_tile_gemm (keys, lanes, d, x, x_stride, 1, turned, lanes, s, lanes, FALSE);
+      return;
+    }
+  for (gint64 g = 0; g < groups; g += n)
+    {
+      gint64 from = stair->lane_from[g], to = stair->lane_to[g], key = g * FM_ATTENTION_GROUP;
+
+      n = run_of (stair->lane_from, stair->lane_to, g, groups);
+      if (from < to)
+        fm_tile_gemm (MIN (n * FM_ATTENTION_GROUP, keys - key), to - from, d, x + key * x_stride, x_stride, 1,
+                      turned + from, lanes, s + key * lanes + from, lanes, FALSE);
+    }
+}
+
+void
+fm_attention_by_lanes (const FmAttentionStair *stair, gint64 keys, gint64 lanes, gint64 rows, gint64 d, const float *s,
+                       const float *x, gint64 x_stride, float *y, gint64 y_stride, gboolean add)
+{
+  gint64 groups = (rows + FM_ATTENTION_GROUP - 1) / FM_ATTENTION_GROUP, n;
+
+  if (stair == NULL)
+    {
+      fm_tile_gemm (rows, d, keys, s, 1, lanes, x, x_stride, y, y_stride, add);
+      return;
+    }
+  for (gint64 g = 0; g < groups; g += n)
+    {
+      gint64 from = stair->key_from[g], to = stair->key_to[g], lane = g * FM_ATTENTION_GROUP;
+
+      n = run_of (stair->key_from, stair->key_to, g, groups);
+      if (from < to)
+        fm_tile_gemm (MIN (n * FM_ATTENTION_GROUP, rows - lane), d, to - from, s + from * lanes + lane, 1, lanes,
+                      x + from * x_stride, x_stride, y + lane * y_stride, y_stride, add);
+    }
+}
+
+void
+fm_attention_by_keys (const FmAttentionStair *stair, gint64 keys, gint64 lanes, gint64 rows, gint64 d, const float *s,
+                      const float *x, gint64 x_stride, float *y, gint64 y_stride, gboolean add)
+{
+  gint64 groups = (keys + FM_ATTENTION_GROUP - 1) / FM_ATTENTION_GROUP, n;
+
+  if (stair == NULL)
+    {
+      fm_tile_gemm (keys, d, rows, s, lanes, 1, x, x_stride, y, y_stride, add);
+      return;
+    }
+  for (gint64 g = 0; g < groups; g += n)
+    {
+      gint64 from = stair->lane_from[g], to = MIN (stair->lane_to[g], rows), key = g * FM_ATTENTION_GROUP;
+
+      n = run_of (stair->lane_from, stair->lane_to, g, groups);
+      if (from < to)
+        fm_tile_gemm (MIN (n * FM_ATTENTION_GROUP, keys - key), d, to - from, s + key * lanes + from, lanes, 1,
+                      x + from * x_stride, x_stride, y + key * y_stride, y_stride, add);
+    }
 }
 
 /* --- What is added ------------------------------------------------------------------------------------------------*/
@@ -309,7 +418,7 @@ FM_KERNEL (gint32, hide, (const Lanes *restrict t, gint64 lanes, gint32 key, gin
 FM_KERNEL (void, add_row, (float *restrict row, const float *restrict x, gint64 lanes), (row, x, lanes))
 {
   for (gint64 l = 0; l < lanes; l++)
-    row[l] += x[l];
+    row[l] += x[l] * FM_LOG2E;
 }
 
 gboolean
@@ -339,7 +448,7 @@ fm_attention_added (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, 
     }
   if (p->bias)
     fm_attention_turn (p->bias + b * p->bias_stride[0] + h * p->bias_stride[1] + q0 * p->bias_stride[2] + j,
-                       p->bias_stride[2], rows, keys, lanes, added);
+                       p->bias_stride[2], rows, keys, lanes, FM_LOG2E, added);
   else
     memset (added, 0, keys * lanes * sizeof *added);
   for (gint64 i = 0; i < keys; i++)

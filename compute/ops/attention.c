@@ -19,90 +19,105 @@
 typedef float Four __attribute__ ((vector_size (16), aligned (4), may_alias));
 
 FM_INLINE void
-turn_four (const float *x, gint64 stride, float *turned, gint64 lanes)
+turn_four (const float *x, gint64 stride, float factor, float *turned, gint64 lanes)
 {
   Four a = *(const Four *) x, b = *(const Four *) (x + stride);
   Four c = *(const Four *) (x + 2 * stride), d = *(const Four *) (x + 3 * stride);
   Four ab0 = __builtin_shufflevector (a, b, 0, 4, 1, 5), ab1 = __builtin_shufflevector (a, b, 2, 6, 3, 7);
   Four cd0 = __builtin_shufflevector (c, d, 0, 4, 1, 5), cd1 = __builtin_shufflevector (c, d, 2, 6, 3, 7);
 
-  *(Four *) turned = __builtin_shufflevector (ab0, cd0, 0, 1, 4, 5);
-  *(Four *) (turned + lanes) = __builtin_shufflevector (ab0, cd0, 2, 3, 6, 7);
-  *(Four *) (turned + 2 * lanes) = __builtin_shufflevector (ab1, cd1, 0, 1, 4, 5);
-  *(Four *) (turned + 3 * lanes) = __builtin_shufflevector (ab1, cd1, 2, 3, 6, 7);
+  *(Four *) turned = __builtin_shufflevector (ab0, cd0, 0, 1, 4, 5) * factor;
+  *(Four *) (turned + lanes) = __builtin_shufflevector (ab0, cd0, 2, 3, 6, 7) * factor;
+  *(Four *) (turned + 2 * lanes) = __builtin_shufflevector (ab1, cd1, 0, 1, 4, 5) * factor;
+  *(Four *) (turned + 3 * lanes) = __builtin_shufflevector (ab1, cd1, 2, 3, 6, 7) * factor;
 }
 
-FM_KERNEL (void, turn, (const float *x, gint64 stride, gint64 rows, gint64 d, gint64 lanes, float *turned),
-           (x, stride, rows, d, lanes, turned))
+FM_KERNEL (void, turn, (const float *x, gint64 stride, gint64 rows, gint64 d, gint64 lanes, float factor, float *turned),
+           (x, stride, rows, d, lanes, factor, turned))
 {
   gint64 full_rows = rows / 4 * 4, full_d = d / 4 * 4;
 
   for (gint64 r = 0; r < full_rows; r += 4)
     for (gint64 c = 0; c < full_d; c += 4)
-      turn_four (x + r * stride + c, stride, turned + c * lanes + r, lanes);
+      turn_four (x + r * stride + c, stride, factor, turned + c * lanes + r, lanes);
   for (gint64 c = full_d; c < d; c++)
     for (gint64 r = 0; r < full_rows; r++)
-      turned[c * lanes + r] = x[r * stride + c];
+      turned[c * lanes + r] = x[r * stride + c] * factor;
   for (gint64 c = 0; c < d; c++)
     {
       for (gint64 r = full_rows; r < rows; r++)
-        turned[c * lanes + r] = x[r * stride + c];
+        turned[c * lanes + r] = x[r * stride + c] * factor;
       for (gint64 r = rows; r < lanes; r++)
         turned[c * lanes + r] = 0.0f;
     }
 }
 
 void
-fm_attention_turn (const float *x, gint64 stride, gint64 rows, gint64 d, gint64 lanes, float *turned)
+fm_attention_turn (const float *x, gint64 stride, gint64 rows, gint64 d, gint64 lanes, float factor, float *turned)
 {
-  turn (x, stride, rows, d, lanes, turned);
+  turn (x, stride, rows, d, lanes, factor, turned);
 }
 
-/* Scores s [keys,lanes] -> weights relative to the new maximum. @from, @to (nullable): lanes that see each key;
- * @added (nullable, instead): what is added. max, sum [lanes] are kept over tiles; @shrink is what sums of earlier tiles are multiplied by. */
-FM_KERNEL (void, online_softmax, (float *restrict s, gint64 keys, gint64 lanes, const gint32 *from, const gint32 *to,
-                                  const float *restrict added, float scale, float *restrict max, float *restrict sum,
-                                  float *restrict shrink),
-           (s, keys, lanes, from, to, added, scale, max, sum, shrink))
-{
-  float best[FM_ATTENTION_TILE_Q];
+#define GROUP FM_ATTENTION_GROUP
 
-  for (gint64 l = 0; l < lanes; l++)
-    best[l] = max[l];
-  for (gint64 j = 0; j < keys; j++)
+/* What online_softmax() does for @width lanes from @g, a literal at every call: the loops become vectors without rest. */
+FM_INLINE void
+softmax_lanes (const int width, gint64 g, float *restrict s, gint64 first, gint64 end, gint64 lanes,
+               const FmAttentionStair *stair, const float *restrict added, float *restrict max, float *restrict sum,
+               float *restrict shrink)
+{
+  float best[FM_ATTENTION_TILE_Q], total[FM_ATTENTION_TILE_Q];
+
+  for (int l = 0; l < width; l++)
+    best[l] = max[g + l];
+  for (gint64 j = first; j < end; j++)
     {
-      float *restrict row = s + j * lanes;
+      float *restrict row = s + j * lanes + g;
 
       if (added)
-        for (gint64 l = 0; l < lanes; l++)
-          row[l] = row[l] * scale + added[j * lanes + l];
-      else if (from && (from[j] > 0 || to[j] < lanes))
-        for (gint32 l = 0; l < (gint32) lanes; l++)
-          row[l] = l >= from[j] && l < to[j] ? row[l] * scale : -INFINITY;
-      else
-        for (gint64 l = 0; l < lanes; l++)
-          row[l] *= scale;
-      for (gint64 l = 0; l < lanes; l++)
+        for (int l = 0; l < width; l++)
+          row[l] += added[j * lanes + g + l];
+      else if (stair && (stair->from[j] > g || stair->to[j] < g + width))
+        for (int l = 0; l < width; l++)
+          row[l] = (gint32) g + l >= stair->from[j] && (gint32) g + l < stair->to[j] ? row[l] : -INFINITY;
+      for (int l = 0; l < width; l++)
         best[l] = row[l] > best[l] ? row[l] : best[l];
     }
-  for (gint64 l = 0; l < lanes; l++)
+  for (int l = 0; l < width; l++)
     {
-      shrink[l] = fm_expf (max[l] - best[l]);
-      sum[l] *= shrink[l];
-      max[l] = best[l];
+      shrink[g + l] = fm_exp2f_low (max[g + l] - best[l]);
+      total[l] = sum[g + l] * shrink[g + l];
+      max[g + l] = best[l];
     }
-  for (gint64 j = 0; j < keys; j++)
+  for (gint64 j = first; j < end; j++)
     {
-      float *restrict row = s + j * lanes;
+      float *restrict row = s + j * lanes + g;
 
-      for (gint64 l = 0; l < lanes; l++)
+      for (int l = 0; l < width; l++)
         {
-          float weight = fm_expf (row[l] - best[l]);
+          float weight = fm_exp2f_low (row[l] - best[l]);
 
           row[l] = weight;
-          sum[l] += weight;
+          total[l] += weight;
         }
     }
+  for (int l = 0; l < width; l++)
+    sum[g + l] = total[l];
+}
+
+/* Scores s [keys,lanes] -> weights relative to the new maximum, where @stair (nullable) leaves any; @added (nullable) is
+ * added. max, sum [lanes] are kept over tiles; @shrink is what sums of earlier tiles are multiplied by. */
+FM_KERNEL (void, online_softmax, (float *restrict s, gint64 keys, gint64 lanes, const FmAttentionStair *stair,
+                                  const float *restrict added, float *restrict max, float *restrict sum,
+                                  float *restrict shrink),
+           (s, keys, lanes, stair, added, max, sum, shrink))
+{
+  if (stair == NULL && lanes == 64)
+    softmax_lanes (64, 0, s, 0, keys, lanes, NULL, added, max, sum, shrink);
+  else
+    for (gint64 g = 0; g < lanes; g += GROUP)
+      softmax_lanes (GROUP, g, s, stair ? stair->key_from[g / GROUP] : 0, stair ? stair->key_to[g / GROUP] : keys, lanes,
+                     stair, added, max, sum, shrink);
 }
 
 FM_KERNEL (void, shrink_rows, (float *x, gint64 rows, gint64 d, const float *factor), (x, rows, d, factor))
@@ -125,7 +140,7 @@ FM_KERNEL (void, finish, (const float *x, gint64 rows, gint64 d, const float *ma
         out[r * out_stride + c] = x[r * d + c] * factor;
     }
   for (gint64 r = 0; r < rows; r++)
-    lse[r] = sum[r] > 0.0f ? max[r] + fm_logf (sum[r]) : FM_ATTENTION_BLIND;
+    lse[r] = sum[r] > 0.0f ? max[r] * FM_LN2 + fm_logf (sum[r]) : FM_ATTENTION_BLIND;
 }
 
 void
@@ -136,70 +151,159 @@ fm_attention_prefetch (const float *x, gint64 stride, gint64 rows, gint64 d)
       __builtin_prefetch (x + r * stride + c);
 }
 
+/* Long sequences: keys and values are copied to where they lie together and serve several tiles of queries before the
+ * next come. From the shape alone. */
+#define MAX_TILES 4
+
+static gint64
+tiles_together (const FmAttentionProblem *p)
+{
+  return p->tile_q == FM_ATTENTION_TILE_Q && p->n_query >= 1024 ? MAX_TILES : 1;
+}
+
+static gsize
+floats_of_tile (const FmAttentionProblem *p) /* turned queries, sums of values, maximum, sum, shrink */
+{
+  return (gsize) ((p->d + p->dv + 3) * p->tile_q + 15) / 16 * 16;
+}
+
 static gsize
 floats_per_thread (const FmAttentionProblem *p)
 {
-  return (gsize) ((p->d + (p->added ? 2 : 1) * FM_ATTENTION_TILE_K + p->dv + 3) * p->tile_q + 15) / 16 * 16;
+  gint64 n = tiles_together (p);
+
+  return n * floats_of_tile (p) + (p->added ? 2 : 1) * FM_ATTENTION_TILE_K * p->tile_q
+         + (n > 1 ? (FM_ATTENTION_TILE_K * (p->d + p->dv) + 15) / 16 * 16 : 0);
+}
+
+typedef struct
+{
+  gint64   q0, rows, from, to; /* to: 0 = sees nothing */
+  float   *turned, *o, *max, *sum, *shrink;
+  gboolean begun;
+} Tile;
+
+static void
+tile_begin (Tile *t, const FmAttentionProblem *p, gint64 b, gint64 q0, const float *q, float *memory)
+{
+  gint64 lanes = p->tile_q;
+
+  *t = (Tile) { .q0 = q0, .rows = MIN (lanes, p->n_query - q0), .turned = memory };
+  t->o = t->turned + p->d * lanes;
+  t->max = t->o + p->dv * lanes;
+  t->sum = t->max + lanes;
+  t->shrink = t->sum + lanes;
+  fm_attention_keys (p, b, q0, q0 + t->rows, &t->from, &t->to);
+  turn (q + q0 * p->q_stride[2], p->q_stride[2], t->rows, p->d, lanes, p->scale * FM_LOG2E, t->turned);
+  for (gint64 l = 0; l < lanes; l++)
+    {
+      t->max[l] = -1e30f; /* below any score, and finite: -inf minus -inf would be NaN */
+      t->sum[l] = 0.0f;
+    }
+}
+
+/* One tile of queries takes in @keys keys from @j. */
+static void
+tile_step (Tile *t, const FmAttentionProblem *p, gint64 b, gint64 h, gint64 j, gint64 keys, const float *k,
+           gint64 k_stride, const float *v, gint64 v_stride, float *s, float *added)
+{
+  FmAttentionStair stair, *cut = NULL;
+
+  if (added)
+    {
+      if (!fm_attention_added (p, b, h, t->q0, t->rows, j, keys, added))
+        return;
+    }
+  else if (fm_attention_stair (p, b, t->q0, t->rows, j, keys, &stair))
+    cut = &stair;
+  fm_attention_scores (cut, keys, p->tile_q, p->d, k, k_stride, t->turned, s);
+  online_softmax (s, keys, p->tile_q, cut, added, t->max, t->sum, t->shrink);
+  if (t->begun)
+    shrink_rows (t->o, t->rows, p->dv, t->shrink);
+  else if (cut)
+    memset (t->o, 0, t->rows * p->dv * sizeof *t->o);
+  fm_attention_by_lanes (cut, keys, p->tile_q, t->rows, p->dv, s, v, v_stride, t->o, p->dv, cut || t->begun);
+  t->begun = TRUE;
 }
 
 static void
-forward_tile (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, const float *q, const float *k,
-              const float *v, float *out, float *lse, float *workspace)
+copy_rows (const float *x, gint64 stride, gint64 rows, gint64 d, float *y)
 {
-  gint64 rows = MIN (p->tile_q, p->n_query - q0), lanes = p->tile_q, from, to, kv = h / p->group;
-  float *turned = workspace, *s = turned + p->d * lanes, *o = s + FM_ATTENTION_TILE_K * lanes;
-  float *max = o + p->dv * lanes, *sum = max + lanes, *shrink = sum + lanes;
-  float *added = p->added ? shrink + lanes : NULL;
-  gint32 lane_from[FM_ATTENTION_TILE_K], lane_to[FM_ATTENTION_TILE_K];
-  gboolean first = TRUE;
+  for (gint64 r = 0; r < rows; r++)
+    memcpy (y + r * d, x + r * stride, d * sizeof *y);
+}
 
-  q += b * p->q_stride[0] + h * p->q_stride[1] + q0 * p->q_stride[2];
+/* @n tiles of queries from @q0. */
+static void
+forward_tiles (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, gint64 n, const float *q, const float *k,
+               const float *v, float *out, float *lse, float *workspace)
+{
+  gint64 from = p->n_key, to = 0, kv = h / p->group, k_stride = p->k_stride[2], v_stride = p->v_stride[2];
+  float *s = workspace + n * floats_of_tile (p);
+  float *added = p->added ? s + FM_ATTENTION_TILE_K * p->tile_q : NULL;
+  float *packed = s + (added ? 2 : 1) * FM_ATTENTION_TILE_K * p->tile_q;
+  Tile tiles[MAX_TILES];
+
+  q += b * p->q_stride[0] + h * p->q_stride[1];
   k += b * p->k_stride[0] + kv * p->k_stride[1];
   v += b * p->v_stride[0] + kv * p->v_stride[1];
-  fm_attention_keys (p, b, q0, q0 + rows, &from, &to);
-  /* Heads lie side by side, so rows of one head are apart: ask for the first tile while the queries are turned. */
-  fm_attention_prefetch (k + from * p->k_stride[2], p->k_stride[2], MIN (FM_ATTENTION_TILE_K, to - from), p->d);
-  fm_attention_prefetch (v + from * p->v_stride[2], p->v_stride[2], MIN (FM_ATTENTION_TILE_K, to - from), p->dv);
-  turn (q, p->q_stride[2], rows, p->d, lanes, turned);
-  for (gint64 l = 0; l < lanes; l++)
+  for (gint64 t = 0; t < n; t++)
     {
-      max[l] = -1e30f; /* below any score, and finite: -inf minus -inf would be NaN */
-      sum[l] = 0.0f;
+      if (n == 1) /* heads lie side by side, so rows of one head are apart: ask for the first keys meanwhile */
+        {
+          fm_attention_keys (p, b, q0, MIN (q0 + p->tile_q, p->n_query), &from, &to);
+          fm_attention_prefetch (k + from * k_stride, k_stride, MIN (FM_ATTENTION_TILE_K, to - from), p->d);
+          fm_attention_prefetch (v + from * v_stride, v_stride, MIN (FM_ATTENTION_TILE_K, to - from), p->dv);
+        }
+      tile_begin (&tiles[t], p, b, q0 + t * p->tile_q, q, workspace + t * floats_of_tile (p));
+      from = MIN (from, tiles[t].from);
+      to = MAX (to, tiles[t].to);
     }
   for (gint64 j = from; j < to; j += FM_ATTENTION_TILE_K)
     {
       gint64 keys = MIN (FM_ATTENTION_TILE_K, to - j);
-      gboolean masked = FALSE;
+      const float *kt = k + j * k_stride, *vt = v + j * v_stride;
 
-      if (added == NULL)
-        masked = fm_attention_lanes (p, b, q0, rows, j, keys, lane_from, lane_to);
-      else if (!fm_attention_added (p, b, h, q0, rows, j, keys, added))
-        continue;
-      fm_tile_gemm (keys, lanes, p->d, k + j * p->k_stride[2], p->k_stride[2], 1, turned, lanes, s, lanes, FALSE);
-      online_softmax (s, keys, lanes, masked ? lane_from : NULL, masked ? lane_to : NULL, added, p->scale, max, sum,
-                      shrink);
-      if (!first)
-        shrink_rows (o, rows, p->dv, shrink);
-      fm_tile_gemm (rows, p->dv, keys, s, 1, lanes, v + j * p->v_stride[2], p->v_stride[2], o, p->dv, !first);
-      first = FALSE;
+      if (n > 1)
+        {
+          copy_rows (kt, k_stride, keys, p->d, packed);
+          copy_rows (vt, v_stride, keys, p->dv, packed + FM_ATTENTION_TILE_K * p->d);
+          kt = packed;
+          vt = packed + FM_ATTENTION_TILE_K * p->d;
+        }
+      for (gint64 t = 0; t < n; t++)
+        if (j < tiles[t].to && j + keys > tiles[t].from)
+          tile_step (&tiles[t], p, b, h, j, MIN (keys, tiles[t].to - j), kt, n > 1 ? p->d : k_stride, vt,
+                     n > 1 ? p->dv : v_stride, s, added);
     }
-  if (first)
-    memset (o, 0, rows * p->dv * sizeof *o);
-  finish (o, rows, p->dv, max, sum, out + ((b * p->n_query + q0) * p->heads + h) * p->dv, p->heads * p->dv,
-          lse + (b * p->heads + h) * p->n_query + q0);
+  for (gint64 t = 0; t < n; t++)
+    {
+      Tile *tile = &tiles[t];
+
+      if (!tile->begun)
+        memset (tile->o, 0, tile->rows * p->dv * sizeof *tile->o);
+      finish (tile->o, tile->rows, p->dv, tile->max, tile->sum,
+              out + ((b * p->n_query + tile->q0) * p->heads + h) * p->dv, p->heads * p->dv,
+              lse + (b * p->heads + h) * p->n_query + tile->q0);
+    }
 }
 
 static void
 attention_cpu (const FmNode *node, const FmCpuArgs *args)
 {
   FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, args->in);
-  gint64 tiles = (p.n_query + p.tile_q - 1) / p.tile_q, tasks = p.batch * p.heads * tiles;
+  gint64 together = tiles_together (&p), tiles = (p.n_query + p.tile_q - 1) / p.tile_q;
+  gint64 blocks = (tiles + together - 1) / together, tasks = p.batch * p.heads * blocks;
 
 #pragma omp parallel for schedule(dynamic, 1) num_threads(args->threads) if (tasks > 1)
   for (gint64 task = 0; task < tasks; task++)
-    forward_tile (&p, task / tiles / p.heads, task / tiles % p.heads, task % tiles * p.tile_q, args->in[0], args->in[1],
-                  args->in[2], args->out[0], args->out[1],
-                  (float *) args->workspace + omp_get_thread_num () * floats_per_thread (&p));
+    {
+      gint64 block = blocks - 1 - task % blocks; /* causal: the last see most and come first */
+
+      forward_tiles (&p, task / blocks / p.heads, task / blocks % p.heads, block * together * p.tile_q,
+                     MIN (together, tiles - block * together), args->in[0], args->in[1], args->in[2], args->out[0],
+                     args->out[1], (float *) args->workspace + omp_get_thread_num () * floats_per_thread (&p));
+    }
 }
 
 static gsize

@@ -73,28 +73,52 @@ gboolean fm_attention_sees (const FmAttentionProblem *p, gint64 b, gint64 h, gin
 /* Pairs of query and key that the mask leaves in the first example, as far as shapes tell: what costs are counted in. */
 gdouble fm_attention_pairs (const FmAttentionProblem *p);
 
-/* The lanes of the tile of @rows queries from @q0 that see each of @keys keys from @j; FALSE when all see all, and then
- * @from and @to may be left unset. For problems where nothing is added. */
-gboolean fm_attention_lanes (const FmAttentionProblem *p, gint64 b, gint64 q0, gint64 rows, gint64 j, gint64 keys,
-                             gint32 *from, gint32 *to);
+/* Of a tile that a mask cuts through, what is needed, in groups of 16 keys and 16 lanes: the rest is neither computed
+ * nor read. Both are intervals for every interval mask. */
+#define FM_ATTENTION_GROUP 16
+typedef struct
+{
+  gint32 from[FM_ATTENTION_TILE_K], to[FM_ATTENTION_TILE_K]; /* lanes that see each key */
+  gint32 lane_from[4], lane_to[4]; /* by group of keys; multiples of 16 */
+  gint32 key_from[4], key_to[4];   /* by group of lanes; key_to may be the number of keys */
+} FmAttentionStair;
 
-/* What is added to the scaled scores of that tile, [keys][tile_q]; FALSE when no query sees any of the keys, and then
- * @added may be left unset. For problems where something is added. */
+/* The tile of @rows queries from @q0 and @keys keys from @j; FALSE when all see all, and then @stair may be left unset.
+ * For problems where nothing is added. */
+gboolean fm_attention_stair (const FmAttentionProblem *p, gint64 b, gint64 q0, gint64 rows, gint64 j, gint64 keys,
+                             FmAttentionStair *stair);
+
+/* Products of a tile, of which @stair (nullable) may cut groups away.
+ * scores: s [keys,lanes] = x [keys,d] turned [d,lanes]
+ * by_lanes: y [rows,d] (+)= s^T x [keys,d]; by_keys: y [keys,d] (+)= s x [rows,d] */
+void fm_attention_scores   (const FmAttentionStair *stair, gint64 keys, gint64 lanes, gint64 d, const float *x,
+                            gint64 x_stride, const float *turned, float *s);
+void fm_attention_by_lanes (const FmAttentionStair *stair, gint64 keys, gint64 lanes, gint64 rows, gint64 d,
+                            const float *s, const float *x, gint64 x_stride, float *y, gint64 y_stride, gboolean add);
+void fm_attention_by_keys  (const FmAttentionStair *stair, gint64 keys, gint64 lanes, gint64 rows, gint64 d,
+                            const float *s, const float *x, gint64 x_stride, float *y, gint64 y_stride, gboolean add);
+
+/* Scores inside are in units of log 2: queries are turned with scale FM_LOG2E, and weights are powers of 2. */
+#define FM_LOG2E 1.44269504f
+#define FM_LN2   0.693147181f
+
+/* What is added to the scores of that tile, [keys][tile_q], times FM_LOG2E; FALSE when no query sees any of the keys, and
+ * then @added may be left unset. For problems where something is added. */
 gboolean fm_attention_added (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, gint64 rows, gint64 j,
                              gint64 keys, float *added);
 
 void fm_attention_prefetch (const float *x, gint64 stride, gint64 rows, gint64 d);
 
-/* Columns of a [rows,d] matrix as rows of @lanes, zeros past the last row. */
-void fm_attention_turn (const float *x, gint64 stride, gint64 rows, gint64 d, gint64 lanes, float *turned);
+/* Columns of a [rows,d] matrix times @factor as rows of @lanes, zeros past the last row. */
+void fm_attention_turn (const float *x, gint64 stride, gint64 rows, gint64 d, gint64 lanes, float factor, float *turned);
 
-/* s, grad [keys,lanes]: scores and dy v^T -> weights, and @grad_scale times the gradient by the scores. @from (nullable),
- * @to: lanes that see each key; @added (nullable). */
-void fm_attention_weights (float *s, float *grad, gint64 keys, gint64 lanes, const gint32 *from, const gint32 *to,
-                           const float *added, float scale, float grad_scale, const float *lse, const float *delta);
+/* s, grad [keys,lanes]: scores and dy v^T -> weights, and @grad_scale times the gradient by the scaled scores. @stair,
+ * @added: nullable. */
+void fm_attention_weights (float *s, float *grad, gint64 keys, gint64 lanes, const FmAttentionStair *stair,
+                           const float *added, float grad_scale, const float *lse, const float *delta);
 
-/* Turned queries and gradients of a tile, its log-sum-exps and row sums of dy times o (less dlse): what every backward
- * pass starts a tile with. */
+/* Turned queries and gradients of a tile, its log-sum-exps (times FM_LOG2E) and row sums of dy times o (less dlse): what
+ * every backward pass starts a tile with. */
 typedef struct
 {
   FmAttentionProblem p;

@@ -62,6 +62,30 @@ fm_expf (float x)
   return p * fm_float_of ((guint32) (k1 + 127) << 23) * fm_float_of ((guint32) (k - k1 + 127) << 23);
 }
 
+#define FM_EXP2F_LOW_MAX_ERR 2e-7
+
+/**
+ * fm_exp2f_low:
+ *
+ * 2^x for x <= 127, the exponential of a softmax, whose arguments are not above 0 but for rounding: below -126 the result
+ * is 0, never subnormal, so that one factor does and nothing need be clamped. NaN gives NaN or 0.
+ */
+FM_INLINE float
+fm_exp2f_low (float x)
+{
+  const float magic = 12582912.0f; /* 1.5 * 2^23: rounds to an integer and leaves it in the low bits */
+  float t = x + magic, r = x - (t - magic), p;
+
+  p = 0.001326472731307149f;
+  p = p * r + 0.009671512991189957f;
+  p = p * r + 0.05550733581185341f;
+  p = p * r + 0.24022242426872253f;
+  p = p * r + 0.6931470036506653f;
+  p = p * r + 1.0f;
+  p = fm_float_of (fm_bits_of (p) + (fm_bits_of (t) << 23));
+  return x < -126.0f ? 0.0f : p;
+}
+
 #define FM_LOGF_MAX_ERR 1.5e-7 /* relative; absolute where |log x| < 1 */
 
 /* f^3 P(f) - f^2/2 = log (1 + f) - f for 1 + f in [sqrt 1/2, sqrt 2). */
