@@ -145,7 +145,7 @@ FM_API FmTensor *fm_pad        (FmGraph *g, FmTensor *x, gint axis, gint64 befor
 FM_API FmTensor *fm_split_heads (FmGraph *g, FmTensor *x, gint64 heads); /* [B,N,D] -> [B,H,N,d], view */
 FM_API FmTensor *fm_merge_heads (FmGraph *g, FmTensor *x);               /* [B,H,N,d] -> [B,N,D] */
 /** fm_cast: to i32 and i8 towards zero, to the nearest end when out of range, NaN to 0; to f16 to nearest even, with
- * infinity beyond 65504. Between f32 and f16 the gradient passes as it is and stays f32; others have none (zero). */
+ * infinity beyond 65504. Between f32 and f16 and from i8 the gradient passes as it is and stays f32; others have none. */
 FM_API FmTensor *fm_cast       (FmGraph *g, FmTensor *x, FmType type);
 
 /**
@@ -262,6 +262,51 @@ enum { FM_TRANS_A = 1, FM_TRANS_B = 2 };
 FM_API FmTensor *fm_matmul (FmGraph *g, FmTensor *a, FmTensor *b, guint flags);
 /** fm_affine: x [..,n] times weight [m,n] transposed, plus bias [m] if not NULL: [..,m]. One fused op. */
 FM_API FmTensor *fm_affine (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias);
+
+/**
+ * fm_matmul_grouped:
+ * @x: [T,k], rows sorted by group (expert)
+ * @weights: [E,k,m], or [E,m,k] with FM_TRANS_B
+ * @offsets: i32 [E+1], rising: group e has the rows offsets[e] to offsets[e+1] - 1; read when the program runs
+ *
+ * Each row times the weights of its group. Rows of no group give zeros; a group without rows costs nothing.
+ * Source: card moe-embed; Gale et al. 2022, arXiv:2211.15841 (MegaBlocks), section 4, without its padding to blocks.
+ * Returns: [T,m]
+ */
+FM_API FmTensor *fm_matmul_grouped (FmGraph *g, FmTensor *x, FmTensor *weights, FmTensor *offsets, guint flags);
+/** fm_group_rows: @group i32 [T] in 0..groups-1 -> i32 [T]: each row's place when rows are sorted by group, those of one
+ * group in their order (-1 for a group out of range), and @offsets (out) (optional) i32 [groups+1]. So
+ * fm_scatter_add_rows (x, place, T) sorts rows and fm_gather_rows (y, place) brings them back. */
+FM_API FmTensor *fm_group_rows (FmGraph *g, FmTensor *group, gint64 groups, FmTensor **offsets);
+
+/** fm_block_diagonal: x [..,G k] times G blocks [G,k,m] along the diagonal -> [..,G m]. Two of them with a transposition
+ * between make a Monarch matrix (Dao et al. 2022, arXiv:2204.00595, section 3). */
+FM_API FmTensor *fm_block_diagonal (FmGraph *g, FmTensor *x, FmTensor *blocks);
+/** fm_kronecker: x [..,p q] times (A (x) B)^T, which is never formed: A [r,p], B [s,q] -> [..,r s]. */
+FM_API FmTensor *fm_kronecker (FmGraph *g, FmTensor *x, FmTensor *a, FmTensor *b);
+
+/* Stored weights, for inference. Made by a program of their own: fm_quantise () or fm_cast (), then fm_assign () to an
+ * fm_state (). Gradients by x, scale and bias are those of the product; by the stored weight one comes back as f32, for
+ * who keeps the full weight beside it (straight-through). */
+
+/** fm_affine_stored: fm_affine() with the weight [m,n] stored as f16 or i8, and each output times @scale [m] (or NULL)
+ * before the bias: y = (x W^T) scale + bias. Sums are f32. */
+FM_API FmTensor *fm_affine_stored (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *scale, FmTensor *bias);
+/**
+ * fm_quantise:
+ * @x: f32 [..,n]
+ * @scale: (inout): what one step means, f32, one for each row [..]. NULL in: the row's largest magnitude / 127, or 1 for a
+ *   row of zeros. Else a f32 [1] measured before (static calibration), and values beyond 127 steps saturate
+ *
+ * x / scale rounded to nearest even, symmetric: -127 to 127. Straight-through gradient: that of x / scale, held at zero
+ * where it saturated; none by the scale.
+ * Returns: i8 [..,n]
+ */
+FM_API FmTensor *fm_quantise (FmGraph *g, FmTensor *x, FmTensor **scale);
+/** fm_affine_int8: x i8 [..,n] with @x_scale [..], weight i8 [m,n] with @scale [m]: whole-number sums, exact, times both
+ * scales, plus the bias [m] or NULL: f32 [..,m]. n is below 2^17. Gradients by x and weight (straight-through), bias. */
+FM_API FmTensor *fm_affine_int8 (FmGraph *g, FmTensor *x, FmTensor *x_scale, FmTensor *weight, FmTensor *scale,
+                                 FmTensor *bias);
 
 /* --- Softmax, norms, losses ---------------------------------------------------------------------------------------*/
 

@@ -89,13 +89,14 @@ narrow_infer (FmNode *node)
   return TRUE;
 }
 
-/* Rounding to f16 counts as the identity, so that a stored activation or weight lets its gradient through. */
+/* Rounding to f16 counts as the identity, so that a stored activation or weight lets its gradient through; so does what
+ * was quantised (fm_quantise() makes its own). */
 static void
 narrow_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 {
   guint kind = narrow_kind (node);
 
-  if (kind == FROM_F16 || kind == TO_F16)
+  if (kind != TO_I8)
     dx[0] = dy[0];
 }
 

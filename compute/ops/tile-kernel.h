@@ -124,6 +124,31 @@ NAME (gemm) (gint64 m, gint64 n, gint64 k, const float *a, gint64 a_row, gint64 
 
 typedef float NAME (four) __attribute__ ((vector_size (16), aligned (4), may_alias));
 
+/* A vector from f16 or i8. */
+FM_INLINE NAME (vec)
+NAME (halves) (const guint16 *p)
+{
+#if LANES == 16
+  return (NAME (vec)) _mm512_cvtph_ps (_mm256_loadu_si256 ((const __m256i *) p));
+#elif LANES == 8
+  return (NAME (vec)) _mm256_cvtph_ps (_mm_loadu_si128 ((const __m128i *) p));
+#else
+  return (NAME (vec)){ fm_half_value (p[0]), fm_half_value (p[1]), fm_half_value (p[2]), fm_half_value (p[3]) };
+#endif
+}
+
+FM_INLINE NAME (vec)
+NAME (bytes) (const gint8 *p)
+{
+#if LANES == 16
+  return (NAME (vec)) _mm512_cvtepi32_ps (_mm512_cvtepi8_epi32 (_mm_loadu_si128 ((const __m128i *) p)));
+#elif LANES == 8
+  return (NAME (vec)) _mm256_cvtepi32_ps (_mm256_cvtepi8_epi32 (_mm_loadl_epi64 ((const __m128i *) p)));
+#else
+  return (NAME (vec)){ p[0], p[1], p[2], p[3] };
+#endif
+}
+
 /* A vector's quarters (or halves) added up to four lanes. */
 FM_INLINE NAME (four)
 NAME (fold) (NAME (vec) v)
@@ -152,137 +177,20 @@ NAME (totals) (NAME (vec) a, NAME (vec) b, NAME (vec) c, NAME (vec) d)
   return __builtin_shufflevector (w, y, 0, 2, 4, 6) + __builtin_shufflevector (w, y, 1, 3, 5, 7);
 }
 
-/* rows of a by columns of c; what is left of k passes through padded copies. */
-#define DOTS(name, rows, columns) \
-  static void \
-  NAME (dots_##name) (gint64 k, const float *a, gint64 lda, const float *b, gint64 ldb, \
-                      const float *bias, float *c, gint64 ldc) \
-  { \
-    NAME (vec) sum[rows][columns]; \
-    gint64 t = 0; \
-    \
-    _Pragma ("GCC unroll 4") \
-    for (int r = 0; r < (rows); r++) \
-      _Pragma ("GCC unroll 8") \
-      for (int j = 0; j < (columns); j++) \
-        sum[r][j] = (NAME (vec)){ 0 }; \
-    for (; t + LANES <= k; t += LANES) \
-      { \
-        NAME (vec) x[rows]; \
-        \
-        _Pragma ("GCC unroll 4") \
-        for (int r = 0; r < (rows); r++) \
-          x[r] = *(const NAME (vec) *) (a + r * lda + t); \
-        _Pragma ("GCC unroll 8") \
-        for (int j = 0; j < (columns); j++) \
-          { \
-            NAME (vec) y = *(const NAME (vec) *) (b + j * ldb + t); \
-            \
-            if ((rows) > 1) /* the rows that come next */ \
-              __builtin_prefetch (b + (j + (columns)) * ldb + t); \
-            _Pragma ("GCC unroll 4") \
-            for (int r = 0; r < (rows); r++) \
-              sum[r][j] += x[r] * y; \
-          } \
-      } \
-    if (t < k) \
-      { \
-        NAME (vec) x[rows]; \
-        \
-        for (int r = 0; r < (rows); r++) \
-          { \
-            x[r] = (NAME (vec)){ 0 }; \
-            __builtin_memcpy (&x[r], a + r * lda + t, (gsize) (k - t) * sizeof (float)); \
-          } \
-        _Pragma ("GCC unroll 8") \
-        for (int j = 0; j < (columns); j++) \
-          { \
-            NAME (vec) y = { 0 }; \
-            \
-            __builtin_memcpy (&y, b + j * ldb + t, (gsize) (k - t) * sizeof (float)); \
-            _Pragma ("GCC unroll 4") \
-            for (int r = 0; r < (rows); r++) \
-              sum[r][j] += x[r] * y; \
-          } \
-      } \
-    if ((columns) % 4 == 0) \
-      { \
-        _Pragma ("GCC unroll 4") \
-        for (int r = 0; r < (rows); r++) \
-          _Pragma ("GCC unroll 2") \
-          for (int j = 0; j + 3 < (columns); j += 4) \
-            { \
-              NAME (four) four = NAME (totals) (sum[r][j], sum[r][j + 1], sum[r][j + 2], sum[r][j + 3]); \
-              \
-              if (bias) \
-                four += *(const NAME (four) *) (bias + j); \
-              *(NAME (four) *) (c + r * ldc + j) = four; \
-            } \
-      } \
-    else \
-      { \
-        NAME (vec) none = { 0 }; \
-        \
-        _Pragma ("GCC unroll 2") \
-        for (int j = 0; j < (columns); j++) \
-          { \
-            NAME (four) four = NAME (totals) (sum[0][j], (rows) > 1 ? sum[(rows) > 1][j] : none, \
-                                              (rows) > 2 ? sum[(rows) > 2 ? 2 : 0][j] : none, \
-                                              (rows) > 3 ? sum[(rows) > 3 ? 3 : 0][j] : none); \
-            \
-            for (int r = 0; r < (rows); r++) \
-              c[r * ldc + j] = four[r] + (bias ? bias[j] : 0.0f); \
-          } \
-      } \
-  }
+#define VALUE float
+#define DOT(x) NAME (x##_f32)
+#define LOAD(p) *(const NAME (vec) *) (p)
+#include "dot-kernel.h"
 
-DOTS (1, 1, 1)
-DOTS (1_wide, 1, 8)
-DOTS (2, 2, 1)
-DOTS (2_wide, 2, 4)
-DOTS (4, 4, 1)
-DOTS (4_wide, 4, DOT_COLUMNS)
+#define VALUE guint16
+#define DOT(x) NAME (x##_f16)
+#define LOAD(p) NAME (halves) (p)
+#include "dot-kernel.h"
 
-static void
-NAME (dots) (gint64 m, gint64 n, gint64 k, const float *a, gint64 lda, const float *b, gint64 ldb, const float *bias,
-             float *c, gint64 ldc)
-{
-  for (gint64 j = 0; j < n;)
-    {
-      gint64 columns = n - j >= 8 ? 8 : n - j, i = 0;
-
-      /* Eight rows of b at a time, so that they are still near when the next rows of a come. */
-      for (; i + 4 <= m; i += 4)
-        {
-          gint64 d = 0;
-
-          for (; d + DOT_COLUMNS <= columns; d += DOT_COLUMNS)
-            NAME (dots_4_wide) (k, a + i * lda, lda, b + (j + d) * ldb, ldb, bias ? bias + j + d : NULL,
-                           c + i * ldc + j + d, ldc);
-          for (; d < columns; d++)
-            NAME (dots_4) (k, a + i * lda, lda, b + (j + d) * ldb, ldb, bias ? bias + j + d : NULL,
-                             c + i * ldc + j + d, ldc);
-        }
-      for (; i + 2 <= m; i += 2)
-        {
-          gint64 d = 0;
-
-          for (; d + 4 <= columns; d += 4)
-            NAME (dots_2_wide) (k, a + i * lda, lda, b + (j + d) * ldb, ldb, bias ? bias + j + d : NULL,
-                             c + i * ldc + j + d, ldc);
-          for (; d < columns; d++)
-            NAME (dots_2) (k, a + i * lda, lda, b + (j + d) * ldb, ldb, bias ? bias + j + d : NULL,
-                             c + i * ldc + j + d, ldc);
-        }
-      if (i < m && columns == 8)
-        NAME (dots_1_wide) (k, a + i * lda, lda, b + j * ldb, ldb, bias ? bias + j : NULL, c + i * ldc + j, ldc);
-      else if (i < m)
-        for (gint64 d = 0; d < columns; d++)
-          NAME (dots_1) (k, a + i * lda, lda, b + (j + d) * ldb, ldb, bias ? bias + j + d : NULL,
-                           c + i * ldc + j + d, ldc);
-      j += columns;
-    }
-}
+#define VALUE gint8
+#define DOT(x) NAME (x##_i8)
+#define LOAD(p) NAME (bytes) (p)
+#include "dot-kernel.h"
 
 /* Eight rows of b are added to the sums at once; the sums, a few hundred, stay in the first-level cache. */
 static void
@@ -323,7 +231,6 @@ NAME (rows) (gint64 n, gint64 k, const float *a, gint64 a_column, const float *b
       c[j] += a[t * a_column] * b[t * ldb + j];
 }
 
-#undef DOTS
 #undef DOT_COLUMNS
 #undef MICRO
 #undef PANEL

@@ -1,7 +1,15 @@
-/* tile.c: fm_tile_gemm() for every processor level. */
+/* tile.c: small products on one thread, for every processor level. */
 #include "config.h"
 
+#include "compute/half.h"
 #include "tile.h"
+
+#ifdef __x86_64__
+#include <immintrin.h>
+/* gcc 12 warns of registers that its own header leaves undefined on purpose. */
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 
 #if defined(__x86_64__) && !defined(FM_ONE_LEVEL)
 #pragma GCC push_options
@@ -38,59 +46,138 @@
 #define DOT_COLUMNS 2
 #include "tile-kernel.h"
 
+#if defined(__x86_64__) && !defined(FM_ONE_LEVEL)
+#define LEVELS(name, ...) \
+  (fm_cpu_level >= 4 ? name##_v4 (__VA_ARGS__) : fm_cpu_level >= 3 ? name##_v3 (__VA_ARGS__) : name##_v1 (__VA_ARGS__))
+#else
+#define LEVELS(name, ...) name##_v1 (__VA_ARGS__)
+#endif
+
 void
 fm_tile_gemm (gint64 m, gint64 n, gint64 k, const float *a, gint64 a_row, gint64 a_column,
               const float *b, gint64 ldb, float *c, gint64 ldc, gboolean add)
 {
-#if defined(__x86_64__) && !defined(FM_ONE_LEVEL)
-  if (fm_cpu_level >= 4)
-    {
-      gemm_v4 (m, n, k, a, a_row, a_column, b, ldb, c, ldc, add);
-      return;
-    }
-  if (fm_cpu_level >= 3)
-    {
-      gemm_v3 (m, n, k, a, a_row, a_column, b, ldb, c, ldc, add);
-      return;
-    }
-#endif
-  gemm_v1 (m, n, k, a, a_row, a_column, b, ldb, c, ldc, add);
+  LEVELS (gemm, m, n, k, a, a_row, a_column, b, ldb, c, ldc, add);
 }
 
 void
 fm_tile_dots (gint64 m, gint64 n, gint64 k, const float *a, gint64 lda, const float *b, gint64 ldb, const float *bias,
               float *c, gint64 ldc)
 {
+  LEVELS (dots_f32, m, n, k, a, lda, b, ldb, NULL, bias, c, ldc);
+}
+
+void
+fm_tile_dots_stored (FmType type, gint64 m, gint64 n, gint64 k, const float *a, gint64 lda, const void *b, gint64 ldb,
+                     const float *scale, const float *bias, float *c, gint64 ldc)
+{
+  if (type == FM_F16)
+    LEVELS (dots_f16, m, n, k, a, lda, b, ldb, scale, bias, c, ldc);
+  else
+    LEVELS (dots_i8, m, n, k, a, lda, b, ldb, scale, bias, c, ldc);
+}
+
+/* --- Whole numbers ------------------------------------------------------------------------------------------------*/
+
+FM_KERNEL (void, dots_whole, (gint64 m, gint64 n, gint64 k, const gint8 *a, gint64 lda, const gint8 *b, gint64 ldb,
+                              gint32 *c, gint64 ldc),
+           (m, n, k, a, lda, b, ldb, c, ldc))
+{
+  for (gint64 j = 0; j < n; j++)
+    for (gint64 i = 0; i < m; i++)
+      {
+        const gint8 *x = a + i * lda, *y = b + j * ldb;
+        gint32 sum = 0;
+
+        for (gint64 t = 0; t < k; t++)
+          sum += (gint32) x[t] * y[t];
+        c[i * ldc + j] = sum;
+      }
+}
+
 #if defined(__x86_64__) && !defined(FM_ONE_LEVEL)
-  if (fm_cpu_level >= 4)
+#define VNNI __attribute__ ((target ("arch=x86-64-v4,avx512vnni,prefer-vector-width=512")))
+
+/* The instruction takes one operand without sign: a + 128, which is a with its highest bit turned. What that is too
+ * much, 128 times the sum of b, is taken off at the end. */
+#define DOTS_VNNI(rows) \
+  VNNI static void \
+  dots_vnni_##rows (gint64 k, const gint8 *a, gint64 lda, const gint8 *b, gint64 ldb, gint64 columns, gint32 *c, \
+                    gint64 ldc) \
+  { \
+    const __m512i turn = _mm512_set1_epi8 (-128), ones = _mm512_set1_epi8 (1); \
+    __m512i sum[rows][4], total[4]; \
+    \
+    _Pragma ("GCC unroll 4") \
+    for (int j = 0; j < 4; j++) \
+      { \
+        total[j] = _mm512_setzero_si512 (); \
+        _Pragma ("GCC unroll 4") \
+        for (int r = 0; r < (rows); r++) \
+          sum[r][j] = _mm512_setzero_si512 (); \
+      } \
+    for (gint64 t = 0; t < k; t += 64) \
+      { \
+        __mmask64 there = k - t >= 64 ? ~(__mmask64) 0 : ((__mmask64) 1 << (k - t)) - 1; \
+        __m512i x[rows]; \
+        \
+        _Pragma ("GCC unroll 4") \
+        for (int r = 0; r < (rows); r++) \
+          x[r] = _mm512_xor_si512 (_mm512_maskz_loadu_epi8 (there, a + r * lda + t), turn); \
+        _Pragma ("GCC unroll 4") \
+        for (int j = 0; j < 4; j++) \
+          { \
+            __m512i y = _mm512_maskz_loadu_epi8 (there, b + (j < columns ? j : 0) * ldb + t); \
+            \
+            total[j] = _mm512_dpbusd_epi32 (total[j], ones, y); \
+            _Pragma ("GCC unroll 4") \
+            for (int r = 0; r < (rows); r++) \
+              sum[r][j] = _mm512_dpbusd_epi32 (sum[r][j], x[r], y); \
+          } \
+      } \
+    for (gint64 j = 0; j < columns; j++) \
+      for (int r = 0; r < (rows); r++) \
+        c[r * ldc + j] = _mm512_reduce_add_epi32 (sum[r][j]) - 128 * _mm512_reduce_add_epi32 (total[j]); \
+  }
+
+DOTS_VNNI (1)
+DOTS_VNNI (2)
+DOTS_VNNI (4)
+
+static void
+dots_vnni (gint64 m, gint64 n, gint64 k, const gint8 *a, gint64 lda, const gint8 *b, gint64 ldb, gint32 *c, gint64 ldc)
+{
+  for (gint64 j = 0; j < n; j += 4)
     {
-      dots_v4 (m, n, k, a, lda, b, ldb, bias, c, ldc);
-      return;
+      gint64 i = 0;
+
+      for (; i + 4 <= m; i += 4)
+        dots_vnni_4 (k, a + i * lda, lda, b + j * ldb, ldb, MIN (4, n - j), c + i * ldc + j, ldc);
+      for (; i + 2 <= m; i += 2)
+        dots_vnni_2 (k, a + i * lda, lda, b + j * ldb, ldb, MIN (4, n - j), c + i * ldc + j, ldc);
+      for (; i < m; i++)
+        dots_vnni_1 (k, a + i * lda, lda, b + j * ldb, ldb, MIN (4, n - j), c + i * ldc + j, ldc);
     }
-  if (fm_cpu_level >= 3)
+}
+#endif
+
+void
+fm_tile_dots_i8 (gint64 m, gint64 n, gint64 k, const gint8 *a, gint64 lda, const gint8 *b, gint64 ldb, gint32 *c,
+                 gint64 ldc)
+{
+#if defined(__x86_64__) && !defined(FM_ONE_LEVEL)
+  if (fm_cpu_level >= 4 && __builtin_cpu_supports ("avx512vnni"))
     {
-      dots_v3 (m, n, k, a, lda, b, ldb, bias, c, ldc);
+      dots_vnni (m, n, k, a, lda, b, ldb, c, ldc);
       return;
     }
 #endif
-  dots_v1 (m, n, k, a, lda, b, ldb, bias, c, ldc);
+  dots_whole (m, n, k, a, lda, b, ldb, c, ldc);
 }
 
 void
 fm_tile_rows (gint64 n, gint64 k, const float *a, gint64 a_column, const float *b, gint64 ldb, const float *bias,
               float *c)
 {
-#if defined(__x86_64__) && !defined(FM_ONE_LEVEL)
-  if (fm_cpu_level >= 4)
-    {
-      rows_v4 (n, k, a, a_column, b, ldb, bias, c);
-      return;
-    }
-  if (fm_cpu_level >= 3)
-    {
-      rows_v3 (n, k, a, a_column, b, ldb, bias, c);
-      return;
-    }
-#endif
-  rows_v1 (n, k, a, a_column, b, ldb, bias, c);
+  LEVELS (rows, n, k, a, a_column, b, ldb, bias, c);
 }

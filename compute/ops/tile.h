@@ -16,6 +16,12 @@ void fm_tile_gemm (gint64 m, gint64 n, gint64 k, const float *a, gint64 a_row, g
  * rows of a, where turning b would cost as much as the product. */
 void fm_tile_dots (gint64 m, gint64 n, gint64 k, const float *a, gint64 lda, const float *b, gint64 ldb,
                    const float *bias, float *c, gint64 ldc);
+/* The same for b stored as f16 or i8; each sum times scale [n], when there is one, before the bias. */
+void fm_tile_dots_stored (FmType type, gint64 m, gint64 n, gint64 k, const float *a, gint64 lda, const void *b,
+                          gint64 ldb, const float *scale, const float *bias, float *c, gint64 ldc);
+/* c [m,n] = a [m,k] b [n,k]^T in whole numbers, exact: k is below 2^17. */
+void fm_tile_dots_i8 (gint64 m, gint64 n, gint64 k, const gint8 *a, gint64 lda, const gint8 *b, gint64 ldb, gint32 *c,
+                      gint64 ldc);
 
 /* c [n] = a [k] (stride a_column) b [k,n] (+ bias [n]): b is read row by row, as it lies. */
 void fm_tile_rows (gint64 n, gint64 k, const float *a, gint64 a_column, const float *b, gint64 ldb,
