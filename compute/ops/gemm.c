@@ -34,6 +34,10 @@
 #define PACK_BATCHES 64
 /* Rows of b further apart than this fall on few sets of the first-level cache. */
 #define WIDE_B 256
+/* So do the columns of a turned a, and of the second-level cache, too: its blocks are copied together, so many floats at
+ * a time, where more than one panel of b reads them. */
+#define WIDE_A 512
+#define TURNED_A (32 * 1024)
 
 typedef struct
 {
@@ -162,12 +166,17 @@ FM_KERNEL (void, combine, (const float *parts, gint64 stride, gint64 n_parts, co
 static void
 pack (const FmGemm *p, const float *b, float *packed, guint threads)
 {
-  for (gint64 column = 0; column < p->m; column += PANEL)
+  gint64 panels = divide_up (p->m, PANEL);
+
+  /* A single panel is shared out inside. */
+#pragma omp parallel for schedule(static) num_threads(threads) if (panels > 1 && p->m * p->k > FM_CPU_BLOCK)
+  for (gint64 panel = 0; panel < panels; panel++)
     {
-      gint64 columns = MIN (PANEL, p->m - column), dims[2] = { p->k, columns };
+      gint64 column = panel * PANEL, columns = MIN (PANEL, p->m - column), dims[2] = { p->k, columns };
       gint64 from[2] = { p->b_row, p->b_column }, to[2] = { PANEL, 1 };
 
-      fm_copy_region (2, dims, b + column * p->b_column, from, packed + column * p->k, to, threads);
+      fm_copy_region (2, dims, b + column * p->b_column, from, packed + column * p->k, to,
+                      panels > 1 ? 1 : threads);
     }
 }
 
@@ -176,19 +185,30 @@ static void
 block_by_tiles (const FmGemm *p, const float *a, const float *b, const float *packed, gint64 row, gint64 rows,
                 gint64 column, gint64 columns, gint64 inner, gint64 depth, float *c, gboolean add)
 {
-  a += row * p->a_row;
-  for (gint64 t = inner; t < inner + depth; t += DEPTH)
-    {
-      gint64 steps = MIN (DEPTH, inner + depth - t);
-      gboolean on_top = add || t > inner;
+  gboolean turned = p->a_row == 1 && p->a_column >= WIDE_A && columns > PANEL && depth > 1;
+  gint64 most = turned ? TURNED_A / rows : DEPTH, a_column = turned ? rows : p->a_column;
+  float together[TURNED_A];
 
+  a += row * p->a_row;
+  for (gint64 t = inner; t < inner + depth; t += most)
+    {
+      gint64 steps = MIN (most, inner + depth - t);
+      gboolean on_top = add || t > inner;
+      const float *from = a + t * p->a_column;
+
+      if (turned)
+        {
+          for (gint64 i = 0; i < steps; i++)
+            memcpy (together + i * rows, from + i * p->a_column, (gsize) rows * sizeof (float));
+          from = together;
+        }
       if (packed)
         for (gint64 j = column; j < column + columns; j += PANEL)
-          fm_tile_gemm (rows, MIN (PANEL, column + columns - j), steps, a + t * p->a_column, p->a_row, p->a_column,
+          fm_tile_gemm (rows, MIN (PANEL, column + columns - j), steps, from, p->a_row, a_column,
                         packed + j * p->k + t * PANEL, PANEL, c + j - column, p->m, on_top);
       else
-        fm_tile_gemm (rows, columns, steps, a + t * p->a_column, p->a_row, p->a_column,
-                      b + t * p->b_row + column, p->b_row, c, p->m, on_top);
+        fm_tile_gemm (rows, columns, steps, from, p->a_row, a_column, b + t * p->b_row + column, p->b_row, c, p->m,
+                      on_top);
     }
 }
 

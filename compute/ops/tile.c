@@ -99,7 +99,7 @@ FM_KERNEL (void, dots_whole, (gint64 m, gint64 n, gint64 k, const gint8 *a, gint
 #define VNNI __attribute__ ((target ("arch=x86-64-v4,avx512vnni,prefer-vector-width=512")))
 
 /* The instruction takes one operand without sign: a + 128, which is a with its highest bit turned. What that is too
- * much, 128 times the sum of b, is taken off at the end. */
+ * much, 128 times the sum of b, is taken off at the end, modulo 2^32, where the result itself fits. */
 #define DOTS_VNNI(rows) \
   VNNI static void \
   dots_vnni_##rows (gint64 k, const gint8 *a, gint64 lda, const gint8 *b, gint64 ldb, gint64 columns, gint32 *c, \
@@ -137,7 +137,8 @@ FM_KERNEL (void, dots_whole, (gint64 m, gint64 n, gint64 k, const gint8 *a, gint
       } \
     for (gint64 j = 0; j < columns; j++) \
       for (int r = 0; r < (rows); r++) \
-        c[r * ldc + j] = _mm512_reduce_add_epi32 (sum[r][j]) - 128 * _mm512_reduce_add_epi32 (total[j]); \
+        c[r * ldc + j] = (gint32) ((guint32) _mm512_reduce_add_epi32 (sum[r][j]) \
+                                   - 128u * (guint32) _mm512_reduce_add_epi32 (total[j])); \
   }
 
 DOTS_VNNI (1)

@@ -111,7 +111,7 @@ static const FmOpCase int8_cases[] = {
 
 /* --- Quantisation -------------------------------------------------------------------------------------------------*/
 
-/* n[0] 0: the bytes; 1: the scales; 2: both multiplied, whose gradient is straight-through. n[1]: the scale is given. */
+/* n[0] 0: the bytes; 1: the scales; 2: both multiplied, with a straight-through gradient. n[1]: the scale is given. */
 static FmTensor *
 build_quantise (FmGraph *g, FmTensor **x, const gint64 *n, const gdouble *f)
 {
@@ -361,7 +361,8 @@ test_refused (void)
 {
   g_autoptr(FmGraph) g = fm_graph_new (), h = fm_graph_new ();
 
-  fm_affine_stored (g, fm_graph_input (g, "x", FM_F32, FM_SHAPE (2, 3)), fm_graph_input (g, "w", FM_I8, FM_SHAPE (4, 2)),
+  fm_affine_stored (g, fm_graph_input (g, "x", FM_F32, FM_SHAPE (2, 3)),
+                    fm_graph_input (g, "w", FM_I8, FM_SHAPE (4, 2)),
                     NULL, NULL);
   g_assert_nonnull (strstr (fm_graph_get_error (g)->message, "weight i8 [4,2]"));
   fm_affine_stored (h, fm_graph_input (h, "x", FM_F32, FM_SHAPE (2, 3)),

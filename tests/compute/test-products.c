@@ -97,6 +97,8 @@ static const FmOpCase matmul_cases[] = {
   MATMUL ("packed", FM_TRANS_B, 20, F32 (75, 20), F32 (70, 20)),
   MATMUL ("packed-batch", FM_TRANS_B, 12, F32 (3, 200, 12), F32 (3, 9, 12)),
   MATMUL ("deep", 0, 1100, F32 (75, 1100), F32 (1100, 7)),
+  MATMUL ("turned", FM_TRANS_A, 150, F32 (150, 530), F32 (150, 70)),
+  MATMUL ("turned-packed", FM_TRANS_A, 150, F32 (150, 530), F32 (150, 300)),
   MATMUL ("few/1", FM_TRANS_B, 70, F32 (1, 70), F32 (45, 70)),
   MATMUL ("few/1-tall", FM_TRANS_B, 5, F32 (1, 5), F32 (530, 5)),
   MATMUL ("few/2", FM_TRANS_B, 33, F32 (2, 33), F32 (13, 33)),
