@@ -67,6 +67,13 @@ fm_op_test_vulkan (void)
     device = fm_device_open ("vulkan", 0, &error);
   if (device == NULL)
     g_test_skip (error->message);
+  else if (g_getenv ("LP_NATIVE_VECTOR_WIDTH") && fm_device_get_info (device)->software)
+    {
+      g_autofree char *width = g_strdup_printf ("%s bits", g_getenv ("LP_NATIVE_VECTOR_WIDTH"));
+
+      if (strstr (fm_device_get_info (device)->title, width) == NULL)
+        g_error ("%s does not run with subgroups of %s", fm_device_get_info (device)->title, width);
+    }
   return device;
 }
 
