@@ -424,7 +424,7 @@ bench_kind (Bench *bench, const char *kind, const char *setting, GError **error)
 static int
 run (const FmArgs *args)
 {
-  static const char * const kinds[] = { "step", "attention", "process", "roof", "all", NULL };
+  static const char * const kinds[] = { "step", "attention", "decode", "process", "roof", "all", NULL };
   const char *kind = fm_args_count (args) ? fm_args_word (args, 0) : "step";
   const char *setting = fm_args_get (args, "--setting");
   Bench bench = { .options = { .device = fm_args_has (args, "--device") ? fm_args_get (args, "--device") : "cpu",
@@ -440,7 +440,7 @@ run (const FmArgs *args)
   GError *error = NULL;
 
   if (!g_strv_contains (kinds, kind) && !g_str_equal (kind, "probe"))
-    return fm_command_usage ("bench %s: must be step, attention, process, roof or all", kind);
+    return fm_command_usage ("bench %s: must be step, attention, decode, process, roof or all", kind);
   if (!read_number (args, "--threads", 1024, &bench.options.threads))
     return fm_command_usage ("--threads %s: must be a number of threads from 1 on", fm_args_get (args, "--threads"));
   if (!read_number (args, "--rounds", 10000, &bench.rounds))
@@ -460,7 +460,9 @@ run (const FmArgs *args)
     return fm_bench_probe (setting ? setting : "T1", &bench.options, &error) ? FM_EXIT_OK : fm_command_error (error);
   bench.rows = json_array_new ();
   json_node_take_array (node, bench.rows);
-  bench.store = store = fm_command_open_store (args, FM_STORE_WRITE, NULL);
+  bench.store = store = fm_command_open_store (args, FM_STORE_WRITE, fm_args_has (args, "--store") ? &error : NULL);
+  if (error)
+    return fm_command_error (error);
   if (!bench_kind (&bench, kind, setting, &error))
     return fm_command_error (error);
   if (bench.json)
@@ -490,10 +492,10 @@ const FmCommand fm_command_bench = {
   .name = "bench",
   .summary = "Time training steps and attention, alone or beside PyTorch",
   .example = "formarium bench step --setting T1 --profile\nformarium bench step --against torch --threads 1",
-  .help = "step: a training step at T1, T2, T3. attention: forward alone. process: start and resident memory of fresh "
+  .help = "step: a training step at T1, T2, T3. attention: forward alone. decode: a token with a cache. process: start and resident memory of fresh "
           "processes. roof: measures what the device can do at most, and keeps it. all: everything, with the bars of "
           "docs/speed.md.",
-  .usage = "[step|attention|process|roof|all]",
+  .usage = "[step|attention|decode|process|roof|all]",
   .flags = flags,
   .min_words = 0,
   .max_words = 1,

@@ -1,4 +1,5 @@
-/* bench-cases.c: the pieces of work that are timed: training steps of the host's own skeleton, attention by itself. */
+/* bench-cases.c: the pieces of work that are timed: training steps of the host's own skeleton, attention by itself, and a
+ * token through a cached model. */
 #include "config.h"
 
 #include "app/run/bench-private.h"
@@ -23,12 +24,20 @@ typedef struct
   gint64   length;
 } Attention;
 
+/* A token through a causal LM whose keys and values of all earlier tokens are cached. */
+typedef struct
+{
+  gint64 layers, width, heads, hidden, vocabulary;
+  gint64 length; /* of the cache, which is full */
+} Decode;
+
 typedef struct
 {
   const char *name, *title;
   gdouble     bar;
   Setting     setting;
   Attention   attention;
+  Decode      decode;
 } Row;
 
 static const Row rows[] = {
@@ -39,6 +48,8 @@ static const Row rows[] = {
   { "softmax-16384", "softmax attention forward, B1 H4 d64", 0.70, .attention = { FALSE, 16384 } },
   { "linear-4096", "linear attention (elu + 1) forward, B1 H4 d64", NAN, .attention = { TRUE, 4096 } },
   { "linear-16384", "linear attention (elu + 1) forward, B1 H4 d64", 0.55, .attention = { TRUE, 16384 } },
+  { "decode-1024", "a token, L4 D256 H8 F1024 V256", 0.55, .decode = { 4, 256, 8, 1024, 256, 1024 } },
+  { "decode-8192", "a token, L4 D256 H8 F1024 V256", 0.40, .decode = { 4, 256, 8, 1024, 256, 8192 } },
 };
 
 #define CHANNELS 16 /* numbers a token of T3: patches of 4 x 4 */
@@ -65,11 +76,17 @@ fm_bench_names (const char *kind)
 {
   static const char * const step[] = { "T1", "T2", "T3", NULL };
   static const char * const attention[] = { "softmax-4096", "softmax-16384", "linear-4096", "linear-16384", NULL };
+  static const char * const decode[] = { "decode-1024", "decode-8192", NULL };
   static const char * const all[] = { "T1", "T2", "T3", "softmax-4096", "softmax-16384", "linear-4096", "linear-16384",
-                                      NULL };
+                                      "decode-1024", "decode-8192", NULL };
+  static const struct { const char *kind; const char * const *names; } kinds[] = {
+    { "step", step }, { "attention", attention }, { "decode", decode }, { "all", all },
+  };
 
-  return g_str_equal (kind, "step") ? step : g_str_equal (kind, "attention") ? attention
-         : g_str_equal (kind, "all") ? all : NULL;
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    if (g_str_equal (kinds[i].kind, kind))
+      return kinds[i].names;
+  return NULL;
 }
 
 void
@@ -250,6 +267,69 @@ build_attention (FmBenchCase *c, GError **error)
   return TRUE;
 }
 
+/* --- Decoding ------------------------------------------------------------------------------------------------------*/
+
+/* Keys and values of @x at @position join the cache, then the one query reads all of it. */
+static FmTensor *
+decode_attention (FmGraph *g, const Decode *s, FmTensor *x, FmTensor *position, FmTensor *lengths)
+{
+  const FmShape shape = FM_SHAPE (1, s->heads, s->length, s->width / s->heads);
+  const FmAttentionMask mask = { .key_lengths = lengths };
+  FmTensor *q = fm_split_heads (g, fm_linear (g, x, s->width, "q"), s->heads);
+  FmTensor *k = fm_split_heads (g, fm_linear (g, x, s->width, "k"), s->heads);
+  FmTensor *v = fm_split_heads (g, fm_linear (g, x, s->width, "v"), s->heads);
+  FmTensor *keys = fm_state (g, "keys", FM_F32, shape, fm_init_normal (1.0));
+  FmTensor *values = fm_state (g, "values", FM_F32, shape, fm_init_normal (1.0));
+
+  fm_assign_slice (g, keys, 2, position, k);
+  fm_assign_slice (g, values, 2, position, v);
+  x = fm_attention_core (g, q, keys, values, 1.0 / sqrt ((gdouble) (s->width / s->heads)), &mask);
+  return fm_linear (g, fm_merge_heads (g, x), s->width, "out");
+}
+
+static FmTensor *
+decode_token (FmGraph *g, const Decode *s)
+{
+  FmTensor *token = fm_graph_input (g, "token", FM_I32, FM_SHAPE (1, 1));
+  FmTensor *position = fm_graph_input (g, "position", FM_I32, FM_SHAPE (1));
+  FmTensor *lengths = fm_graph_input (g, "lengths", FM_I32, FM_SHAPE (1));
+  FmTensor *x, *y;
+
+  x = fm_gather_rows (g, fm_param (g, "token", FM_SHAPE (s->vocabulary, s->width), fm_init_normal (0.1)), token);
+  y = fm_param (g, "position", FM_SHAPE (s->length, s->width), fm_init_normal (0.1));
+  x = fm_add (g, x, fm_gather_rows (g, y, position));
+  for (gint64 layer = 0; layer < s->layers; layer++)
+    {
+      fm_graph_push_scope (g, "layers.%d", (int) layer);
+      x = fm_add (g, x, decode_attention (g, s, fm_norm (g, x, "norm-mixer"), position, lengths));
+      y = fm_linear (g, fm_norm (g, x, "norm-feedforward"), s->hidden, "hidden");
+      x = fm_add (g, x, fm_linear (g, fm_gelu (g, y), s->width, "back"));
+      fm_graph_pop_scope (g);
+    }
+  return fm_linear (g, fm_norm (g, x, "norm"), s->vocabulary, "head");
+}
+
+static gboolean
+build_decode (FmBenchCase *c, GError **error)
+{
+  const Decode *s = &c->row->decode;
+  const gint32 token = 1, position = (gint32) s->length - 1, length = (gint32) s->length;
+  gdouble D = (gdouble) s->width, L = (gdouble) s->layers, N = (gdouble) s->length, weights;
+
+  c->graph = fm_graph_new ();
+  fm_graph_output (c->graph, "logits", decode_token (c->graph, s));
+  c->rss_before = fm_memory_reset ();
+  c->program = fm_program_new (c->graph, c->device, c->variables, error);
+  if (c->program == NULL || !fm_program_write (c->program, "token", &token, 4, error)
+      || !fm_program_write (c->program, "position", &position, 4, error)
+      || !fm_program_write (c->program, "lengths", &length, 4, error))
+    return FALSE;
+  weights = L * (4 * D * D + 2 * D * (gdouble) s->hidden) + D * (gdouble) s->vocabulary;
+  c->cost.flops = 2 * weights + 4 * L * N * D;
+  c->cost.bytes = 4 * (weights + 2 * L * N * D); /* all weights, keys and values are read once */
+  return TRUE;
+}
+
 /* --- A case --------------------------------------------------------------------------------------------------------*/
 
 FmBenchCase *
@@ -266,7 +346,7 @@ fm_bench_case_new (const char *name, const FmBenchOptions *options, GError **err
       const char *nearest = fm_nearest_name (name, fm_bench_names ("all"));
 
       g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "There is no setting “%s”%s%s%s", name,
-                   nearest ? "; did you mean “" : "; there are T1, T2, T3, softmax-N and linear-N", nearest ? nearest : "",
+                   nearest ? "; did you mean “" : "; there are T1, T2, T3, softmax-N, linear-N and decode-N", nearest ? nearest : "",
                    nearest ? "”?" : "");
       return NULL;
     }
@@ -274,7 +354,9 @@ fm_bench_case_new (const char *name, const FmBenchOptions *options, GError **err
   if (c->device == NULL)
     return NULL;
   c->variables = fm_variables_new (c->device, 1);
-  built = c->row->setting.layers ? build_step (c, options, error) : build_attention (c, error);
+  built = c->row->setting.layers  ? build_step (c, options, error)
+          : c->row->decode.layers ? build_decode (c, error)
+                                  : build_attention (c, error);
   return built ? g_steal_pointer (&c) : NULL;
 }
 

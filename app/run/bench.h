@@ -1,7 +1,7 @@
 /* bench.h: the engine against a peer: pieces of work with a name, timed in turns with another program that does the same.
  *
- * Cases: "T1", "T2", "T3" (a training step), "softmax-N", "linear-N" (attention forward, B1 H4 d64). docs/speed.md says
- * what each is, and which ratio is wanted. */
+ * Cases: "T1", "T2", "T3" (a training step), "softmax-N", "linear-N" (attention forward, B1 H4 d64), "decode-N" (a token
+ * after N - 1 cached ones). docs/speed.md says what each is, and which ratio is wanted. */
 #pragma once
 
 #include "app/architecture/architecture.h"
@@ -18,7 +18,7 @@ typedef struct
   const char *feedforward; /* NULL = mlp */
 } FmBenchOptions;
 
-/** fm_bench_names: names of the cases of @kind ("step", "attention", "all"), ended by NULL; NULL for another kind. */
+/** fm_bench_names: names of the cases of @kind ("step", "attention", "decode", "all"), ended by NULL; NULL for another kind. */
 FM_API const char * const *fm_bench_names (const char *kind);
 
 /** fm_bench_case_new: builds the work and fills its inputs; nothing has run. The nearest name is offered. */

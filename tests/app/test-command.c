@@ -160,6 +160,32 @@ test_bench (void)
   g_assert_cmpint (list->status, ==, 0);
 }
 
+/* What a process of its own needs at T2: no more than was planned, and no byte of the arena is planned in vain. */
+static void
+test_bench_process (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autoptr (Run) run = program ("bench", "process", "--setting", "T2", "--rounds", "1", "--json", NULL);
+  g_autoptr (Run) decode = program ("bench", "decode", "--setting", "decode-1024", "--rounds", "1", "--json", NULL);
+  g_autoptr (JsonArray) rows = run_rows (run), tokens = run_rows (decode);
+  JsonObject *memory, *start;
+
+  g_assert_cmpint (run->status, ==, 0);
+  g_assert_cmpuint (json_array_get_length (rows), ==, 2);
+  memory = json_array_get_object_element (rows, 0);
+  start = json_array_get_object_element (rows, 1);
+  g_assert_cmpstr (json_object_get_string_member (memory, "setting"), ==, "memory-T2");
+  g_assert_cmpfloat (json_object_get_double_member (memory, "touched_over_arena"), >=, 0.98);
+  g_assert_cmpfloat (json_object_get_double_member (memory, "touched_over_arena"), <=, 1.0);
+  g_assert_cmpfloat (json_object_get_double_member (memory, "growth_over_plan"), <=, 1.05);
+  g_assert_cmpfloat (json_object_get_double_member (memory, "ours_mib"), <=, 300);
+  g_assert_cmpstr (json_object_get_string_member (start, "setting"), ==, "start-T2");
+  g_assert_cmpfloat (json_object_get_double_member (start, "ready_ms"), >, 0);
+  g_assert_cmpfloat (json_object_get_double_member (start, "ours_ms"), >, json_object_get_double_member (start, "ready_ms"));
+  g_assert_cmpint (decode->status, ==, 0);
+  g_assert_cmpfloat (json_object_get_double_member (json_array_get_object_element (tokens, 0), "ours_ms"), >, 0);
+}
+
 static void
 test_long (void)
 {
@@ -245,6 +271,7 @@ main (int argc, char **argv)
   g_test_add_func ("/command/bad-store", test_bad_store);
   g_test_add_func ("/command/data", test_absent_data);
   g_test_add_func ("/command/bench", test_bench);
+  g_test_add_func ("/command/bench-process", test_bench_process);
   g_test_add_func ("/command/no-vulkan", test_no_vulkan);
   return g_test_run ();
 }
