@@ -386,6 +386,46 @@ typedef struct
 FM_API FmTensor *fm_attention_core (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, gdouble scale,
                                     const FmAttentionMask *mask);
 
+/**
+ * fm_attention_alibi:
+ * @slopes: (nullable): f32 [H]; NULL: 2^(-8 (h + 1) / H)
+ *
+ * Terms for FmAttentionMask's distance, [H,Nq+Nk-1]: the slope times minus the distance; no N^2 tensor. With @causal the
+ * last query stands at the last key, as in the mask. Source: Press et al. 2021, arXiv:2108.12409, section 3.
+ */
+FM_API FmTensor *fm_attention_alibi   (FmGraph *g, FmTensor *slopes, gint64 heads, gint64 n_query, gint64 n_key,
+                                       gboolean causal);
+/**
+ * fm_attention_buckets:
+ * @table: f32 [buckets,H], of both directions unless @causal
+ *
+ * Terms by distance, [H,Nq+Nk-1], from a trained table: small distances have a bucket each, larger ones share log-spaced
+ * buckets up to @max_distance. Source: Raffel et al. 2019, arXiv:1910.10683, section 2.1.
+ */
+FM_API FmTensor *fm_attention_buckets (FmGraph *g, FmTensor *table, gint64 n_query, gint64 n_key, gboolean causal,
+                                       gint64 max_distance);
+
+typedef struct
+{
+  gint64   width;  /* leading numbers of a head that are turned, even; 0: all */
+  gdouble  base;   /* 0: 10000 */
+  gdouble  scale;  /* positions are divided by it (interpolation); 0: 1 */
+  gboolean halves; /* pairs are (c, c + width / 2); else (2c, 2c + 1) */
+} FmRotary;
+/**
+ * fm_rotary: x [B,H,N,d] with pairs of numbers turned by angles that grow with the position.
+ * @positions: (nullable): i32 [N] or [B,N]; NULL: 0, 1, ...
+ * Source: Su et al. 2021, arXiv:2104.09864, section 3.4.2; Chen et al. 2023, arXiv:2306.15595 (scale).
+ */
+FM_API FmTensor *fm_rotary (FmGraph *g, FmTensor *x, FmTensor *positions, const FmRotary *options);
+
+/**
+ * fm_attention_subset: attention to chosen keys alone: index i32 [B,Hk,K]; entries outside [0,Nk) choose none.
+ * Rows are gathered, O(B Hk K d); with @causal a key after the query (ends aligned) is hidden. Cards keyformer, landmark.
+ */
+FM_API FmTensor *fm_attention_subset (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, FmTensor *index, gdouble scale,
+                                      gboolean causal);
+
 /* What a part of the keys gives: the maximum and sum of exponentials [B,H,Nq] and the weighted sum of values
  * [B,H,Nq,dv]. The three may be scaled together: (m, l, o) and (m + c, l e^-c, o e^-c) are the same part.
  * Source: Milakov and Gimelshein 2018, arXiv:1805.02867, section 3; cards lean-attn, dist-mha, attention-offload. */
@@ -398,6 +438,21 @@ FM_API FmAttentionPartial fm_attention_partial (FmGraph *g, FmTensor *q, FmTenso
 FM_API FmAttentionPartial fm_attention_merge (FmGraph *g, const FmAttentionPartial *parts, guint n);
 /** fm_attention_finish: o / l, [B,H,Nq,dv]; zeros where nothing was seen. */
 FM_API FmTensor *fm_attention_finish (FmGraph *g, const FmAttentionPartial *part);
+
+/** fm_attention_split: attention as @n_parts parts of the keys and their merge: work for many units where queries are few.
+ * On the CPU fm_attention_core() splits a single query's keys by itself. @key_lengths: (nullable) i32 [B] */
+FM_API FmTensor *fm_attention_split (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, gdouble scale,
+                                     FmTensor *key_lengths, guint n_parts);
+
+typedef enum { FM_FEATURE_NONE, FM_FEATURE_ELU /* elu + 1 */, FM_FEATURE_RELU } FmFeature;
+/**
+ * fm_linear_attention: attention through a positive feature map f, linear in the length: f(q) S / (f(q) z + eps) with the
+ * sums S of f(k)^T v and z of f(k) over all keys, or with @causal those up to the query.
+ * @q, @k: [B,H,N,d], @v: [B,H,N,dv]; @key_lengths: (nullable) i32 [B]
+ * Source: Katharopoulos et al. 2020, arXiv:2006.16236, sections 3.2 and 3.3. Returns: [B,H,Nq,dv]
+ */
+FM_API FmTensor *fm_linear_attention (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, FmFeature feature, gdouble eps,
+                                      gboolean causal, FmTensor *key_lengths);
 
 /** fm_attention_map: the weights themselves, [B,H,Nq,Nk]: O(N^2) memory, for open probes and tests. */
 FM_API FmTensor *fm_attention_map  (FmGraph *g, FmTensor *q, FmTensor *k, gdouble scale, const FmAttentionMask *mask);

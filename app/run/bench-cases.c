@@ -219,12 +219,6 @@ build_step (FmBenchCase *c, const FmBenchOptions *o, GError **error)
 
 /* --- Attention -----------------------------------------------------------------------------------------------------*/
 
-static FmTensor *
-feature (FmGraph *g, FmTensor *x)
-{
-  return fm_add_scalar (g, fm_elu (g, x), 1.0);
-}
-
 static gboolean
 build_attention (FmBenchCase *c, GError **error)
 {
@@ -239,11 +233,7 @@ build_attention (FmBenchCase *c, GError **error)
   FmRandom random;
 
   if (a->linear)
-    {
-      q = feature (g, q), k = feature (g, k);
-      y = fm_matmul (g, q, fm_matmul (g, k, v, FM_TRANS_A), 0);
-      y = fm_div (g, y, fm_matmul (g, q, fm_sum_keep (g, k, 2), FM_TRANS_B));
-    }
+    y = fm_linear_attention (g, q, k, v, FM_FEATURE_ELU, 0.0, FALSE, NULL);
   else
     y = fm_attention_core (g, q, k, v, 1.0 / sqrt (WIDTH), &(FmAttentionMask){ 0 });
   fm_graph_output (g, "y", y);

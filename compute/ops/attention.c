@@ -238,7 +238,9 @@ static void
 forward_tiles (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, gint64 n, const float *q, const float *k,
                const float *v, float *out, float *lse, float *workspace)
 {
-  gint64 from = p->n_key, to = 0, kv = h / p->group, k_stride = p->k_stride[2], v_stride = p->v_stride[2];
+  gboolean pack = n > 1 && (p->k_stride[2] != p->d || p->v_stride[2] != p->dv);
+  gint64 from = p->n_key, to = 0, kv = h / p->group;
+  gint64 k_stride = pack ? p->d : p->k_stride[2], v_stride = pack ? p->dv : p->v_stride[2];
   float *s = workspace + n * floats_of_tile (p);
   float *added = p->added ? s + FM_ATTENTION_TILE_K * p->tile_q : NULL;
   float *packed = s + (added ? 2 : 1) * FM_ATTENTION_TILE_K * p->tile_q;
@@ -262,19 +264,19 @@ forward_tiles (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, gint6
   for (gint64 j = from; j < to; j += FM_ATTENTION_TILE_K)
     {
       gint64 keys = MIN (FM_ATTENTION_TILE_K, to - j);
-      const float *kt = k + j * k_stride, *vt = v + j * v_stride;
+      const float *kt = k + j * p->k_stride[2], *vt = v + j * p->v_stride[2];
 
-      if (n > 1)
+      if (pack)
         {
-          copy_rows (kt, k_stride, keys, p->d, packed);
-          copy_rows (vt, v_stride, keys, p->dv, packed + FM_ATTENTION_TILE_K * p->d);
+          copy_rows (kt, p->k_stride[2], keys, p->d, packed);
+          copy_rows (vt, p->v_stride[2], keys, p->dv, packed + FM_ATTENTION_TILE_K * p->d);
           kt = packed;
           vt = packed + FM_ATTENTION_TILE_K * p->d;
         }
       for (gint64 t = 0; t < n; t++)
         if (j < tiles[t].to && j + keys > tiles[t].from)
-          tile_step (&tiles[t], p, b, h, j, MIN (keys, tiles[t].to - j), kt, n > 1 ? p->d : k_stride, vt,
-                     n > 1 ? p->dv : v_stride, s, added);
+          tile_step (&tiles[t], p, b, h, j, MIN (keys, tiles[t].to - j), kt, k_stride, vt, v_stride, s,
+                     added);
     }
   for (gint64 t = 0; t < n; t++)
     {
@@ -288,6 +290,154 @@ forward_tiles (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, gint6
     }
 }
 
+/* --- One query: decoding with a cache -------------------------------------------------------------------------------
+ * Nothing is reused but by the heads of a group, so the work is reading keys and values once. They are split into parts
+ * of a fixed length, whatever the number of threads, and the parts are merged: card lean-attn. */
+
+#define PART 512 /* keys */
+
+static gboolean
+is_decode (const FmAttentionProblem *p)
+{
+  return p->n_query == 1 && !p->added;
+}
+
+static gsize
+floats_of_part (const FmAttentionProblem *p) /* maximum, sum, weighted sum of values, by head of the group */
+{
+  return (gsize) (p->group * (p->dv + 2) + 15) / 16 * 16;
+}
+
+static gsize
+floats_of_decode (const FmAttentionProblem *p) /* a thread's queries and scores */
+{
+  return (gsize) (p->group * (p->d + PART) + 15) / 16 * 16;
+}
+
+FM_KERNEL (void, scaled_row, (const float *x, gint64 n, float factor, float *restrict y), (x, n, factor, y))
+{
+  for (gint64 i = 0; i < n; i++)
+    y[i] = x[i] * factor;
+}
+
+/* Scores to weights relative to their maximum; sums by lanes, so that the loops are vectors. */
+FM_KERNEL (void, part_softmax, (float *restrict s, gint64 n, float *max, float *sum), (s, n, max, sum))
+{
+  float best[GROUP], total[GROUP], top;
+  gint64 whole = n / GROUP * GROUP;
+
+  for (int l = 0; l < GROUP; l++)
+    {
+      best[l] = -1e30f;
+      total[l] = 0.0f;
+    }
+  for (gint64 j = 0; j < whole; j += GROUP)
+    for (int l = 0; l < GROUP; l++)
+      best[l] = s[j + l] > best[l] ? s[j + l] : best[l];
+  for (gint64 j = whole; j < n; j++)
+    best[j - whole] = s[j] > best[j - whole] ? s[j] : best[j - whole];
+  top = best[0];
+  for (int l = 1; l < GROUP; l++)
+    top = best[l] > top ? best[l] : top;
+  for (gint64 j = 0; j < whole; j += GROUP)
+    for (int l = 0; l < GROUP; l++)
+      {
+        float weight = fm_exp2f_low (s[j + l] - top);
+
+        s[j + l] = weight;
+        total[l] += weight;
+      }
+  for (gint64 j = whole; j < n; j++)
+    {
+      s[j] = fm_exp2f_low (s[j] - top);
+      total[j - whole] += s[j];
+    }
+  for (int width = GROUP / 2; width > 0; width /= 2)
+    for (int l = 0; l < width; l++)
+      total[l] += total[l + width];
+  *max = top;
+  *sum = total[0];
+}
+
+/* Keys [from,to) of (b, kv) for all heads of its group. */
+static void
+decode_part (const FmAttentionProblem *p, gint64 b, gint64 kv, gint64 from, gint64 to, const float *q, const float *k,
+             const float *v, float *part, float *own)
+{
+  float *queries = own, *s = own + p->group * p->d, *max = part, *sum = part + p->group, *o = sum + p->group;
+
+  if (from >= to)
+    {
+      for (gint64 h = 0; h < p->group; h++)
+        {
+          max[h] = -1e30f;
+          sum[h] = 0.0f;
+        }
+      return;
+    }
+  k += b * p->k_stride[0] + kv * p->k_stride[1] + from * p->k_stride[2];
+  v += b * p->v_stride[0] + kv * p->v_stride[1] + from * p->v_stride[2];
+  for (gint64 h = 0; h < p->group; h++)
+    scaled_row (q + b * p->q_stride[0] + (kv * p->group + h) * p->q_stride[1], p->d, p->scale * FM_LOG2E,
+                queries + h * p->d);
+  fm_tile_dots (p->group, to - from, p->d, queries, p->d, k, p->k_stride[2], NULL, s, PART);
+  for (gint64 h = 0; h < p->group; h++)
+    {
+      part_softmax (s + h * PART, to - from, &max[h], &sum[h]);
+      fm_tile_rows (p->dv, to - from, s + h * PART, 1, v, p->v_stride[2], NULL, o + h * p->dv);
+    }
+}
+
+static void
+decode_merge (const FmAttentionProblem *p, gint64 b, gint64 h, const float *parts, gint64 n, float *out, float *lse)
+{
+  gint64 in_group = h % p->group;
+  float top = -1e30f, sum = 0.0f;
+
+  for (gint64 i = 0; i < n; i++)
+    top = MAX (top, parts[i * floats_of_part (p) + in_group]);
+  memset (out, 0, p->dv * sizeof *out);
+  for (gint64 i = 0; i < n; i++)
+    {
+      const float *part = parts + i * floats_of_part (p), *o = part + 2 * p->group + in_group * p->dv;
+      float weight = fm_exp2f_low (part[in_group] - top), l = part[p->group + in_group];
+
+      if (l == 0.0f) /* a part that saw nothing has no sum of values */
+        continue;
+      sum += l * weight;
+      for (gint64 c = 0; c < p->dv; c++)
+        out[c] += o[c] * weight;
+    }
+  for (gint64 c = 0; c < p->dv && sum > 0.0f; c++)
+    out[c] /= sum;
+  *lse = sum > 0.0f ? top * FM_LN2 + fm_logf (sum) : FM_ATTENTION_BLIND;
+}
+
+static void
+decode_cpu (const FmAttentionProblem *p, const FmCpuArgs *args)
+{
+  gint64 parts = (p->n_key + PART - 1) / PART, tasks = p->batch * p->kv_heads * parts;
+  float *merged = args->workspace, *own = merged + tasks * floats_of_part (p), *out = args->out[0], *lse = args->out[1];
+
+#pragma omp parallel num_threads(args->threads) if (tasks > 1)
+  {
+#pragma omp for schedule(dynamic, 1)
+    for (gint64 task = 0; task < tasks; task++)
+      {
+        gint64 part = task % parts, pair = task / parts, from, to;
+
+        fm_attention_keys (p, pair / p->kv_heads, 0, 1, &from, &to);
+        decode_part (p, pair / p->kv_heads, pair % p->kv_heads, MAX (from, part * PART), MIN (to, (part + 1) * PART),
+                     args->in[0], args->in[1], args->in[2], merged + task * floats_of_part (p),
+                     own + omp_get_thread_num () * floats_of_decode (p));
+      }
+#pragma omp for schedule(static)
+    for (gint64 row = 0; row < p->batch * p->heads; row++)
+      decode_merge (p, row / p->heads, row % p->heads, merged + row / p->group * parts * floats_of_part (p), parts,
+                    out + row * p->dv, lse + row);
+  }
+}
+
 static void
 attention_cpu (const FmNode *node, const FmCpuArgs *args)
 {
@@ -295,6 +445,11 @@ attention_cpu (const FmNode *node, const FmCpuArgs *args)
   gint64 together = tiles_together (&p), tiles = (p.n_query + p.tile_q - 1) / p.tile_q;
   gint64 blocks = (tiles + together - 1) / together, tasks = p.batch * p.heads * blocks;
 
+  if (is_decode (&p))
+    {
+      decode_cpu (&p, args);
+      return;
+    }
 #pragma omp parallel for schedule(dynamic, 1) num_threads(args->threads) if (tasks > 1)
   for (gint64 task = 0; task < tasks; task++)
     {
@@ -311,6 +466,9 @@ attention_workspace (const FmNode *node, FmBackend backend, guint threads)
 {
   FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, NULL);
 
+  if (backend == FM_BACKEND_CPU && is_decode (&p))
+    return (p.batch * p.kv_heads * ((p.n_key + PART - 1) / PART) * floats_of_part (&p) + threads * floats_of_decode (&p))
+           * sizeof (float);
   return backend == FM_BACKEND_CPU ? threads * floats_per_thread (&p) * sizeof (float)
                                    : fm_attention_table_words (&p, node->in + FIRST_MASK) * sizeof (guint32);
 }
