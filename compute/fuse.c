@@ -2,12 +2,13 @@
  *
  * From the last node to the first: an elementwise node starts a group, and takes in the makers of its operands, theirs
  * and so on, as long as every other reader of what they make comes after the group (then the result is stored, too) or
- * there is none (then it never reaches memory). The group runs where its last node stood, so nothing that anybody reads
+ * there is none (then it never reaches memory). On the CPU a product that an operand comes from goes in front, so that an
+ * activation or a residual works on its blocks while they are in cache. The group runs where its last node stood, so nothing that anybody reads
  * comes later than needed. Only the plan's list changes: autodiff, outputs and probes see the graph as it was built. */
 #include "config.h"
 
 #include "compute/fuse.h"
-#include "compute/ops/elementwise.h"
+#include "compute/ops/gemm.h"
 
 /* A group this far behind a node that joins it would keep several operands alive instead of one result. */
 #define REACH 8
@@ -16,7 +17,7 @@ typedef struct
 {
   GPtrArray      *nodes;
   const gboolean *pinned;
-  guint           n_tensors;
+  FmBackend       backend;
   gint           *maker;      /* by tensor id of a base: index in @nodes, or -1 */
   guint          *first_read; /* by index in @nodes: where the indices of those that read the result begin in @reads */
   guint          *reads;      /* indices in @nodes of the readers, in order; one node stands twice if it reads twice */
@@ -27,6 +28,7 @@ typedef struct
 typedef struct
 {
   guint    n, members[FM_CHAIN_MAX_LINKS]; /* indices in the pass's nodes; descending */
+  gint     head; /* index of the product, or -1 */
   FmShape  shape;
   gboolean shaped; /* an operand is not simply as long as the result: only links of this very shape may join */
   guint    n_out;
@@ -61,6 +63,18 @@ is_constant (const Pass *pass, const FmTensor *t)
   gint at = maker_of (pass, t);
 
   return at >= 0 && node_at (pass, (guint) at)->op->family == FM_FAMILY_CONSTANT;
+}
+
+/* Whether links may run on blocks of the product [rows, columns] that makes @t. */
+static gboolean
+fits_product (const Group *group, FmTensor * const *in, guint n_in, const FmTensor *t, gint64 columns)
+{
+  FmLoop loop;
+
+  if (t->offset != 0 || !fm_chain_is_flat (t, fm_shape_count (&group->shape)))
+    return FALSE;
+  fm_chain_loop (&loop, &group->shape, in, n_in);
+  return loop.rank == 1 || (loop.rank == 2 && loop.dims[1] == columns);
 }
 
 static gboolean
@@ -238,6 +252,34 @@ deal_scratch (FmChain *chain)
     }
 }
 
+static void
+put_in_front (const Pass *pass, const Group *group, FmChain *chain)
+{
+  FmNode *head = node_at (pass, (guint) group->head), *node = &chain->node;
+  FmTensor **in = g_new (FmTensor *, node->n_in + head->n_in);
+  gboolean outside = pass->pinned[head->out[0]->id];
+
+  for (guint r = pass->first_read[group->head]; r < pass->first_read[group->head + 1]; r++)
+    outside |= !is_member (group, pass->reads[r]);
+  chain->head = head;
+  for (guint k = 0; k < node->n_in; k++)
+    {
+      in[k] = node->in[k];
+      if (in[k]->base == head->out[0])
+        chain->head_in = k;
+    }
+  for (guint k = 0; k < head->n_in; k++)
+    in[node->n_in + k] = head->in[k];
+  g_free (node->in);
+  node->in = in;
+  node->n_in += head->n_in;
+  chain->head_out = outside ? (gint) node->n_out : -1;
+  if (outside)
+    node->out[node->n_out++] = head->out[0];
+  node->op = &fm_fused_product_op;
+  node->scope = head->scope;
+}
+
 static FmChain *
 chain_new (const Pass *pass, const Group *group)
 {
@@ -285,14 +327,45 @@ chain_new (const Pass *pass, const Group *group)
       chain->n_links++;
     }
   deal_scratch (chain);
+  if (group->head >= 0)
+    put_in_front (pass, group, chain);
   return chain;
+}
+
+/* The last product among the makers of what the group reads, if it may run where the group runs. */
+static void
+find_head (const Pass *pass, Group *group)
+{
+  FmTensor *in[FM_CHAIN_MAX_IN];
+  guint n_in, root = group->members[0];
+
+  if (!inputs_of (pass, group, in, &n_in))
+    return;
+  for (guint k = 0; k < n_in; k++)
+    {
+      gint at = maker_of (pass, in[k]);
+      FmNode *node = at >= 0 ? node_at (pass, (guint) at) : NULL;
+      gboolean once = TRUE, early = FALSE;
+      FmGemm product;
+
+      if (node == NULL || at <= group->head || pass->gone[at] || root - (guint) at > REACH
+          || !fm_gemm_of_node (node, &product) || !fits_product (group, in, n_in, in[k], product.m)
+          || overtakes_write (pass, (guint) at, root))
+        continue;
+      for (guint r = pass->first_read[at]; r < pass->first_read[at + 1]; r++)
+        early |= pass->reads[r] < root && !is_member (group, pass->reads[r]);
+      for (guint i = 0; i < n_in; i++)
+        once &= i == k || in[i]->base != in[k]->base;
+      if (!early && once)
+        group->head = at;
+    }
 }
 
 static FmChain *
 grow (const Pass *pass, guint root)
 {
   FmNode *node = node_at (pass, root), *constants[FM_CHAIN_MAX_LINKS * FM_CHAIN_MAX_ARGS];
-  Group group = { .n = 1, .members = { root }, .shape = node->out[0]->shape, .n_out = 1 };
+  Group group = { .n = 1, .members = { root }, .head = -1, .shape = node->out[0]->shape, .n_out = 1 };
   FmTensor *in[FM_CHAIN_MAX_IN];
   gboolean grown = TRUE;
   guint n_in;
@@ -318,7 +391,9 @@ grow (const Pass *pass, guint root)
               }
           }
     }
-  return group.n > 1 ? chain_new (pass, &group) : NULL;
+  if (pass->backend == FM_BACKEND_CPU)
+    find_head (pass, &group);
+  return group.n > 1 || group.head >= 0 ? chain_new (pass, &group) : NULL;
 }
 
 static void
@@ -331,11 +406,11 @@ chain_free (gpointer data)
 }
 
 static void
-pass_init (Pass *pass, GPtrArray *nodes, const gboolean *pinned, guint n_tensors)
+pass_init (Pass *pass, GPtrArray *nodes, const gboolean *pinned, FmBackend backend, guint n_tensors)
 {
   g_autofree guint *fill = g_new0 (guint, nodes->len + 1);
 
-  *pass = (Pass){ .nodes = nodes, .pinned = pinned, .n_tensors = n_tensors, .maker = g_new (gint, MAX (n_tensors, 1)),
+  *pass = (Pass){ .nodes = nodes, .pinned = pinned, .backend = backend, .maker = g_new (gint, MAX (n_tensors, 1)),
                   .first_read = g_new0 (guint, nodes->len + 2), .last = g_new0 (guint, MAX (n_tensors, 1)),
                   .gone = g_new0 (gboolean, MAX (nodes->len, 1)) };
   for (guint i = 0; i < n_tensors; i++)
@@ -393,14 +468,14 @@ sweep (Pass *pass, guint n_tensors)
 }
 
 GPtrArray *
-fm_fuse (FmGraph *g, GPtrArray *nodes, const gboolean *pinned)
+fm_fuse (FmGraph *g, GPtrArray *nodes, const gboolean *pinned, FmBackend backend)
 {
   GPtrArray *chains = g_ptr_array_new_with_free_func (chain_free);
   Pass pass;
 
   if (g_strcmp0 (g_getenv ("FORMARIUM_FUSION"), "0") == 0) /* for tests that compare */
     return chains;
-  pass_init (&pass, nodes, pinned, g->tensors->len);
+  pass_init (&pass, nodes, pinned, backend, g->tensors->len);
   for (guint k = nodes->len; k-- > 0;)
     {
       FmNode *node = node_at (&pass, k);
@@ -415,6 +490,8 @@ fm_fuse (FmGraph *g, GPtrArray *nodes, const gboolean *pinned)
           if (chain->links[i].node->op->family != FM_FAMILY_CONSTANT)
             pass.gone[at] = TRUE;
         }
+      if (chain->head)
+        pass.gone[pass.maker[chain->head->out[0]->id]] = TRUE;
       /* The chain stands where its last node stood. Whoever looks at its place later asks for a panel and finds none. */
       pass.gone[k] = FALSE;
       g_ptr_array_index (nodes, k) = &chain->node;

@@ -20,14 +20,23 @@ typedef struct
   gint8         scratch; /* CPU: the buffer that holds its result when it makes no output */
 } FmLink;
 
-/* A node whose op is fm_fused_op. Links are in order; the last one makes out[0]. */
+/* A node whose op is fm_fused_op or fm_fused_product_op. Links are in order; the last one makes out[0]. */
 typedef struct
 {
   FmNode  node;
   FmShape shape; /* what the inputs are broadcast to; all outputs have as many elements, without gaps */
   guint   n_links;
   FmLink  links[FM_CHAIN_MAX_LINKS];
+
+  /* CPU: a product may come first, and the links run on its blocks while they are in cache. Its op is then
+   * fm_fused_product_op, and behind the chain's inputs stand those of the product. */
+  const FmNode *head;
+  guint         head_in;  /* the chain's input that is the product's result */
+  gint          head_out; /* which output keeps that result for others, or -1: it lies where out[0] comes to lie */
 } FmChain;
+
+/* Inputs of the links alone. */
+guint fm_chain_count_in (const FmChain *chain);
 
 /**
  * fm_fuse:
@@ -39,9 +48,9 @@ typedef struct
  *
  * Returns: (transfer full): the chains, which must live as long as @nodes
  */
-GPtrArray *fm_fuse (FmGraph *g, GPtrArray *nodes, const gboolean *pinned) G_GNUC_WARN_UNUSED_RESULT;
+GPtrArray *fm_fuse (FmGraph *g, GPtrArray *nodes, const gboolean *pinned, FmBackend backend) G_GNUC_WARN_UNUSED_RESULT;
 
-extern const FmOp fm_fused_op;
+extern const FmOp fm_fused_op, fm_fused_product_op;
 
 /* Element i of the operand goes to element i of the result, whatever the shapes are called. */
 gboolean fm_chain_is_flat (const FmTensor *t, gint64 count);

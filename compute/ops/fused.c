@@ -4,10 +4,12 @@
  * CPU: a panel is cut into blocks of a few KiB; each link runs its op's own panel function on the block, from inputs and
  * buffers into a buffer or an output. So every element goes through the same instructions as without fusion, and what
  * lies between links stays in the first cache. Vulkan: fused.comp, whose words of instruction are specialisation
- * constants: the driver unfolds them when the pipeline is made. */
+ * constants: the driver unfolds them when the pipeline is made. Behind a product (CPU) the panels are the blocks of its
+ * result, just finished. */
 #include "config.h"
 
 #include "compute/fuse.h"
+#include "gemm.h"
 
 #include <string.h>
 
@@ -98,8 +100,6 @@ run_panel (const FmPanel *panel, const FmNode *node)
   for (guint k = 0; k < chain->n_links; k++)
     if (chain->links[k].node->op->family == FM_FAMILY_CONSTANT)
       words[k] = constant_word (chain->links[k].node);
-  if (panel->n > BLOCK)
-    rows = 1;
   for (gint64 r = 0; r < panel->rows; r += rows)
     for (gint64 c = 0; c < panel->n; c += columns)
       {
@@ -108,7 +108,7 @@ run_panel (const FmPanel *panel, const FmNode *node)
         block.rows = MIN (rows, panel->rows - r);
         block.n = MIN (columns, panel->n - c);
         block.out += r * panel->n + c;
-        for (guint k = 0; k < node->n_in; k++)
+        for (guint k = 0; k < fm_chain_count_in (chain); k++)
           block.in[k] += r * panel->row[k] + c * panel->step[k];
         run_block (chain, &block, words, scratch);
       }
@@ -121,6 +121,77 @@ cpu (const FmNode *node, const FmCpuArgs *args)
 
   fm_chain_loop (&loop, &((const FmChain *) node)->shape, node->in, node->n_in);
   fm_loop_run (&loop, node, args, run_panel);
+}
+
+/* --- CPU, behind a product ----------------------------------------------------------------------------------------*/
+
+guint
+fm_chain_count_in (const FmChain *chain)
+{
+  return chain->node.n_in - (chain->head ? chain->head->n_in : 0);
+}
+
+typedef struct
+{
+  const FmChain   *chain;
+  const FmCpuArgs *args;
+  gint64           m;
+  gint64           row[FM_CHAIN_MAX_IN], step[FM_CHAIN_MAX_IN]; /* strides of the inputs over [rows, m] */
+} Behind;
+
+/* A block narrower than the product goes row by row, since panels are written without gaps. */
+static void
+links_on_block (gint64 row, gint64 rows, gint64 column, gint64 columns, float *c, gpointer data)
+{
+  const Behind *b = data;
+  gint64 at_once = columns == b->m ? rows : 1;
+
+  for (gint64 r = 0; r < rows; r += at_once)
+    {
+      FmPanel panel = { .rows = at_once, .n = columns, .args = b->args,
+                        .out = (float *) b->args->out[0] + (row + r) * b->m + column };
+
+      for (guint k = 0; k < fm_chain_count_in (b->chain); k++)
+        {
+          gboolean product = k == b->chain->head_in;
+
+          panel.in[k] = product ? c + r * b->m
+                                : (const float *) b->args->in[k] + (row + r) * b->row[k] + column * b->step[k];
+          panel.row[k] = b->row[k];
+          panel.step[k] = b->step[k];
+        }
+      run_panel (&panel, &b->chain->node);
+    }
+}
+
+static void
+product_cpu (const FmNode *node, const FmCpuArgs *args)
+{
+  const FmChain *chain = (const FmChain *) node;
+  void **in = args->in + fm_chain_count_in (chain);
+  Behind behind = { .chain = chain, .args = args };
+  FmGemm product;
+  FmLoop loop;
+
+  fm_gemm_of_node (chain->head, &product);
+  fm_chain_loop (&loop, &chain->shape, node->in, fm_chain_count_in (chain));
+  behind.m = product.m;
+  for (guint k = 0; k < fm_chain_count_in (chain); k++)
+    {
+      behind.step[k] = loop.stride[k][loop.rank - 1];
+      behind.row[k] = loop.rank > 1 ? loop.stride[k][0] : product.m * behind.step[k];
+    }
+  fm_gemm_then (&product, in[0], in[1], chain->head->n_in > 2 ? in[2] : NULL,
+                args->out[chain->head_out >= 0 ? chain->head_out : 0], args->workspace, args->threads, links_on_block,
+                &behind);
+}
+
+static gsize
+product_workspace (const FmNode *node, FmBackend backend, guint threads)
+{
+  const FmNode *head = ((const FmChain *) node)->head;
+
+  return head->op->workspace ? head->op->workspace (head, backend, threads) : 0;
 }
 
 /* --- Vulkan -------------------------------------------------------------------------------------------------------*/
@@ -210,8 +281,16 @@ cost (const FmNode *node, FmCost *cost_)
       fm_node_cost (chain->links[k].node, &link);
       cost_->flops += link.flops;
     }
+  if (chain->head)
+    {
+      FmCost head;
+
+      fm_node_cost (chain->head, &head);
+      cost_->flops += head.flops;
+    }
   for (guint k = 0; k < node->n_in; k++)
-    cost_->bytes += 4.0 * (gdouble) fm_shape_count (&node->in[k]->shape);
+    if (node->in[k] && !(chain->head && k == chain->head_in))
+      cost_->bytes += 4.0 * (gdouble) fm_shape_count (&node->in[k]->shape);
   cost_->bytes += 4.0 * node->n_out * (gdouble) fm_shape_count (&chain->shape);
 }
 
@@ -241,4 +320,10 @@ const FmOp fm_fused_op = {
   .inside = inside,
 };
 
-FM_OPS (fused, &fm_fused_op);
+const FmOp fm_fused_product_op = {
+  .name = "fused-product", .n_in_min = 1, .n_in_max = FM_CHAIN_MAX_IN + 3, .n_out = 1, .flags = FM_OP_STRIDED,
+  .infer = infer, .no_gradient = "chains are made after the gradients", .cpu = product_cpu,
+  .workspace = product_workspace, .cost = cost,
+};
+
+FM_OPS (fused, &fm_fused_op, &fm_fused_product_op);
