@@ -294,6 +294,7 @@ chain_new (const Pass *pass, const Group *group)
   node->id = root->id;
   node->scope = root->scope;
   node->phase = root->phase;
+  node->phase = root->phase;
   chain->shape = group->shape;
   if (!inputs_of (pass, group, in, &node->n_in))
     g_assert_not_reached ();

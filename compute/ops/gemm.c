@@ -180,10 +180,11 @@ pack (const FmGemm *p, const float *b, float *packed, guint threads)
     }
 }
 
-/* One block of c through the tile: @rows x @columns from @row, @column, over [inner, inner + depth) of k. */
+/* One block of c through the tile: @rows x @columns from @row, @column, over [inner, inner + depth) of k; on top of
+ * @bias (nullable), the same for every row. */
 static void
 block_by_tiles (const FmGemm *p, const float *a, const float *b, const float *packed, gint64 row, gint64 rows,
-                gint64 column, gint64 columns, gint64 inner, gint64 depth, float *c, gboolean add)
+                gint64 column, gint64 columns, gint64 inner, gint64 depth, float *c, const float *bias)
 {
   gboolean turned = p->a_row == 1 && p->a_column >= WIDE_A && columns > PANEL && depth > 1;
   gint64 most = turned ? TURNED_A / rows : DEPTH, a_column = turned ? rows : p->a_column;
@@ -193,7 +194,7 @@ block_by_tiles (const FmGemm *p, const float *a, const float *b, const float *pa
   for (gint64 t = inner; t < inner + depth; t += most)
     {
       gint64 steps = MIN (most, inner + depth - t);
-      gboolean on_top = add || t > inner;
+      gboolean later = t > inner;
       const float *from = a + t * p->a_column;
 
       if (turned)
@@ -203,12 +204,13 @@ block_by_tiles (const FmGemm *p, const float *a, const float *b, const float *pa
           from = together;
         }
       if (packed)
-        for (gint64 j = column; j < column + columns; j += PANEL)
-          fm_tile_gemm (rows, MIN (PANEL, column + columns - j), steps, from, p->a_row, a_column,
-                        packed + j * p->k + t * PANEL, PANEL, c + j - column, p->m, on_top);
+        for (gint64 j = 0; j < columns; j += PANEL)
+          fm_tile_gemm_from (rows, MIN (PANEL, columns - j), steps, from, p->a_row, a_column,
+                             packed + (column + j) * p->k + t * PANEL, PANEL, c + j, p->m,
+                             later ? c + j : bias ? bias + j : NULL, later ? p->m : 0);
       else
-        fm_tile_gemm (rows, columns, steps, from, p->a_row, a_column, b + t * p->b_row + column, p->b_row, c, p->m,
-                      on_top);
+        fm_tile_gemm_from (rows, columns, steps, from, p->a_row, a_column, b + t * p->b_row + column, p->b_row, c,
+                           p->m, later ? c : bias, later ? p->m : 0);
     }
 }
 
@@ -267,7 +269,7 @@ fm_gemm_then (const FmGemm *p, const float *a, const float *b, const float *bias
 
       batch_offsets (p, batch, &a_offset, &b_offset);
       target += row * p->m + column;
-      if (with_bias && !cut.dots && !cut.rows)
+      if (with_bias && !cut.dots && !cut.rows && !cut.tiles)
         fill_bias (bias + column, target, p->m, rows, columns);
       if (cut.dots)
         fm_tile_dots (rows, columns, depth, a + a_offset + row * p->a_row + inner, p->a_row,
@@ -278,7 +280,7 @@ fm_gemm_then (const FmGemm *p, const float *a, const float *b, const float *bias
                       b + b_offset + inner * p->b_row + column, p->b_row, with_bias ? bias + column : NULL, target);
       else if (cut.tiles)
         block_by_tiles (p, a + a_offset, b + b_offset, packed ? packed + batch * packed_size : NULL, row, rows, column,
-                        columns, inner, depth, target, with_bias);
+                        columns, inner, depth, target, with_bias ? bias + column : NULL);
       else
         cblas_sgemm (CblasRowMajor, la.transposed ? CblasTrans : CblasNoTrans,
                      lb.transposed ? CblasTrans : CblasNoTrans, rows, columns, depth, 1.0f,

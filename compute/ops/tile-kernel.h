@@ -41,8 +41,8 @@ typedef float NAME (vec) __attribute__ ((vector_size (LANES * 4), aligned (4), m
           { \
             NAME (vec) *to = (NAME (vec) *) (z + r * ldc + v * LANES); \
             \
-            if (add) \
-              *to += sum[r][v]; \
+            if (from) \
+              *to = *(const NAME (vec) *) (from + (i + r) * ldfrom + v * LANES) + sum[r][v]; \
             else \
               *to = sum[r][v]; \
           } \
@@ -52,7 +52,7 @@ typedef float NAME (vec) __attribute__ ((vector_size (LANES * 4), aligned (4), m
 #define PANEL(name, vectors, full) \
   static void \
   NAME (panel_##name) (gint64 m, gint64 k, const float *a, gint64 a_row, gint64 a_column, const float *b, gint64 ldb, \
-                          float *c, gint64 ldc, gboolean add) \
+                          float *c, gint64 ldc, const float *from, gint64 ldfrom) \
   { \
     gint64 i = 0; \
     \
@@ -78,7 +78,7 @@ PANEL (one, 1, ONE_ROWS)
 /* The last columns, fewer than a vector: both operands pass through padded copies, some rows of b at a time. */
 static void
 NAME (tail) (gint64 m, gint64 n, gint64 k, const float *a, gint64 a_row, gint64 a_column, const float *b, gint64 ldb,
-             float *c, gint64 ldc, gboolean add)
+             float *c, gint64 ldc, const float *from, gint64 ldfrom)
 {
   enum { DEPTH = 64, ROWS = 64 };
   float padded[DEPTH][LANES], sums[ROWS][LANES];
@@ -86,7 +86,8 @@ NAME (tail) (gint64 m, gint64 n, gint64 k, const float *a, gint64 a_row, gint64 
   for (gint64 t0 = 0; t0 < k; t0 += DEPTH)
     {
       gint64 depth = MIN (DEPTH, k - t0);
-      gboolean on_top = add || t0 > 0;
+      const float *base = t0 > 0 ? c : from;
+      gint64 ldbase = t0 > 0 ? ldc : ldfrom;
 
       for (gint64 t = 0; t < depth; t++)
         for (gint64 j = 0; j < LANES; j++)
@@ -96,28 +97,28 @@ NAME (tail) (gint64 m, gint64 n, gint64 k, const float *a, gint64 a_row, gint64 
           gint64 rows = MIN (ROWS, m - i0);
 
           NAME (panel_one) (rows, depth, a + i0 * a_row + t0 * a_column, a_row, a_column, padded[0], LANES, sums[0],
-                            LANES, FALSE);
+                            LANES, NULL, 0);
           for (gint64 i = 0; i < rows; i++)
             for (gint64 j = 0; j < n; j++)
-              c[(i0 + i) * ldc + j] = sums[i][j] + (on_top ? c[(i0 + i) * ldc + j] : 0.0f);
+              c[(i0 + i) * ldc + j] = sums[i][j] + (base ? base[(i0 + i) * ldbase + j] : 0.0f);
         }
     }
 }
 
 static void
 NAME (gemm) (gint64 m, gint64 n, gint64 k, const float *a, gint64 a_row, gint64 a_column, const float *b, gint64 ldb,
-             float *c, gint64 ldc, gboolean add)
+             float *c, gint64 ldc, const float *from, gint64 ldfrom)
 {
   gint64 j = 0;
 
   for (; j + WIDE * LANES <= n; j += WIDE * LANES)
-    NAME (panel_wide) (m, k, a, a_row, a_column, b + j, ldb, c + j, ldc, add);
+    NAME (panel_wide) (m, k, a, a_row, a_column, b + j, ldb, c + j, ldc, from ? from + j : NULL, ldfrom);
   for (; j + 2 * LANES <= n; j += 2 * LANES)
-    NAME (panel_pair) (m, k, a, a_row, a_column, b + j, ldb, c + j, ldc, add);
+    NAME (panel_pair) (m, k, a, a_row, a_column, b + j, ldb, c + j, ldc, from ? from + j : NULL, ldfrom);
   for (; j + LANES <= n; j += LANES)
-    NAME (panel_one) (m, k, a, a_row, a_column, b + j, ldb, c + j, ldc, add);
+    NAME (panel_one) (m, k, a, a_row, a_column, b + j, ldb, c + j, ldc, from ? from + j : NULL, ldfrom);
   if (j < n)
-    NAME (tail) (m, n - j, k, a, a_row, a_column, b + j, ldb, c + j, ldc, add);
+    NAME (tail) (m, n - j, k, a, a_row, a_column, b + j, ldb, c + j, ldc, from ? from + j : NULL, ldfrom);
 }
 
 /* --- Dot products -------------------------------------------------------------------------------------------------*/

@@ -54,10 +54,17 @@
 #endif
 
 void
+fm_tile_gemm_from (gint64 m, gint64 n, gint64 k, const float *a, gint64 a_row, gint64 a_column,
+                   const float *b, gint64 ldb, float *c, gint64 ldc, const float *from, gint64 ldfrom)
+{
+  LEVELS (gemm, m, n, k, a, a_row, a_column, b, ldb, c, ldc, from, ldfrom);
+}
+
+void
 fm_tile_gemm (gint64 m, gint64 n, gint64 k, const float *a, gint64 a_row, gint64 a_column,
               const float *b, gint64 ldb, float *c, gint64 ldc, gboolean add)
 {
-  LEVELS (gemm, m, n, k, a, a_row, a_column, b, ldb, c, ldc, add);
+  fm_tile_gemm_from (m, n, k, a, a_row, a_column, b, ldb, c, ldc, add ? c : NULL, ldc);
 }
 
 void

@@ -12,6 +12,11 @@ G_BEGIN_DECLS
 void fm_tile_gemm (gint64 m, gint64 n, gint64 k, const float *a, gint64 a_row, gint64 a_column,
                    const float *b, gint64 ldb, float *c, gint64 ldc, gboolean add);
 
+/* c [m,n] = from [m,n] + a [m,k] b [k,n]; @from (nullable) has unit stride along n and @ldfrom, which may be 0, between
+ * its rows: a bias, a residual, or c itself. */
+void fm_tile_gemm_from (gint64 m, gint64 n, gint64 k, const float *a, gint64 a_row, gint64 a_column,
+                        const float *b, gint64 ldb, float *c, gint64 ldc, const float *from, gint64 ldfrom);
+
 /* c [m,n] = a [m,k] b [n,k]^T (+ bias [n]): rows of both operands have unit stride and meet in dot products. For few
  * rows of a, where turning b would cost as much as the product. */
 void fm_tile_dots (gint64 m, gint64 n, gint64 k, const float *a, gint64 lda, const float *b, gint64 ldb,
