@@ -20,7 +20,7 @@ FM_API gboolean fm_roof_find (FmStore *store, const FmDeviceInfo *info, guint th
 /**
  * fm_roof_get:
  * @store: (nullable): where it is looked up and kept; one opened for reading is only looked into
- * @again: measure even if it is known
+ * @again: measure even if it is known; the better of both is kept
  */
 FM_API gboolean fm_roof_get  (FmStore *store, FmDevice *device, guint threads, gboolean again, FmRoof *roof,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
