@@ -475,6 +475,65 @@ FM_API FmTensor *fm_avg_pool (FmGraph *g, FmTensor *x, gint64 rows_window, gint6
 
 /* --- Convolutions, resizing and sampling ---------------------------------------------------------------------------*/
 
+/* A window of rows x columns cells that slides over a picture [B,Y,X,C] (or over [B,N,C] along its columns). A step or
+ * dilation of 0 counts as 1; outside the picture, within the padding, cells are zero unless said otherwise. It finds
+ * (Y + top + bottom - (rows - 1) row_dilation - 1) / row_step + 1 places down, rounded down, and likewise across. */
+typedef struct
+{
+  gint64 rows, columns;
+  gint64 row_step, column_step;
+  gint64 row_dilation, column_dilation;
+  gint64 top, bottom, left, right; /* padding */
+} FmWindow;
+
+/** fm_unfold: x [B,Y,X,C] -> [B,Y',X',rows*columns,C]: what lies under the window at each place; @pad outside. */
+FM_API FmTensor *fm_unfold (FmGraph *g, FmTensor *x, const FmWindow *window, gdouble pad);
+/** fm_fold: its transposed, [B,Y',X',rows*columns,C] -> [B,@y,@x,C]: sums of what lies in a cell's places. */
+FM_API FmTensor *fm_fold   (FmGraph *g, FmTensor *u, gint64 y, gint64 x, const FmWindow *window);
+
+/**
+ * fm_conv2d: cross-correlation; x [B,Y,X,C], weight [out,rows,columns,C/groups], bias [out] or NULL -> [B,Y',X',out]
+ * @window: (nullable): steps, dilations and padding; its sides come from @weight
+ * @groups: channels and outputs in as many separate parts
+ *
+ * A product with the unfolded picture: rows * columns times its memory while it runs; derivatives of every order.
+ */
+FM_API FmTensor *fm_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window, gint64 groups);
+/** fm_conv1d: x [B,N,C], weight [out,columns,C/groups] -> [B,N',out]; @window's columns, column_*, left and right count.
+ * left = (columns - 1) dilation and right = 0 make it causal. */
+FM_API FmTensor *fm_conv1d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window, gint64 groups);
+/** fm_conv2d_transposed: x [B,Y,X,C], weight [C,rows,columns,out] -> [B,Y',X',out] with
+ * Y' = (Y - 1) row_step + (rows - 1) row_dilation + 1 - top - bottom; the gradient of fm_conv2d() by its picture. */
+FM_API FmTensor *fm_conv2d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window);
+FM_API FmTensor *fm_conv1d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window);
+/** fm_depthwise_conv2d: x [B,Y,X,C], weight [rows,columns,C], bias [C] or NULL: every channel by itself. */
+FM_API FmTensor *fm_depthwise_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window);
+FM_API FmTensor *fm_depthwise_conv1d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window);
+
+/** fm_max_pool, fm_mean_pool: over the window's cells inside the picture (padding is never the maximum, and not counted);
+ * with several maxima the first has the gradient. */
+FM_API FmTensor *fm_max_pool  (FmGraph *g, FmTensor *x, const FmWindow *window);
+FM_API FmTensor *fm_mean_pool (FmGraph *g, FmTensor *x, const FmWindow *window);
+/** fm_patch_merge: [B,Y,X,C] -> [B,Y/p,X/p,p*p*C]. */
+FM_API FmTensor *fm_patch_merge (FmGraph *g, FmTensor *x, gint64 patch);
+
+/** fm_resize: bilinear, [B,Y,X,C] -> [B,rows,columns,C]; cells are areas (no smoothing when it shrinks), or, with
+ * @align_corners, points from edge to edge. */
+FM_API FmTensor *fm_resize (FmGraph *g, FmTensor *x, gint64 rows, gint64 columns, gboolean align_corners);
+/** fm_sample: bilinear, at @points [B,K,2] = (row, column) in cells, cell (0,0) at (0,0); x [B,Y,X,C] -> [B,K,C]. Zeros
+ * outside. Gradients by picture and points; not defined at whole numbers, where that of the cell above is taken. */
+FM_API FmTensor *fm_sample (FmGraph *g, FmTensor *x, FmTensor *points);
+
+/**
+ * fm_fft: X_k = sum_n x_n exp (-2 pi i k n / N) along @axis; @inverse: the other sign and 1/N
+ * @im: (nullable): imaginary part, else zeros
+ * @out_im: (out): imaginary part of the result
+ * N a power of two of any size: O(N log N); else up to 4096, by products with N x N matrices. Returns: the real part.
+ */
+FM_API FmTensor *fm_fft (FmGraph *g, FmTensor *re, FmTensor *im, gint axis, gboolean inverse, FmTensor **out_im);
+/** fm_long_conv: y_t = sum_s kernel_s x_{t-s} for every channel, causal; x [B,N,C], kernel [K,C]; O(N log N) by fm_fft(). */
+FM_API FmTensor *fm_long_conv (FmGraph *g, FmTensor *x, FmTensor *kernel);
+
 /* --- Sorting, segments, buckets ------------------------------------------------------------------------------------*/
 
 /* --- Recurrences and scans -----------------------------------------------------------------------------------------*/
