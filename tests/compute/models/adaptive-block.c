@@ -2,7 +2,7 @@
  * Source: card ic-lora: adaptive norm by time, low-rank additions to frozen projections, the flow-matching loss, and a
  * masked overwrite of what is given. The time's sines and cosines as in card facexformer.
  * Shapes: B, N tokens, D width, R rank. */
-#include "models/models.h"
+#include "models.h"
 
 #include <math.h>
 

@@ -3,7 +3,7 @@
  * whose gradient is borrowed from the clamped score; inner products of codes, shifted to stay positive, are linear
  * attention. A running mean of the scores centres them, as a state that survives runs.
  * Shapes: B, N tokens, D width, C code bits, A anchors. */
-#include "models/models.h"
+#include "models.h"
 
 enum { B = 4, N = 11, D = 16, C = 8, A = 5, CLASSES = 5 };
 

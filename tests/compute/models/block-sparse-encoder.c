@@ -3,7 +3,7 @@
  * Source: card lra (BigBird, Longformer, Sparse and Linear Transformer are among its mixers) and card masformer (a mask a
  * layer).
  * Shapes: B batch, N length, D width, H heads, C classes; blocks of S positions. */
-#include "models/models.h"
+#include "models.h"
 
 enum { B = 2, N = 40, D = 16, H = 2, S = 4, BLOCKS = N / S, CLASSES = 5 };
 

@@ -3,7 +3,7 @@
  * through the choice; card fashionformer: masks by dot product, focal loss with a power, dice loss over a picture's plane.
  * Pixels with label -1 are not judged.
  * Shapes: B pictures, P pixels, D width, Q queries. */
-#include "models/models.h"
+#include "models.h"
 
 enum { B = 3, P = 30, D = 8, Q = 4 };
 

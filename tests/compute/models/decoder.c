@@ -2,7 +2,7 @@
  * Source: card yi-recipe: RMS norm before each part, grouped keys and values, gated feed-forward, no biases; the loss adds
  * the square of the log partition, as decoders that must not drift do (card moe-survey's z-loss).
  * Shapes: B, N tokens, D width, H query heads, KV key heads, F feed-forward, V vocabulary. */
-#include "models/models.h"
+#include "models.h"
 
 #include <math.h>
 

@@ -1,7 +1,7 @@
 /* dynamic-moe.c: experts until their probabilities pass a threshold.
  * Source: card dynamic-moe: "Harder Tasks Need More Experts", 2024; the bound on kept experts, balance and entropy losses.
  * Shapes: T tokens, D width, E experts, F hidden width of an expert, K = floor (p E) + 1 slots. */
-#include "models/models.h"
+#include "models.h"
 
 enum { T = 24, D = 16, E = 8, F = 12, K = 4, CLASSES = 10 };
 #define THRESHOLD 0.4

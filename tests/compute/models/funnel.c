@@ -2,7 +2,7 @@
  * Source: card apem: soft groups of fields, inducing vectors that read a group, squeeze and excitation, a gate of patterns
  * for each task, and the whole-space loss of a chain of steps in logarithms.
  * Shapes: B rows, F fields, e width, G groups, M inducing vectors, K steps. */
-#include "models/models.h"
+#include "models.h"
 
 #include <math.h>
 

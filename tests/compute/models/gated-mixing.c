@@ -2,7 +2,7 @@
  * Source: card activator: patches, gated linear units with different activations, mixing over the transposed axis, shared
  * norm, random experts drawn by a key as in card thor.
  * Shapes: B pictures of Y x X pixels, P patches, D width. */
-#include "models/models.h"
+#include "models.h"
 
 enum { B = 4, Y = 8, X = 12, P = 6, D = 12, CLASSES = 5, GATES = 9 };
 

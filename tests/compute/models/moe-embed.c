@@ -1,7 +1,7 @@
 /* moe-embed.c: every token to one expert, by sorted rows and products grouped by segment: nothing is dropped or padded.
  * Source: card moe-embed, feed-forward of experts with enforced routing; top-1 gate as in Switch.
  * Shapes: T tokens, D width, E experts, F hidden width of an expert. */
-#include "models/models.h"
+#include "models.h"
 
 enum { T = 30, D = 16, E = 6, F = 20, CLASSES = 10 };
 

@@ -1,7 +1,7 @@
 /* monarch.c: a feed-forward of two Monarch matrices: block-diagonal, transposed, block-diagonal.
  * Source: card mohd, sub-dimensions by a block-diagonal (Monarch) product.
  * Shapes: T rows, D = P Q width. */
-#include "models/models.h"
+#include "models.h"
 
 enum { T = 24, P = 4, Q = 5, D = P * Q, CLASSES = 10 };
 

@@ -2,7 +2,7 @@
  * sequence into a packed memory of its own.
  * Source: card bytetransformer (packed batches, ragged attention) and card attention-offload (parts and their merge).
  * Shapes: T tokens of all sequences, M tokens of all memories, S sequences, D width, H heads of which Hk have keys. */
-#include "models/models.h"
+#include "models.h"
 
 enum { T = 37, M = 29, S = 4, D = 16, H = 4, HK = 2, CLASSES = 6 };
 

@@ -1,7 +1,7 @@
 /* polyhistor.c: an adapter whose weights are sums of Kronecker products, small factors of which belong to tasks.
  * Source: card polyhistor, adapters from Kronecker products; the frozen layer is beside them.
  * Shapes: T rows, D width, R bottleneck, K terms. */
-#include "models/models.h"
+#include "models.h"
 
 enum { T = 20, D = 24, R = 6, K = 2, CLASSES = 10 };
 

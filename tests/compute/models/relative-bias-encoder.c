@@ -2,7 +2,7 @@
  * the second (ALiBi), a free bias a pair and head in the third.
  * Source: card long-context-survey (its table of position schemes) and card mm-llm-review (additive masks).
  * Shapes: B batch, N length, D width, H heads. */
-#include "models/models.h"
+#include "models.h"
 
 enum { B = 2, N = 21, D = 16, H = 4, BUCKETS = 12, CLASSES = 6 };
 

@@ -2,7 +2,7 @@
  * feed-forward; its second layer reads chosen keys alone.
  * Source: card yi-recipe (GQA, rotary base, SwiGLU, RMS norm) and card keyformer (a set of keys a head).
  * Shapes: B batch, N length, D width, H heads of which Hk have keys, K chosen keys. */
-#include "models/models.h"
+#include "models.h"
 
 enum { B = 2, N = 19, D = 16, H = 4, HK = 2, F = 24, K = 6, CLASSES = 7 };
 

@@ -2,7 +2,7 @@
  * Source: card simq-nas: scales from the range of a tensor, rounding whose gradient is borrowed; card dsformer:
  * straight-through; activations on a logarithmic scale as one of the readings.
  * Shapes: B, D inputs, F hidden, C classes. */
-#include "models/models.h"
+#include "models.h"
 
 enum { B = 10, D = 12, F = 14, C = 5 };
 

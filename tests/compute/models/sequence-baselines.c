@@ -2,7 +2,7 @@
  * Source: card gpicl: LSTM and fast-weight (linear attention with decay) baselines over continuous tokens, loss at every
  * position; card after-survey: diagonal state-space layer. The three run side by side and share a head.
  * Shapes: B sequences, N steps, D width, H heads of d, X numbers a token. */
-#include "models/models.h"
+#include "models.h"
 
 enum { B = 3, N = 12, D = 8, H = 2, d = 4, X = 5, CLASSES = 10 };
 

@@ -3,7 +3,7 @@
  * Source: card fashionformer (bipartite matching of masks to objects by class and mask cost); card kmax (mask by product of
  * query and pixel).
  * Shapes: B pictures, P pixels, D width, Q queries, O objects, C classes and "nothing". */
-#include "models/models.h"
+#include "models.h"
 
 enum { B = 3, P = 16, D = 6, Q = 5, O = 3, C = 4 };
 

@@ -2,7 +2,7 @@
  * measured before; a sub-network takes the first outputs of a weight. The head's weights are stored as f16.
  * Source: card simq-nas, static int8 calibration and int8 products of a sliced super-network.
  * Shapes: T rows, D width, F hidden width of the super-network, S of which are used. */
-#include "models/models.h"
+#include "models.h"
 
 enum { T = 24, D = 16, F = 32, S = 20, CLASSES = 10 };
 

@@ -2,7 +2,7 @@
  * Source: cards slim-mtl and simq-nas: prefix slices of every weight, a norm of its own for each width, the loss of the
  * largest on the task and of the others on its answers; card inference-survey: entries below a magnitude are masked away.
  * Shapes: B, D inputs, F hidden, C classes. */
-#include "models/models.h"
+#include "models.h"
 
 enum { B = 12, D = 10, F = 16, C = 6 };
 

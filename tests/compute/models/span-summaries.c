@@ -2,7 +2,7 @@
  * Source: card combiner: local logits and logits of span summaries, concatenated before the softmax; summaries by the largest
  * so far and by the mean. The last span of each row is partly padding.
  * Shapes: B, N tokens in S spans of W, D width. */
-#include "models/models.h"
+#include "models.h"
 
 #include <math.h>
 

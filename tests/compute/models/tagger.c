@@ -2,7 +2,7 @@
  * Source: card clin-x: the chain over labels on top of an encoder, trained by its log likelihood; card lama: a bidirectional
  * GRU, pooled by a low-rank score.
  * Shapes: B sentences, N words, D width, C labels, V words known. */
-#include "models/models.h"
+#include "models.h"
 
 enum { B = 4, N = 9, D = 6, C = 5, V = 20, RANK = 2 };
 
