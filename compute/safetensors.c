@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "compute/compute-private.h"
+#include "compute/half.h"
 
 #include <errno.h>
 #include <gio/gio.h>
@@ -93,6 +94,8 @@ typedef struct
   FmType type;
   FmShape shape;
   guint64 start, end;
+  gboolean bfloat; /* BF16, the upper half of an f32; becomes one */
+  gboolean widen;  /* F16 for an f32 variable */
 } Entry;
 
 static gint
@@ -141,13 +144,18 @@ read_entry (const char *path, JsonNode *node, Entry *entry)
   offsets = json_object_get_array_member (object, "data_offsets");
   while (known < G_N_ELEMENTS (dtypes) && !g_str_equal (type, dtypes[known]))
     known++;
-  if (known == G_N_ELEMENTS (dtypes))
+  entry->bfloat = g_str_equal (type, "BF16");
+  if (known == G_N_ELEMENTS (dtypes) && !entry->bfloat)
     return FALSE;
-  entry->type = (FmType) known;
+  entry->type = entry->bfloat ? FM_F32 : (FmType) known;
   entry->shape.rank = json_array_get_length (shape);
-  if (entry->shape.rank < 1 || entry->shape.rank > FM_MAX_RANK || json_array_get_length (offsets) != 2)
+  if (entry->shape.rank == 0) /* a single number, as others write it */
+    entry->shape = FM_SHAPE (1);
+  else if (entry->shape.rank > FM_MAX_RANK)
     return FALSE;
-  for (guint i = 0; i < entry->shape.rank; i++)
+  if (json_array_get_length (offsets) != 2)
+    return FALSE;
+  for (guint i = 0; i < json_array_get_length (shape); i++)
     {
       guint64 dim;
 
@@ -157,7 +165,53 @@ read_entry (const char *path, JsonNode *node, Entry *entry)
     }
   return whole (offsets, 0, &entry->start) && whole (offsets, 1, &entry->end) && entry->start <= entry->end
          && fm_size_product (entry->shape.dims, entry->shape.rank, &count) && count <= G_MAXSIZE / 4
-         && entry->end - entry->start == count * fm_type_size (entry->type);
+         && entry->end - entry->start == count * (entry->bfloat ? 2 : fm_type_size (entry->type));
+}
+
+/* Objects in lists in objects are all there is; a parser that calls itself would overflow its stack on more. */
+static gboolean
+nests_too_deep (const char *text, gsize length)
+{
+  guint depth = 0;
+  gboolean quoted = FALSE;
+
+  for (gsize i = 0; i < length; i++)
+    if (quoted)
+      {
+        if (text[i] == '\\')
+          i++;
+        else
+          quoted = text[i] != '"';
+      }
+    else if (text[i] == '"')
+      quoted = TRUE;
+    else if (text[i] == '{' || text[i] == '[')
+      {
+        if (++depth > 8)
+          return TRUE;
+      }
+    else if ((text[i] == '}' || text[i] == ']') && depth > 0)
+      depth--;
+  return FALSE;
+}
+
+/* (transfer full): the values of a half-width array as f32. */
+static gfloat *
+widened (const Entry *e, const guint16 *data)
+{
+  gint64 n = fm_shape_count (&e->shape);
+  gfloat *values = g_new (gfloat, n);
+
+  for (gint64 i = 0; i < n; i++)
+    {
+      guint32 bits = (guint32) data[i] << 16;
+
+      if (e->bfloat)
+        memcpy (&values[i], &bits, 4);
+      else
+        values[i] = fm_half_value (data[i]);
+    }
+  return values;
 }
 
 gboolean
@@ -187,7 +241,7 @@ fm_variables_load (FmVariables *v, const char *filename, GError **error)
                    "%s: not a safetensors file, or cut short: its header does not fit", filename);
       return FALSE;
     }
-  if (!g_utf8_validate_len (bytes + 8, length, NULL)
+  if (!g_utf8_validate_len (bytes + 8, length, NULL) || nests_too_deep (bytes + 8, length)
       || !json_parser_load_from_data (parser, bytes + 8, (gssize) length, NULL)
       || (root = json_parser_get_root (parser)) == NULL || !JSON_NODE_HOLDS_OBJECT (root))
     {
@@ -206,7 +260,7 @@ fm_variables_load (FmVariables *v, const char *filename, GError **error)
       if (!read_entry (l->data, json_object_get_member (json_node_get_object (root), l->data), &entry))
         {
           g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_FILE,
-                       "%s: array %s has a wrong type, shape or size; F32, I32, F16 and I8 of rank 1 to %d are read",
+                       "%s: array %s has a wrong type, shape or size; F32, I32, F16, BF16 and I8 of rank 0 to %d are read",
                        filename, (const char *) l->data, FM_MAX_RANK);
           return FALSE;
         }
@@ -225,6 +279,9 @@ fm_variables_load (FmVariables *v, const char *filename, GError **error)
           return FALSE;
         }
       at = e->end;
+      e->widen = old && old->type == FM_F32 && e->type == FM_F16;
+      if (e->widen)
+        e->type = FM_F32;
       if (old && (old->type != e->type || !fm_shape_equal (&old->shape, &e->shape)))
         {
           g_autofree char *have = fm_shape_to_string (&e->shape);
@@ -249,12 +306,14 @@ fm_variables_load (FmVariables *v, const char *filename, GError **error)
     {
       Entry *e = &g_array_index (entries, Entry, i);
       const char *data = bytes + 8 + length + e->start;
+      g_autofree gfloat *wide = e->bfloat || e->widen ? widened (e, (const guint16 *) data) : NULL;
+      gsize n_bytes = wide ? (gsize) fm_shape_count (&e->shape) * 4 : e->end - e->start;
       gboolean moment = g_str_has_suffix (e->path, "@m") || g_str_has_suffix (e->path, "@v")
                         || g_str_has_suffix (e->path, "@ema");
 
       if (fm_variables_lookup (v, e->path)
-              ? !fm_variables_write (v, e->path, data, e->end - e->start, error)
-              : !fm_variables_add (v, e->path, e->type, &e->shape, moment, data, error))
+              ? !fm_variables_write (v, e->path, wide ? (gconstpointer) wide : data, n_bytes, error)
+              : !fm_variables_add (v, e->path, e->type, &e->shape, moment, wide ? (gconstpointer) wide : data, error))
         return FALSE;
     }
   return TRUE;

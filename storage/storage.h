@@ -346,7 +346,7 @@ FM_API gboolean fm_store_unclaim_stage    (FmStore *store, const char *id, GErro
  *   "accuracy" and "loss" with split "test" and "validation" (0..1; nats) and a target, from either stage;
  *   "train_s" seconds spent in training steps; "parameters" count; "flops" of a forward pass of one example;
  *   "throughput_per_s" is computed from latency samples of kind "throughput".
- * Memory: kind "peak" is the whole; others ("parameters", "optimizer", "activations", "workspace") are its parts. */
+ * Memory: kind "peak" is the whole; others ("parameters", "optimizer", "state", "activations", "gradients", "workspace") are its parts. */
 
 typedef struct
 {

@@ -43,6 +43,7 @@ struct _FmModel
   FmArchitecture *architecture; /* owned ref */
   FmTask         *task;         /* owned ref */
   char           *name;
+  FmModelOptions  options;
 
   /* While a graph is being built */
   FmGraph   *graph;

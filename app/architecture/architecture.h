@@ -48,6 +48,15 @@ FM_API gboolean fm_architecture_check (FmArchitecture *a, FmTask *task, GError *
 FM_API FmModel *fm_model_new  (FmArchitecture *a, FmTask *task, const char *name);
 FM_API void     fm_model_free (FmModel *model);
 
+/* How graphs of a model are built beside their optimizer; zero is the plain way. */
+typedef struct
+{
+  gint64   recompute;  /* TRAIN: so many first layers are built again for the backward pass instead of kept */
+  gint64   accumulate; /* TRAIN: parts of a batch that go through the model one after another; must divide it */
+  gboolean averages;   /* EVALUATE: reads the averaged weights */
+} FmModelOptions;
+FM_API void     fm_model_set_options (FmModel *model, const FmModelOptions *options);
+
 /* A number, or a few, that a builder logs: read output `output` of `count` floats after a training step. */
 typedef struct
 {
@@ -91,7 +100,7 @@ FM_API void fm_model_graph_free (FmModelGraph *mg);
  * where something is random. Outputs: "@loss", "@norm", "@norms" (TRAIN), "logits:NAME" (EVALUATE), logs, probes.
  * Use fm_program_has_input(): inputs that nothing reads are not there.
  */
-FM_API FmModelGraph *fm_model_graph_new (FmModel *model, FmMode mode, gint64 batch, const FmAdamW *optimizer,
+FM_API FmModelGraph *fm_model_graph_new (FmModel *model, FmMode mode, gint64 batch, const FmOptimizer *optimizer,
                                          gboolean probes, GError **error);
 
 /** fm_model_write_batch: puts a task's batch into the program's inputs (inputs, lengths, targets where wanted). */

@@ -81,8 +81,57 @@ default_objective (FmGraph *g, const FmObjective *o)
   return fm_task_loss (g, o->models[0], outputs, o->targets);
 }
 
+/* Part @part of @n of every tensor along the batch; the tensors themselves when there is one part. */
+static FmValues *
+part_of (FmGraph *g, const FmValues *whole, gint64 part, gint64 n)
+{
+  FmValues *values = fm_values_new ();
+
+  for (guint i = 0; i < whole->names->len; i++)
+    {
+      FmTensor *t = g_ptr_array_index (whole->tensors, i);
+      gint64 rows = fm_tensor_get_dim (t, 0) / n;
+
+      fm_values_set (values, g_ptr_array_index (whole->names, i), fm_slice (g, t, 0, part * rows, rows));
+    }
+  return values;
+}
+
+/* The step, part by part: each part's gradients are built right behind its forward pass, so that one part's activations
+ * live at a time. The loss is the mean over the parts. */
+static void
+build_training (FmGraph *g, FmModel *model, const FmValues *inputs, const FmValues *targets, FmTensor *lengths,
+                const FmOptimizer *optimizer)
+{
+  gint64 n = MAX (model->options.accumulate, 1);
+  FmModel *models[] = { model };
+
+  for (gint64 part = 0; part < n; part++)
+    {
+      FmValues *x = part_of (g, inputs, part, n), *y = part_of (g, targets, part, n);
+      FmObjective o = { .size = sizeof o, .models = models, .n_models = 1, .inputs = x, .targets = y };
+      FmTensor *loss;
+
+      if (lengths)
+        model->lengths = fm_slice (g, lengths, 0, part * (fm_tensor_get_dim (lengths, 0) / n),
+                                   fm_tensor_get_dim (lengths, 0) / n);
+      model->loss_terms = NULL;
+      loss = default_objective (g, &o);
+      if (model->loss_terms)
+        loss = fm_add (g, loss, model->loss_terms);
+      if (n > 1)
+        loss = fm_mul_scalar (g, loss, 1.0 / (gdouble) n);
+      if (part < n - 1)
+        fm_train_accumulate (g, loss);
+      else
+        fm_train_step (g, loss, optimizer);
+      fm_values_free (x);
+      fm_values_free (y);
+    }
+}
+
 FmModelGraph *
-fm_model_graph_new (FmModel *model, FmMode mode, gint64 batch, const FmAdamW *optimizer, gboolean probes,
+fm_model_graph_new (FmModel *model, FmMode mode, gint64 batch, const FmOptimizer *optimizer, gboolean probes,
                     GError **error)
 {
   const FmTaskInfo *info = fm_task_get_info (model->task);
@@ -102,6 +151,14 @@ fm_model_graph_new (FmModel *model, FmMode mode, gint64 batch, const FmAdamW *op
       return NULL;
     }
 
+  if (mode == FM_MODE_TRAIN && model->options.accumulate > 1 && batch % model->options.accumulate != 0)
+    {
+      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT,
+                   "accumulate=%" G_GINT64_FORMAT ": must divide the batch of %" G_GINT64_FORMAT,
+                   model->options.accumulate, batch);
+      return NULL;
+    }
+
   model->logs = mg->logs;
   model->found_probes = mg->probes;
   fm_model_begin_graph (model, g, probes,
@@ -109,19 +166,16 @@ fm_model_graph_new (FmModel *model, FmMode mode, gint64 batch, const FmAdamW *op
   inputs = input_values (g, info, batch);
   if (mode == FM_MODE_TRAIN)
     {
-      FmModel *models[] = { model };
-      FmObjective o = { .size = sizeof o, .models = models, .n_models = 1, .inputs = inputs };
-      FmTensor *loss;
-
-      o.targets = targets = target_values (g, info, batch);
-      loss = default_objective (g, &o);
-      if (model->loss_terms)
-        loss = fm_add (g, loss, model->loss_terms);
-      fm_train_step (g, loss, optimizer);
+      targets = target_values (g, info, batch);
+      build_training (g, model, inputs, targets, model->lengths, optimizer);
     }
   else
     {
-      const FmValues *outputs = fm_apply (g, model, inputs, &(FmPass){ .mode = mode });
+      const FmValues *outputs;
+
+      if (model->options.averages)
+        fm_graph_use_averages (g);
+      outputs = fm_apply (g, model, inputs, &(FmPass){ .mode = mode });
 
       for (guint i = 0; i < info->n_targets; i++)
         {

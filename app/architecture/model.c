@@ -203,6 +203,12 @@ fm_model_free (FmModel *model)
 }
 
 void
+fm_model_set_options (FmModel *model, const FmModelOptions *options)
+{
+  model->options = *options;
+}
+
+void
 fm_model_begin_graph (FmModel *model, FmGraph *g, gboolean probes, FmTensor *lengths)
 {
   model->graph = g;
@@ -311,8 +317,14 @@ fm_apply (FmGraph *g, FmModel *model, const FmValues *inputs, const FmPass *pass
   x = embed (g, model, input, x);
   for (b.layer = 0; b.layer < b.layers; b.layer++)
     {
+      gboolean again = b.mode == FM_MODE_TRAIN && b.layer < model->options.recompute;
+
       host.layer = b.layer;
+      if (again)
+        fm_graph_begin_recompute (g);
       x = build_layer (g, &b, x);
+      if (again)
+        fm_graph_end_recompute (g);
     }
   x = fm_norm (g, x, "norm");
   for (guint i = 0; i < info->n_targets; i++)

@@ -16,8 +16,8 @@ typedef struct
 /* Numbers of [batch]; rows in batch.c. */
 typedef struct
 {
-  gint64  layers, width, hidden, batch, warmup, schedule, evaluate, causal;
-  gdouble rate, decay, clip;
+  gint64  layers, width, hidden, batch, warmup, schedule, evaluate, causal, optimizer, nesterov, accumulate, recompute;
+  gdouble rate, decay, clip, momentum, average;
 } FmBatchSettings;
 
 extern const FmParam fm_batch_setting_params[];

@@ -11,7 +11,8 @@
 #define MAX_SEEDS 1000
 #define MAX_SEED (G_GINT64_CONSTANT (1) << 53) /* JSON keeps whole numbers up to here */
 
-static const char * const schedules[] = { "cosine", NULL };
+static const char * const schedules[] = { "cosine", "linear", "constant", NULL };
+static const char * const optimizers[] = { "adamw", "sgd", NULL };
 
 const FmParam fm_batch_setting_params[] = {
   FM_PARAM_INT (FmBatchSettings, layers, 2, 1, 1000, "layers", "Blocks of the skeleton"),
@@ -20,10 +21,19 @@ const FmParam fm_batch_setting_params[] = {
   FM_PARAM_INT (FmBatchSettings, hidden, 0, 1, 1 << 24, "numbers", "Width inside the feed-forward"),
   FM_PARAM_INT (FmBatchSettings, batch, 64, 1, 1 << 20, "examples", "Examples a step"),
   FM_PARAM_DOUBLE (FmBatchSettings, rate, 3e-3, 1e-12, 1e30, NULL, "Highest learning rate"),
-  FM_PARAM_CHOICE (FmBatchSettings, schedule, schedules, "How the rate falls after warm-up"),
+  FM_PARAM_CHOICE (FmBatchSettings, schedule, schedules, "How the rate falls after warm-up: half a cosine or a line to 0, or not at all"),
   FM_PARAM_INT (FmBatchSettings, warmup, 50, 0, 1e9, "steps", "Steps in which the rate rises"),
   FM_PARAM_DOUBLE (FmBatchSettings, decay, 0.01, 0, 1e3, NULL, "Weight decay"),
   FM_PARAM_DOUBLE (FmBatchSettings, clip, 1, 0, 1e9, NULL, "Largest norm of the gradient; 0 is none"),
+  FM_PARAM_CHOICE (FmBatchSettings, optimizer, optimizers, "How gradients become steps"),
+  FM_PARAM_DOUBLE (FmBatchSettings, momentum, 0.9, 0, 0.9999, NULL, "Share of the last direction that sgd keeps"),
+  FM_PARAM_BOOL (FmBatchSettings, nesterov, 0, "sgd looks one step of its momentum ahead"),
+  FM_PARAM_INT (FmBatchSettings, accumulate, 1, 1, 1 << 20, "parts",
+                "Of a batch, one after another for less memory; must divide it"),
+  FM_PARAM_DOUBLE (FmBatchSettings, average, 0, 0, 0.999999, NULL,
+                   "Weights are scored as an exponential average with this factor; 0 is none"),
+  FM_PARAM_INT (FmBatchSettings, recompute, 0, 0, 1000, "layers",
+                "First ones whose activations are computed twice instead of kept: less memory, more time"),
   /* 0 is only the default: all there are. */
   FM_PARAM_INT (FmBatchSettings, evaluate, 0, 1, 1e9, "examples", "Scored of validation and of test, the first ones; all when left out"),
   FM_PARAM_BOOL (FmBatchSettings, causal, 0, "Tokens see earlier tokens only"),
@@ -33,6 +43,21 @@ const FmParam fm_batch_setting_params[] = {
 /* Keys of [batch] that are no plain parameters. */
 static const char * const other_keys[] = { "title", "task", "mixer", "feedforward", "variants", "seeds", "budget",
                                            "device" };
+
+const FmParam *
+fm_batch_keys (void)
+{
+  return fm_batch_setting_params;
+}
+
+char *
+fm_batch_key_default (const char *key)
+{
+  FmBatchSettings settings;
+
+  fm_params_set_defaults (fm_batch_setting_params, &settings);
+  return fm_params_get (fm_batch_setting_params, &settings, key);
+}
 
 /* --- Messages -----------------------------------------------------------------------------------------------------*/
 

@@ -38,6 +38,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmBatchFile, fm_batch_file_free)
 FM_API const char *fm_batch_file_get_title (FmBatchFile *file);
 FM_API const char *fm_batch_file_get_text  (FmBatchFile *file); /* as it was written */
 
+/** fm_batch_keys: the keys of [batch] that are numbers or choices, with their ranges. */
+FM_API const FmParam *fm_batch_keys (void);
+/** fm_batch_key_default: (transfer full): what a batch file that does not name @key gets, as text. */
+FM_API char *fm_batch_key_default (const char *key);
+
 /** fm_batch_file_set: what `--device vulkan` does: replaces one value of [batch]; the same checks, no line number. */
 FM_API gboolean fm_batch_file_set (FmBatchFile *file, const char *key, const char *value, GError **error)
   G_GNUC_WARN_UNUSED_RESULT;

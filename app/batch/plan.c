@@ -274,6 +274,10 @@ add_variant (Expansion *x, GError **error)
                                                   error))
         return fm_batch_blame (x->file, axis->entry, error);
     }
+  if (settings.batch % settings.accumulate != 0)
+    return fm_batch_fail (x->file, fm_batch_find (x->file, "batch", "accumulate"), error,
+                          "accumulate=%" G_GINT64_FORMAT ": must divide batch=%" G_GINT64_FORMAT, settings.accumulate,
+                          settings.batch);
   if (settings.hidden == 0)
     settings.hidden = 4 * settings.width;
   task = make_task (x, error);

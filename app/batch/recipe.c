@@ -92,6 +92,20 @@ add_training (JsonBuilder *b, const FmRecipeParts *parts)
   add_double (b, "eps", 1e-8);
   add_double (b, "decay", s->decay);
   add_double (b, "clip", s->clip);
+  /* Only what was asked for: a recipe that says nothing of these keeps the text and the id it always had. */
+  if (s->optimizer == FM_OPTIMIZER_SGD)
+    {
+      add_text (b, "optimizer", "sgd");
+      add_double (b, "momentum", s->momentum);
+      if (s->nesterov)
+        add_int (b, "nesterov", 1);
+    }
+  if (s->accumulate > 1)
+    add_int (b, "accumulate", s->accumulate);
+  if (s->average > 0)
+    add_double (b, "average", s->average);
+  if (s->recompute > 0)
+    add_int (b, "recompute", MIN (s->recompute, s->layers));
 }
 
 FmBatchStage *

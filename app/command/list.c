@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "app/architecture/plugins.h"
+#include "app/batch/batch.h"
 #include "app/command/command.h"
 #include "app/run/roof.h"
 #include "compute/compute.h"
@@ -72,11 +73,26 @@ add_devices (JsonArray *rows, const FmArgs *args)
     }
 }
 
+/* Keys of a batch file's section [batch], as they are declared. */
+static void
+add_keys (JsonArray *rows)
+{
+  for (const FmParam *p = fm_batch_keys (); p->name; p++)
+    {
+      g_autofree char *value = fm_batch_key_default (p->name);
+      g_autofree char *choices = p->choices ? g_strjoinv (" or ", (char **) p->choices) : NULL;
+      g_autofree char *title = g_strdup_printf ("%s; %s%s%s", p->help, choices ? choices : value,
+                                                choices ? ", else " : "", choices ? value : " when left out");
+
+      add_row (rows, p->name, "key", title);
+    }
+}
+
 static int
 run (const FmArgs *args)
 {
   static const char * const kinds[] = { "mixers", "feedforwards", "blocks", "heads", "models", "methods", "tasks",
-                                        "devices", NULL };
+                                        "devices", "keys", NULL };
   const char *kind = fm_args_word (args, 0);
   g_autoptr (JsonArray) rows = json_array_new ();
   guint width = 4;
@@ -92,6 +108,8 @@ run (const FmArgs *args)
     add_tasks (rows);
   else if (g_str_equal (kind, "devices") || g_str_equal (kind, "device"))
     add_devices (rows, args);
+  else if (g_str_equal (kind, "keys") || g_str_equal (kind, "key"))
+    add_keys (rows);
   else if (fm_role_from_name (kind, &role))
     add_plugins (rows, FALSE, role);
   else
@@ -100,7 +118,7 @@ run (const FmArgs *args)
 
       return nearest ? fm_command_usage ("There is nothing called '%s' to list; did you mean '%s'?", kind, nearest)
                      : fm_command_usage ("There is nothing called '%s' to list; there are mixers, feedforwards, blocks, "
-                                         "heads, models, methods, tasks and devices", kind);
+                                         "heads, models, methods, tasks, devices and keys (of batch files)", kind);
     }
 
   if (fm_args_has (args, "--json"))
@@ -129,9 +147,9 @@ static const FmFlag flags[] = {
 
 const FmCommand fm_command_list = {
   .name = "list",
-  .summary = "List variants, tasks and devices",
-  .example = "formarium list mixers\nformarium list devices --json",
-  .usage = "[mixers|feedforwards|blocks|heads|models|methods|tasks|devices]",
+  .summary = "List variants, tasks, devices and keys of batch files",
+  .example = "formarium list mixers\nformarium list keys\nformarium list devices --json",
+  .usage = "[mixers|feedforwards|blocks|heads|models|methods|tasks|devices|keys]",
   .flags = flags,
   .max_words = 1,
   .run = run,

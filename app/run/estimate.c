@@ -36,6 +36,7 @@ fm_recipe_cost (FmRecipe *recipe, FmPlan *train_plan, gdouble *train_flops, gdou
   FmPlan plan;
   FmCost cost;
 
+  fm_model_set_options (model, &(FmModelOptions){ .recompute = recipe->recompute, .accumulate = recipe->accumulate });
   train = fm_model_graph_new (model, FM_MODE_TRAIN, recipe->batch, &recipe->optimizer, FALSE, error);
   if (train == NULL || !fm_graph_plan (train->graph, recipe->device, train_plan, &cost, error))
     return FALSE;

@@ -73,6 +73,16 @@ fm_recipe_parse (JsonObject *object, GError **error)
   recipe->optimizer.eps = fm_json_double (object, "eps", 1e-8);
   recipe->optimizer.decay = fm_json_double (object, "decay", 0.01);
   recipe->optimizer.clip = fm_json_double (object, "clip", 1.0);
+  recipe->optimizer.kind = g_str_equal (fm_json_text (object, "optimizer", "adamw"), "sgd") ? FM_OPTIMIZER_SGD
+                                                                                            : FM_OPTIMIZER_ADAMW;
+  recipe->optimizer.momentum = fm_json_double (object, "momentum", 0.0);
+  recipe->optimizer.nesterov = fm_json_int (object, "nesterov", 0) != 0;
+  recipe->optimizer.average = fm_json_double (object, "average", 0.0);
+  recipe->accumulate = fm_json_int (object, "accumulate", 1);
+  recipe->recompute = fm_json_int (object, "recompute", 0);
+  wanted = fm_json_text (object, "schedule", "cosine");
+  recipe->schedule = g_str_equal (wanted, "linear") ? FM_SCHEDULE_LINEAR
+                     : g_str_equal (wanted, "constant") ? FM_SCHEDULE_CONSTANT : FM_SCHEDULE_COSINE;
   if (recipe->batch < 1 || recipe->steps < 0 || !isfinite (recipe->rate))
     {
       g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "A recipe needs a batch of at least 1 and a finite rate");
@@ -111,11 +121,7 @@ fm_recipe_free (FmRecipe *recipe)
 gfloat
 fm_recipe_rate (const FmRecipe *recipe, gint64 step)
 {
-  gint64 warmup = MIN (recipe->warmup, recipe->steps);
-  gdouble done;
+  FmSchedule schedule = { recipe->schedule, recipe->rate, recipe->warmup, recipe->steps };
 
-  if (step <= warmup)
-    return (gfloat) (recipe->rate * step / warmup);
-  done = (gdouble) (step - warmup) / MAX (recipe->steps - warmup, 1);
-  return (gfloat) (recipe->rate * 0.5 * (1.0 + cos (G_PI * done)));
+  return (gfloat) fm_schedule_rate (&schedule, step);
 }

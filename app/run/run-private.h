@@ -33,14 +33,16 @@ typedef struct
   gint64          steps, batch, warmup;
   gint64          evaluate; /* examples of a split that are scored; 0 = all */
   gdouble         rate;
-  FmAdamW         optimizer;
+  FmScheduleKind  schedule;
+  FmOptimizer     optimizer;
+  gint64          accumulate, recompute; /* see FmModelOptions */
 } FmRecipe;
 
 FmRecipe *fm_recipe_parse (JsonObject *object, GError **error);
 void      fm_recipe_free  (FmRecipe *recipe);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmRecipe, fm_recipe_free)
 
-/** fm_recipe_rate: learning rate of @step (from 1): linear warm-up, then half a cosine down to zero. */
+/** fm_recipe_rate: learning rate of @step (from 1): see fm_schedule_rate(). */
 gfloat fm_recipe_rate (const FmRecipe *recipe, gint64 step);
 
 /* --- estimate.c, status.c, runner.c ---------------------------------------------------------------------------------*/

@@ -141,7 +141,8 @@ step (Training *t, gint64 number, gfloat *loss, gfloat *norm, GError **error)
   return fm_task_batch (t->recipe->task, "train", t->recipe->seed, (guint64) number - 1, t->recipe->batch, &batch, error)
          && fm_model_write_batch (t->graph, t->program, &batch, error)
          && fm_program_write (t->program, "@rate", &rate, sizeof rate, error)
-         && fm_program_write (t->program, "@step", &step_number, sizeof step_number, error)
+         && (!fm_program_has_input (t->program, "@step") /* plain SGD does not count */
+             || fm_program_write (t->program, "@step", &step_number, sizeof step_number, error))
          && fm_program_run (t->program, error)
          && fm_program_read (t->program, "@loss", loss, sizeof *loss, error)
          && fm_program_read (t->program, "@norm", norm, sizeof *norm, error);
@@ -224,7 +225,9 @@ save_checkpoint (Training *t, GError **error)
 {
   g_autofree char *path = g_build_filename (t->job->artifacts, FM_CHECKPOINT_FILE, NULL);
 
-  return fm_variables_save (t->variables, path, FALSE, error)
+  /* Whoever loads the file finds the weights that were scored. */
+  return (t->recipe->optimizer.average <= 0 || fm_variables_take_averages (t->variables, error))
+         && fm_variables_save (t->variables, path, FALSE, error)
          && fm_add_artifact_file (t->result, t->job, "checkpoint", FM_CHECKPOINT_FILE, error);
 }
 
@@ -240,6 +243,8 @@ build (Training *t, GError **error)
   FmCost cost;
 
   t->model = fm_model_new (recipe->architecture, recipe->task, "");
+  fm_model_set_options (t->model, &(FmModelOptions){ .recompute = recipe->recompute, .accumulate = recipe->accumulate,
+                                                     .averages = recipe->optimizer.average > 0 });
   t->graph = fm_model_graph_new (t->model, FM_MODE_TRAIN, recipe->batch, &recipe->optimizer, FALSE, error);
   if (t->graph == NULL)
     return FALSE;

@@ -212,6 +212,7 @@ fm_add_plan_memory (FmStageResult *result, const FmPlan *plan, gint64 measured_p
   fm_stage_result_add_memory (result, "optimizer", (gint64) plan->optimizer_bytes, -1);
   fm_stage_result_add_memory (result, "state", (gint64) plan->state_bytes, -1);
   fm_stage_result_add_memory (result, "activations", (gint64) plan->activation_bytes, -1);
+  fm_stage_result_add_memory (result, "gradients", (gint64) plan->gradient_bytes, -1);
   fm_stage_result_add_memory (result, "workspace", (gint64) plan->workspace_bytes, -1);
   fm_stage_result_add_memory (result, "inputs", (gint64) plan->input_bytes, -1);
   fm_stage_result_add_memory (result, "process", -1, fm_memory_peak ());

@@ -97,9 +97,12 @@ static void
 test_ids (void)
 {
   static const char * const same[] = { "title=Another\n", "# comment\n", "seeds=1\n", "layers=2\n", "hidden=256\n",
+                                       "accumulate=1\n", "momentum=0.5\n", "schedule=cosine\n", "average=0\n",
                                        "rate=3e-3\n", "rate=0.003\n", "device=cpu\n", "budget=steps:1000\n" };
   static const char * const different[] = { "layers=1\n", "width=32\n", "hidden=128\n", "batch=32\n", "rate=1e-3\n",
-                                            "warmup=5\n", "decay=0\n", "clip=0\n", "budget=steps:999\n",
+                                            "warmup=5\n", "schedule=linear\n", "optimizer=sgd\n",
+                                            "optimizer=sgd\nnesterov=true\n", "accumulate=2\n", "average=0.99\n",
+                                            "recompute=1\n", "decay=0\n", "clip=0\n", "budget=steps:999\n",
                                             "seeds=1;2\n", "causal=true\n", "[softmax-attention]\nheads=2\n" };
   g_autoptr (FmBatchPlan) base = good (HEAD);
 
@@ -322,6 +325,8 @@ static const Bad bad[] = {
   { "[batch]\ntask=\nmixer=pooling\nfeedforward=mlp\n", { "line 2", "a value is missing" } },
   { HEAD "[softmax-attention]\nheads=4;2;4\n", { "line 6", "4 twice" } },
   { HEAD "[softmax-attention]\nheads=4;4.0\n", { "line 6", "4 twice" } },
+  { HEAD "accumulate=7\n", { "line 5", "accumulate=7", "divide batch=64" } },
+  { HEAD "optimizer=adam\n", { "line 5", "optimizer", "adamw" } },
   { HEAD "seeds=0\n", { "line 5", "seeds=0", "from 1" } },
   { HEAD "seeds=-1\n", { "seeds=-1" } },
   { HEAD "seeds=1e3\n", { "seeds=1e3" } },

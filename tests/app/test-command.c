@@ -54,6 +54,20 @@ test_typo (void)
   assert_refused (words, 2, "formarium run examples/first.batch");
 }
 
+/* Whoever writes a batch file finds its keys with their defaults. */
+static void
+test_list_keys (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autoptr (Run) run = program ("list", "keys", NULL);
+
+  g_assert_cmpint (run->status, ==, 0);
+  g_assert_nonnull (strstr (run->out, "cosine or linear or constant"));
+  g_assert_nonnull (strstr (run->out, "accumulate"));
+  g_assert_nonnull (strstr (run->out, "recompute"));
+  g_assert_nonnull (strstr (run->out, "adamw or sgd"));
+}
+
 static void
 test_list (void)
 {
@@ -266,6 +280,7 @@ main (int argc, char **argv)
   g_test_add_func ("/command/help", test_help);
   g_test_add_func ("/command/typo", test_typo);
   g_test_add_func ("/command/list", test_list);
+  g_test_add_func ("/command/list-keys", test_list_keys);
   g_test_add_func ("/command/bad-batch", test_bad_batch);
   g_test_add_func ("/command/long", test_long);
   g_test_add_func ("/command/bad-store", test_bad_store);

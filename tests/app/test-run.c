@@ -94,6 +94,37 @@ test_whole (void)
     }
 }
 
+/* Another optimizer, averaged weights, small batches one after another; and recomputed layers, which change no bit. */
+static void
+test_training_keys (void)
+{
+  static const char * const keys[] = {
+    "optimizer=sgd\nmomentum=0.8\nnesterov=true\nrate=0.1\nschedule=linear\naverage=0.9\naccumulate=2",
+    "optimizer=sgd\nmomentum=0.8\nnesterov=true\nrate=0.1\nschedule=linear\naverage=0.9\naccumulate=2\nrecompute=2",
+    "schedule=constant",
+  };
+  g_autoptr (Place) place = place_new ();
+  gint64 planned[3];
+  gdouble accuracy[3];
+
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    {
+      g_autofree char *name = g_strdup_printf ("keys-%u", i);
+      g_autofree char *path = place_batch (place, name, "softmax-attention x mlp", 1, 12, keys[i]);
+      g_autoptr (Run) run = program ("run", path, "--json", NULL);
+      g_autoptr (JsonArray) rows = run_rows (run);
+
+      if (run->status != 0)
+        g_test_message ("%s", run->err);
+      g_assert_cmpint (run->status, ==, 0);
+      g_assert_cmpstr (json_object_get_string_member (row_at (rows, 0), "state"), ==, "done");
+      accuracy[i] = json_object_get_double_member (row_at (rows, 0), "test_accuracy");
+      planned[i] = json_object_get_int_member (row_at (rows, 0), "planned_peak_bytes");
+    }
+  g_assert_cmpfloat (accuracy[0], ==, accuracy[1]);
+  g_assert_cmpint (planned[1], <, planned[0]);
+}
+
 /* A rate that blows up: FAIL with step and tensor, counted, exit 3 beside a run that is fine. */
 static void
 test_diverged (void)
@@ -373,6 +404,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_message ("takes 12 s: whole batches, each stage in a process of its own; one learns to beat chance");
   g_test_add_func ("/run/whole", test_whole);
+  g_test_add_func ("/run/training-keys", test_training_keys);
   g_test_add_func ("/run/diverged", test_diverged);
   g_test_add_func ("/run/absent", test_absent);
   g_test_add_func ("/run/learns", test_learns);
