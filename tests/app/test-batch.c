@@ -349,7 +349,7 @@ static const Bad bad[] = {
   { HEAD "batch=100000000000000000000\n", { "batch=1", "between" } },
   { HEAD "layers=2,3\n", { "line 5", "per layer", "yet" } },
   { HEAD "[softmax-attention]\nheads=2,4\n", { "line 6", "per layer", "yet" } },
-  { HEAD "schedule=linear\n", { "schedule=linear", "cosine" } },
+  { HEAD "schedule=steps\n", { "schedule", "cosine" } },
   { HEAD "device=gpu\n", { "line 5", "device=gpu", "vulkan:N" } },
   { HEAD "device=vulkan:x\n", { "device=vulkan:x" } },
   { HEAD "device=vulkan;vulkan:0\n", { "twice" } },
