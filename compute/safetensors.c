@@ -1,6 +1,6 @@
 /* safetensors.c: variables as a file: 8 bytes little-endian header length, a JSON header, the arrays.
  * Source: the format's description, github.com/huggingface/safetensors, "Format". A reader here refuses what a hostile
- * or cut file may hold: oversized headers, overlaps, holes, wrong sizes, unknown types, foreign shapes. */
+ * or cut file may hold: oversized or deeply nested headers, overlaps, holes, wrong sizes, unknown types, foreign shapes. */
 #include "config.h"
 
 #include "compute/compute-private.h"
