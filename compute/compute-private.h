@@ -203,6 +203,9 @@ char     *fm_full_path            (FmGraph *g, const char *name);
 /* A variable at an absolute path; used by fm_param(), fm_state() and the optimizer. */
 FmTensor *fm_variable             (FmGraph *g, const char *path, FmType type, FmShape shape, FmInit init);
 
+/* Whether @node is gather-rows along the first axis: its table gets a gradient in few rows. */
+gboolean fm_node_gathers_rows (const FmNode *node);
+
 /* Builders that only the optimizer uses. */
 /* f32 [n]: the sum of squares of each tensor. */
 FmTensor *fm_sum_squares (FmGraph *g, FmTensor * const *x, guint n);

@@ -159,9 +159,16 @@ FM_API void      fm_assign_slice  (FmGraph *g, FmTensor *state, gint axis, FmTen
 /** fm_dynamic_roll: element i goes to (i + @shift) mod size; @shift i32 as @start above, any number. */
 FM_API FmTensor *fm_dynamic_roll  (FmGraph *g, FmTensor *x, gint axis, FmTensor *shift);
 
-/* Rows by index. @index i32 of any shape S; out-of-range indices give zeros (gather) or are dropped (scatter). */
+/* Rows by index. @index i32 of any shape S; out-of-range indices give zeros (gather) or are dropped (scatter, put).
+ * Along an axis: axes before it belong to both x and index, so that each has an index of its own (a batch). Sums are
+ * taken in the order of the index: their bits do not depend on threads. */
 FM_API FmTensor *fm_gather_rows  (FmGraph *g, FmTensor *table, FmTensor *index); /* [R,W...],S -> S,[W...]; embedding */
 FM_API FmTensor *fm_scatter_add_rows (FmGraph *g, FmTensor *x, FmTensor *index, gint64 rows); /* S,[W...],S -> [rows,W...] */
+FM_API FmTensor *fm_gather       (FmGraph *g, FmTensor *x, gint axis, FmTensor *index); /* [B..,R,W..],[B..,S..] -> [B..,S..,W..] */
+FM_API FmTensor *fm_scatter_add  (FmGraph *g, FmTensor *x, gint axis, FmTensor *index, gint64 size); /* -> [B..,size,W..] */
+/** fm_put: @table [B..,R,W..] with rows @x [B..,S..,W..] in place of those that @index [B..,S..] names along @axis; of
+ * several for one row the last stays. f32 or i32. */
+FM_API FmTensor *fm_put          (FmGraph *g, FmTensor *table, gint axis, FmTensor *index, FmTensor *x);
 FM_API FmTensor *fm_one_hot      (FmGraph *g, FmTensor *index, gint64 classes); /* S -> S,[classes] f32 */
 
 /* --- Elementwise, with broadcasting in the manner of NumPy --------------------------------------------------------*/
@@ -535,6 +542,13 @@ FM_API FmTensor *fm_fft (FmGraph *g, FmTensor *re, FmTensor *im, gint axis, gboo
 FM_API FmTensor *fm_long_conv (FmGraph *g, FmTensor *x, FmTensor *kernel);
 
 /* --- Sorting, segments, buckets ------------------------------------------------------------------------------------*/
+
+/** fm_sort: rows along the last axis, f32 or i32, in O(n log n); equal values keep their order in both directions, NaN
+ * counts as above infinity. @index (out): i32, where each came from, without gradient; values pass it through the
+ * permutation. Other data follows by fm_gather (g, data, -1, index). */
+FM_API FmTensor *fm_sort    (FmGraph *g, FmTensor *x, gboolean descending, FmTensor **index);
+/** fm_argsort: the places alone. */
+FM_API FmTensor *fm_argsort (FmGraph *g, FmTensor *x, gboolean descending);
 
 /* --- Recurrences and scans -----------------------------------------------------------------------------------------*/
 

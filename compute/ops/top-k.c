@@ -2,18 +2,18 @@
  *
  * top-k: x [..,n] -> values [..,k], index i32 [..,k]. Attribute: i[0] k.
  * put-last: dy [..,k], index [..,k] -> [..,n]: zeros but for dy where the index says (indices of a row differ).
- *   Attribute: i[0] n. take-last: x [..,n], index [..,k] -> [..,k]. Gradients of each other.
- * NaN has no place in the order: x must be free of it. */
+ *   Attribute: i[0] n. Its gradient is a gather.
+ * On Vulkan rows are sorted whole. x must be free of NaN: a short list on the CPU has no place for it. */
 #include "config.h"
 
-#include "compute/compute-private.h"
+#include "sort.h"
 
 #include <string.h>
 
 /* Up to here a row's best are kept in a sorted list; beyond, the row's indices are sorted. */
 #define SMALL_K 32
 
-static const FmOp put_last_op, take_last_op;
+static const FmOp put_last_op;
 
 static gboolean
 top_k_infer (FmNode *node)
@@ -29,37 +29,26 @@ top_k_infer (FmNode *node)
 static void
 top_k_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 {
-  FmAttr attr = { .i = { node->in[0]->shape.dims[node->in[0]->shape.rank - 1] } };
-
   if (dy[0])
-    dx[0] = fm_op1 (g, &put_last_op, &attr, 2, dy[0], node->out[1]);
-}
-
-static gint
-compare (gconstpointer a, gconstpointer b, gpointer row)
-{
-  gint32 i = *(const gint32 *) a, j = *(const gint32 *) b;
-  const float *x = row;
-
-  if (x[i] != x[j])
-    return x[i] > x[j] ? -1 : 1;
-  return i < j ? -1 : i > j;
+    dx[0] = fm_put_last (g, dy[0], node->out[1], node->in[0]->shape.dims[node->in[0]->shape.rank - 1]);
 }
 
 static void
-top_k_row (const float *x, gint64 n, gint64 k, float *value, gint32 *index, gint32 *order)
+top_k_row (const float *x, gint64 n, gint64 k, float *value, gint32 *index, guint64 *pairs)
 {
   gint64 have = 0;
 
   if (k > SMALL_K)
     {
+      const guint32 *words = (const guint32 *) x;
+
       for (gint64 i = 0; i < n; i++)
-        order[i] = (gint32) i;
-      g_qsort_with_data (order, (gint) n, sizeof *order, compare, (gpointer) x);
+        pairs[i] = fm_sort_pair (words[i], i, FM_F32, TRUE);
+      pairs = fm_sort_pairs (pairs, pairs + n, n);
       for (gint64 i = 0; i < k; i++)
         {
-          index[i] = order[i];
-          value[i] = x[order[i]];
+          index[i] = (gint32) (guint32) pairs[i];
+          value[i] = x[index[i]];
         }
       return;
     }
@@ -90,35 +79,39 @@ top_k_cpu (const FmNode *node, const FmCpuArgs *args)
   float *value = args->out[0];
   gint32 *index = args->out[1];
   gint64 k = node->attr.i[0], n = node->in[0]->shape.dims[node->in[0]->shape.rank - 1];
-  gint64 rows = fm_shape_count (&node->in[0]->shape) / n, block = MAX (1, FM_CPU_BLOCK / 4 / n);
-  gint64 blocks = (rows + block - 1) / block;
+  gint64 rows = fm_shape_count (&node->in[0]->shape) / n, parts = args->threads;
 
-#pragma omp parallel for schedule(static) num_threads(args->threads) if (blocks > 1)
-  for (gint64 i = 0; i < blocks; i++)
-    {
-      g_autofree gint32 *order = k > SMALL_K ? g_new (gint32, n) : NULL;
+  /* A thread's share of rows has its own room; what a row becomes does not depend on the share. */
+#pragma omp parallel for schedule(static) num_threads(args->threads) if (rows * n > FM_CPU_BLOCK / 4)
+  for (gint64 part = 0; part < parts; part++)
+    for (gint64 row = rows * part / parts; row < rows * (part + 1) / parts; row++)
+      top_k_row (x + row * n, n, k, value + row * k, index + row * k, (guint64 *) args->workspace + part * 2 * n);
+}
 
-      for (gint64 row = i * block; row < MIN (rows, (i + 1) * block); row++)
-        top_k_row (x + row * n, n, k, value + row * k, index + row * k, order);
-    }
+static gsize
+top_k_workspace (const FmNode *node, FmBackend backend, guint threads)
+{
+  gint64 n = node->in[0]->shape.dims[node->in[0]->shape.rank - 1];
+
+  if (backend == FM_BACKEND_CPU)
+    return node->attr.i[0] > SMALL_K ? (gsize) threads * 2 * n * sizeof (guint64) : 0;
+  return fm_sort_vulkan_bytes (fm_shape_count (&node->in[0]->shape) / n, n);
 }
 
 static gboolean
 top_k_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 {
-  FmTensor *x = node->in[0], *value = node->out[0], *index = node->out[1];
-  guint32 count = fm_shape_count (&x->shape);
-  struct { guint32 count, n, k, x_offset, value_offset, index_offset; } push = {
-    count, x->shape.dims[x->shape.rank - 1], node->attr.i[0], x->offset, value->offset, index->offset };
-  FmVulkanDispatch dispatch = { .shader = "top-k", .bind = { x, value, index }, .n_bind = 3, .push = &push,
-                                .push_bytes = sizeof push, .groups = ((guint64) count + 127) / 128 };
+  FmTensor *x = node->in[0];
+  gint64 n = x->shape.dims[x->shape.rank - 1];
 
-  return fm_vulkan_dispatch (recorder, &dispatch, error);
+  return fm_sort_vulkan (recorder, x, fm_shape_count (&x->shape) / n, n, node->attr.i[0], TRUE, node->out[0],
+                         node->out[1], 0, error);
 }
 
 static const FmOp top_k_op = {
   .name = "top-k", .n_in_min = 1, .n_in_max = 1, .n_out = 2,
   .infer = top_k_infer, .gradient = top_k_gradient, .cpu = top_k_cpu, .vulkan = top_k_vulkan,
+  .workspace = top_k_workspace,
 };
 
 FmTensor *
@@ -156,7 +149,7 @@ put_infer (FmNode *node)
 static void
 put_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 {
-  dx[0] = fm_op1 (g, &take_last_op, NULL, 2, dy[0], node->in[1]);
+  dx[0] = fm_gather (g, dy[0], -1, node->in[1]);
 }
 
 static void
@@ -177,60 +170,37 @@ put_cpu (const FmNode *node, const FmCpuArgs *args)
     }
 }
 
+/* Zeros first, then the elements: no place is written by two of them. */
 static gboolean
-put_take_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
+put_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 {
   FmTensor *x = node->in[0], *index = node->in[1], *y = node->out[0];
-  gboolean put = node->op == &put_last_op;
-  gint64 k = index->shape.dims[index->shape.rank - 1];
-  gint64 n = (put ? y : x)->shape.dims[x->shape.rank - 1];
-  guint32 count = fm_shape_count (&y->shape);
   struct { guint32 count, n, k, x_offset, index_offset, y_offset; } push = {
-    count, n, k, x->offset, index->offset, y->offset };
-  FmVulkanDispatch dispatch = { .shader = "top-k-backward", .bind = { x, index, y }, .n_bind = 3, .push = &push,
-                                .push_bytes = sizeof push, .spec = { put }, .n_spec = 1,
-                                .groups = ((guint64) count + 127) / 128 };
+    0, (guint32) node->attr.i[0], (guint32) index->shape.dims[index->shape.rank - 1], (guint32) x->offset,
+    (guint32) index->offset, (guint32) y->offset };
+  FmVulkanDispatch dispatch = { .shader = "put-last", .bind = { x, index, y }, .n_bind = 3, .push = &push,
+                                .push_bytes = sizeof push, .n_spec = 1 };
 
-  return fm_vulkan_dispatch (recorder, &dispatch, error);
+  for (guint put = 0; put < 2; put++)
+    {
+      push.count = (guint32) fm_shape_count (put ? &x->shape : &y->shape);
+      dispatch.spec[0] = put;
+      dispatch.groups = ((guint64) push.count + 127) / 128;
+      if (!fm_vulkan_dispatch (recorder, &dispatch, error))
+        return FALSE;
+    }
+  return TRUE;
 }
 
 static const FmOp put_last_op = {
   .name = "put-last", .n_in_min = 2, .n_in_max = 2, .n_out = 1,
-  .infer = put_infer, .gradient = put_gradient, .cpu = put_cpu, .vulkan = put_take_vulkan,
+  .infer = put_infer, .gradient = put_gradient, .cpu = put_cpu, .vulkan = put_vulkan,
 };
 
-static gboolean
-take_infer (FmNode *node)
+FmTensor *
+fm_put_last (FmGraph *g, FmTensor *dy, FmTensor *index, gint64 n)
 {
-  node->out[0]->type = FM_F32;
-  node->out[0]->shape = node->in[1]->shape;
-  return TRUE;
+  return fm_op1 (g, &put_last_op, &(FmAttr){ .i = { n } }, 2, dy, index);
 }
 
-static void
-take_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
-{
-  FmAttr attr = { .i = { node->in[0]->shape.dims[node->in[0]->shape.rank - 1] } };
-
-  dx[0] = fm_op1 (g, &put_last_op, &attr, 2, dy[0], node->in[1]);
-}
-
-static void
-take_cpu (const FmNode *node, const FmCpuArgs *args)
-{
-  const float *x = args->in[0];
-  const gint32 *index = args->in[1];
-  float *y = args->out[0];
-  gint64 n = node->in[0]->shape.dims[node->in[0]->shape.rank - 1];
-  gint64 k = node->in[1]->shape.dims[node->in[1]->shape.rank - 1], count = fm_shape_count (&node->in[1]->shape);
-
-  for (gint64 i = 0; i < count; i++)
-    y[i] = x[i / k * n + index[i]];
-}
-
-static const FmOp take_last_op = {
-  .name = "take-last", .n_in_min = 2, .n_in_max = 2, .n_out = 1,
-  .infer = take_infer, .gradient = take_gradient, .cpu = take_cpu, .vulkan = put_take_vulkan,
-};
-
-FM_OPS (top_k, &top_k_op, &put_last_op, &take_last_op);
+FM_OPS (top_k, &top_k_op, &put_last_op);
