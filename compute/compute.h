@@ -119,7 +119,7 @@ typedef enum
   FM_MARK_FROZEN,     /* 1: no gradient is built */
   FM_MARK_RATE,       /* factor on the learning rate */
   FM_MARK_DECAY,      /* factor on the weight decay */
-  FM_MARK_ROW_SPARSE, /* 1: gradients touch few rows of axis 0 */
+  FM_MARK_ROW_SPARSE, /* 1: gradients touch few rows of axis 0; see fm_train_step() */
 } FmMark;
 FM_API void fm_param_mark (FmTensor *param, FmMark mark, gdouble value);
 
@@ -138,10 +138,24 @@ FM_API FmTensor *fm_reshape    (FmGraph *g, FmTensor *x, FmShape shape); /* one 
 FM_API FmTensor *fm_permute    (FmGraph *g, FmTensor *x, const gint *axes); /* view; axes: rank entries */
 FM_API FmTensor *fm_transpose  (FmGraph *g, FmTensor *x, gint axis_a, gint axis_b); /* view */
 FM_API FmTensor *fm_slice      (FmGraph *g, FmTensor *x, gint axis, gint64 start, gint64 length); /* view */
+/** fm_slice_step: elements start, start + step, ...; a negative @step goes back. A view, a copy for a negative one. */
+FM_API FmTensor *fm_slice_step (FmGraph *g, FmTensor *x, gint axis, gint64 start, gint64 length, gint64 step);
+FM_API FmTensor *fm_flip       (FmGraph *g, FmTensor *x, gint axis);
 FM_API FmTensor *fm_expand     (FmGraph *g, FmTensor *x, FmShape shape); /* view: axes of size 1 repeat, leading axes added */
 FM_API FmTensor *fm_contiguous (FmGraph *g, FmTensor *x); /* a copy unless it is already */
 FM_API FmTensor *fm_concat     (FmGraph *g, FmTensor * const *x, guint n, gint axis);
 FM_API FmTensor *fm_pad        (FmGraph *g, FmTensor *x, gint axis, gint64 before, gint64 after); /* with zeros */
+/* How fm_pad_mode() fills: a value; mirrored without the edge itself (less than the size); the edge; from the other end. */
+typedef enum { FM_PAD_VALUE, FM_PAD_REFLECT, FM_PAD_EDGE, FM_PAD_CIRCULAR } FmPadMode;
+FM_API FmTensor *fm_pad_mode   (FmGraph *g, FmTensor *x, gint axis, gint64 before, gint64 after, FmPadMode mode, gdouble value);
+FM_API FmTensor *fm_stack      (FmGraph *g, FmTensor * const *x, guint n, gint axis); /* a new axis; one shape for all */
+FM_API void      fm_split      (FmGraph *g, FmTensor *x, gint axis, guint n, FmTensor **parts); /* n equal views */
+FM_API FmTensor *fm_roll       (FmGraph *g, FmTensor *x, gint axis, gint64 shift); /* element i to (i + shift) mod size */
+FM_API FmTensor *fm_repeat     (FmGraph *g, FmTensor *x, gint axis, gint64 times); /* 0 0 1 1 2 2 */
+FM_API FmTensor *fm_tile       (FmGraph *g, FmTensor *x, gint axis, gint64 times); /* 0 1 2 0 1 2 */
+/* Zeros above (below) a diagonal of the last two axes: 0 the main one, 1 the one above it. */
+FM_API FmTensor *fm_tril       (FmGraph *g, FmTensor *x, gint64 diagonal);
+FM_API FmTensor *fm_triu       (FmGraph *g, FmTensor *x, gint64 diagonal);
 FM_API FmTensor *fm_split_heads (FmGraph *g, FmTensor *x, gint64 heads); /* [B,N,D] -> [B,H,N,d], view */
 FM_API FmTensor *fm_merge_heads (FmGraph *g, FmTensor *x);               /* [B,H,N,d] -> [B,N,D] */
 /** fm_cast: to i32 and i8 towards zero, to the nearest end when out of range, NaN to 0; to f16 to nearest even, with
@@ -549,6 +563,42 @@ FM_API FmTensor *fm_long_conv (FmGraph *g, FmTensor *x, FmTensor *kernel);
 FM_API FmTensor *fm_sort    (FmGraph *g, FmTensor *x, gboolean descending, FmTensor **index);
 /** fm_argsort: the places alone. */
 FM_API FmTensor *fm_argsort (FmGraph *g, FmTensor *x, gboolean descending);
+/** fm_search_sorted: @sorted [m] rising, @x of its type: i32, how many of @sorted are less than each of @x, or not more
+ * with @not_more. No gradient (zero). */
+FM_API FmTensor *fm_search_sorted (FmGraph *g, FmTensor *sorted, FmTensor *x, gboolean not_more);
+
+/* Segments: rows @x S,[W..] that @index i32 S sends to one of @segments; -> [segments,W..]. Rows with an index outside are
+ * left out, a segment without rows is 0. Sums are fm_scatter_add_rows(). */
+FM_API FmTensor *fm_segment_max  (FmGraph *g, FmTensor *x, FmTensor *index, gint64 segments); /* gradient to the first largest */
+FM_API FmTensor *fm_segment_mean (FmGraph *g, FmTensor *x, FmTensor *index, gint64 segments);
+/** fm_segment_ids: @offsets i32 [S+1] rising: i32 [@n], the segment of each place: s where offsets[s] <= i < offsets[s+1],
+ * -1 before the first and S behind the last, which both mean none. */
+FM_API FmTensor *fm_segment_ids  (FmGraph *g, FmTensor *offsets, gint64 n);
+/** fm_inverse_permutation: @index i32 [..,n], each row a permutation: where each number stands. Rows of data follow a
+ * permutation by fm_gather(). */
+FM_API FmTensor *fm_inverse_permutation (FmGraph *g, FmTensor *index);
+
+/* Ragged batches, @lengths i32 [B], without padding: offsets i32 [B+1]; for rows [B n,..] of padded items the i32 [capacity]
+ * to gather the packed ones by (-1 behind the last); for packed rows the i32 [B,n] to gather the padded ones by (-1 where
+ * padding is). Packed rows of each other's index are one permutation, so one is the scatter of the other. */
+FM_API FmTensor *fm_pack_offsets (FmGraph *g, FmTensor *lengths);
+FM_API FmTensor *fm_pack_index   (FmGraph *g, FmTensor *lengths, gint64 n, gint64 capacity);
+FM_API FmTensor *fm_unpack_index (FmGraph *g, FmTensor *lengths, gint64 n);
+
+/** fm_expert_slots: @expert i32 [T] -> i32 [T]: expert * capacity + place, first come, first served; -1 over capacity or
+ * for an expert outside. Source: Fedus, Zoph, Shazeer 2021, arXiv:2101.03961, section 2.2. */
+FM_API FmTensor *fm_expert_slots  (FmGraph *g, FmTensor *expert, gint64 experts, gint64 capacity);
+/** fm_expert_choice: @scores [T,E]: each expert takes the @capacity tokens that score best: their scores [E,capacity] and
+ * @token (out) i32. Source: Zhou et al. 2022, arXiv:2202.09368. */
+FM_API FmTensor *fm_expert_choice (FmGraph *g, FmTensor *scores, gint64 capacity, FmTensor **token);
+/** fm_top_p: of @probs [..,n] the largest, at most @most, until they sum up to @p: [..,most], zeros behind, largest first;
+ * @index (out) i32. The first is always kept for @p > 0. Source: Holtzman et al. 2019, arXiv:1904.09751. */
+FM_API FmTensor *fm_top_p (FmGraph *g, FmTensor *probs, gdouble p, gint64 most, FmTensor **index);
+/** fm_hash_rotations: the largest of [x R; -x R], x [..,n,d], @rotations [..,d,b]: i32 [..,n] in 0..2b-1. Equal directions
+ * meet often. No gradient. Source: Andoni et al. 2015, arXiv:1509.02897; Kitaev et al. 2020, arXiv:2001.04451. */
+FM_API FmTensor *fm_hash_rotations (FmGraph *g, FmTensor *x, FmTensor *rotations);
+/** fm_hash_signs: x [..,bits] -> i32 [..]: bit j is set where x[..,j] > 0; 24 bits at most. No gradient. */
+FM_API FmTensor *fm_hash_signs (FmGraph *g, FmTensor *x);
 
 /* --- Recurrences and scans -----------------------------------------------------------------------------------------*/
 
@@ -727,6 +777,13 @@ typedef FmOptimizer FmAdamW; /* its first five numbers, by position, are AdamW's
  * momentum), PATH@v (AdamW) and PATH@ema (average). Sources: AdamW: Loshchilov and Hutter 2019, arXiv:1711.05101,
  * algorithm 2; SGD: Sutskever et al. 2013, ICML, equations 3 and 4 in the form p -= rate (g + momentum m'); average:
  * Polyak and Juditsky 1992, as exponential average with the early factor min (average, (1 + step) / (10 + step)).
+ *
+ * A parameter marked FM_MARK_ROW_SPARSE that only fm_gather_rows() reads (an embedding of 10^6 rows, experts [E,...]
+ * gathered by number) costs what its gathered rows cost, in memory and time: its gradient is one row for each index, rows
+ * of one number are summed in the order of the index, and the step writes these rows alone. Norm and clipping count them
+ * as ever. A row that a step does not gather keeps its weights and moments, no decay and no momentum included, as in
+ * PyTorch's SparseAdam; plain SGD without decay is the dense step to the rounding. Read by anything else, averaged
+ * or accumulated it is trained densely.
  */
 FM_API void fm_train_step (FmGraph *g, FmTensor *loss, const FmOptimizer *options);
 

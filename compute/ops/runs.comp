@@ -24,7 +24,7 @@ main ()
     return;
   if (ACT == 0)
     {
-      y[y_offset + e] = MODE == 1 ? 0xFF800000u : 0u;
+      y[y_offset + e] = 0u;
       if (MODE == 1)
         place[place_offset + e] = -1;
       return;

@@ -1,7 +1,7 @@
 /* view.c: reshape, permute, transpose, slice and expand: other shapes and strides on the same memory, no kernel.
  *
  * Attributes: reshape and expand i[0] rank, i[1..] dims; permute i[k] source of axis k; slice i[0] axis, i[1] start,
- * i[2] length. */
+ * i[2] length, i[3] step. */
 #include "config.h"
 
 #include "movement.h"
@@ -228,15 +228,40 @@ slice_infer (FmNode *node)
   memcpy (y->stride, x->stride, sizeof y->stride);
   y->shape.dims[axis] = node->attr.i[2];
   y->offset = x->offset + node->attr.i[1] * x->stride[axis];
+  y->stride[axis] *= node->attr.i[3];
   return TRUE;
 }
 
+/* Back to where it came from: turned round for a negative step, zeros between for a step above one, zeros around. */
 static void
 slice_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 {
-  gint64 axis = node->attr.i[0], start = node->attr.i[1], length = node->attr.i[2];
+  const FmShape whole = node->in[0]->shape, part = node->out[0]->shape;
+  gint axis = (gint) node->attr.i[0];
+  gint64 start = node->attr.i[1], length = node->attr.i[2], step = node->attr.i[3], span = length, outer = 1, inner = 1;
+  FmTensor *d = dy[0];
 
-  dx[0] = fm_pad (g, dy[0], (gint) axis, start, node->in[0]->shape.dims[axis] - start - length);
+  if (step < 0)
+    {
+      d = fm_slice_step (g, d, axis, length - 1, length, -1);
+      start += (length - 1) * step;
+      step = -step;
+    }
+  if (step > 1 && length > 1)
+    {
+      FmShape spread = part;
+
+      for (guint a = 0; a < part.rank; a++)
+        if ((gint) a < axis)
+          outer *= part.dims[a];
+        else if ((gint) a > axis)
+          inner *= part.dims[a];
+      d = fm_pad (g, fm_reshape (g, d, FM_SHAPE (outer, length, 1, inner)), 2, 0, step - 1);
+      spread.dims[axis] = length * step;
+      span = (length - 1) * step + 1;
+      d = fm_slice (g, fm_reshape (g, d, spread), axis, 0, span);
+    }
+  dx[0] = fm_pad (g, d, axis, start, whole.dims[axis] - start - span);
 }
 
 static const FmOp slice_op = {
@@ -264,7 +289,38 @@ fm_slice (FmGraph *g, FmTensor *x, gint axis, gint64 start, gint64 length)
   attr.i[0] = axis;
   attr.i[1] = start;
   attr.i[2] = length;
+  attr.i[3] = 1;
   return fm_op1 (g, &slice_op, &attr, 1, x);
+}
+
+/* Kernels that take any strides take those above zero; one below is seen by the copy alone. */
+FmTensor *
+fm_slice_step (FmGraph *g, FmTensor *x, gint axis, gint64 start, gint64 length, gint64 step)
+{
+  FmAttr attr = { 0 };
+  gint64 dim, reach;
+
+  if (fm_graph_failed (g))
+    return g->poison;
+  axis = fm_axis (x, axis, "slice");
+  if (axis < 0)
+    return g->poison;
+  dim = x->shape.dims[axis];
+  if (step == 0 || step == G_MININT64)
+    return fm_graph_fail (g, "slice", "a step of %" G_GINT64_FORMAT " leads nowhere", step);
+  reach = step > 0 ? dim - 1 - start : start; /* how far it may go */
+  if (start < 0 || start >= dim || length < 1 || length - 1 > reach / ABS (step))
+    return fm_graph_fail (g, "slice", "%" G_GINT64_FORMAT " elements from %" G_GINT64_FORMAT " in steps of %"
+                          G_GINT64_FORMAT " do not lie within axis %d of size %" G_GINT64_FORMAT, length, start, step,
+                          axis, dim);
+  if (length == 1 || step == 1)
+    return fm_slice (g, x, axis, start, length);
+  attr.i[0] = axis;
+  attr.i[1] = start;
+  attr.i[2] = length;
+  attr.i[3] = step;
+  x = fm_op1 (g, &slice_op, &attr, 1, x);
+  return step < 0 ? fm_contiguous (g, x) : x;
 }
 
 /* --- Expand -------------------------------------------------------------------------------------------------------*/
