@@ -205,18 +205,22 @@ FmTensor *fm_variable             (FmGraph *g, const char *path, FmType type, Fm
 
 /* Whether @node is gather-rows along the first axis: its table gets a gradient in few rows. */
 gboolean fm_node_gathers_rows (const FmNode *node);
+/* Sums rows [n,W] that have the same @index i32 [n], in their order: the sum lies where the first of them was and @which
+ * i32 [n] (out) has their number there; elsewhere zeros and -1, as for an index outside of 0..rows-1. */
+FmTensor *fm_merge_rows (FmGraph *g, FmTensor *x, FmTensor *index, gint64 rows, FmTensor **which);
 
 /* Builders that only the optimizer uses. */
 /* f32 [n]: the sum of squares of each tensor. */
 FmTensor *fm_sum_squares (FmGraph *g, FmTensor * const *x, guint n);
 /* Effects on @param and its moments (all variables). @norm f32 [1]: global norm, not finite = nothing is written; the
- * gradient is scaled by min (1, clip / norm) when clip > 0. @rate f32 [1], @step i32 [1] from 1. */
+ * gradient is scaled by min (1, clip / norm) when clip > 0. @rate f32 [1], @step i32 [1] from 1. @rows NULL, or i32 [n]: the
+ * gradient is [n,W] and its row i belongs to row rows[i] of axis 0, -1 to none; other rows stay as they are. */
 void      fm_adamw       (FmGraph *g, FmTensor *param, FmTensor *moment1, FmTensor *moment2, FmTensor *gradient,
-                          FmTensor *norm, FmTensor *rate, FmTensor *step, const FmOptimizer *options,
+                          FmTensor *rows, FmTensor *norm, FmTensor *rate, FmTensor *step, const FmOptimizer *options,
                           gdouble rate_factor, gdouble decay_factor);
 /* @moment NULL without momentum. */
-void      fm_sgd         (FmGraph *g, FmTensor *param, FmTensor *moment, FmTensor *gradient, FmTensor *norm, FmTensor *rate,
-                          const FmOptimizer *options, gdouble rate_factor, gdouble decay_factor);
+void      fm_sgd         (FmGraph *g, FmTensor *param, FmTensor *moment, FmTensor *gradient, FmTensor *rows, FmTensor *norm,
+                          FmTensor *rate, const FmOptimizer *options, gdouble rate_factor, gdouble decay_factor);
 /* @average follows @param, both variables; reads what the step before it wrote. */
 void      fm_average     (FmGraph *g, FmTensor *average, FmTensor *param, FmTensor *norm, FmTensor *step, gdouble factor);
 

@@ -60,6 +60,89 @@ fm_train_accumulate (FmGraph *g, FmTensor *loss)
   g->gradient_depth--;
 }
 
+/* --- Few rows of large tables -------------------------------------------------------------------------------------*/
+
+typedef struct
+{
+  GPtrArray *readers; /* FmNode: gathers of rows that are all that reads the parameter; NULL: a gradient of its shape */
+  FmTensor  *rows;    /* their numbers */
+} Sparse;
+
+static void
+sparse_clear (Sparse *s)
+{
+  g_clear_pointer (&s->readers, g_ptr_array_unref);
+}
+
+#define MAX_READERS 64 /* that fm_concat() takes */
+
+/* A parameter marked FM_MARK_ROW_SPARSE is differentiated by what was gathered from it instead: its gradient is then as
+ * long as the index. Whatever else reads it (a tied head, a view) needs all rows, and so do an average of it and
+ * gradients that wait for a later step. */
+static void
+sparse_find (FmGraph *g, FmTensor *p, const FmOptimizer *o, Sparse *s)
+{
+  g_autoptr (GPtrArray) readers = g_ptr_array_new ();
+
+  if (!p->row_sparse || g->pending || o->average > 0.0)
+    return;
+  for (guint k = 0; k < g->nodes->len; k++)
+    {
+      FmNode *node = g_ptr_array_index (g->nodes, k);
+      guint uses = 0;
+
+      for (guint i = 0; i < node->n_in; i++)
+        uses += node->in[i] && node->in[i]->base == p;
+      if (uses == 0)
+        continue;
+      if (uses > 1 || node->in[0] != p || !fm_node_gathers_rows (node) || readers->len == MAX_READERS)
+        return;
+      g_ptr_array_add (readers, node);
+    }
+  if (readers->len > 0)
+    s->readers = g_steal_pointer (&readers);
+}
+
+/* What the readers' gradients are together: [n,W], each row of the table once. */
+static FmTensor *
+sparse_merge (FmGraph *g, FmTensor *p, Sparse *s, FmTensor **gradients)
+{
+  g_autofree FmTensor **index = g_new (FmTensor *, s->readers->len), **x = g_new (FmTensor *, s->readers->len);
+  gint64 rows = p->shape.dims[0], width = fm_shape_count (&p->shape) / rows;
+
+  for (guint i = 0; i < s->readers->len; i++)
+    {
+      FmNode *node = g_ptr_array_index (s->readers, i);
+
+      index[i] = fm_reshape (g, node->in[1], FM_SHAPE (-1));
+      x[i] = fm_reshape (g, gradients[i], FM_SHAPE (-1, width));
+    }
+  return fm_merge_rows (g, fm_concat (g, x, s->readers->len, 0), fm_concat (g, index, s->readers->len, 0), rows, &s->rows);
+}
+
+/* As collect (), for a step that is not accumulated: @sparse by parameter. */
+static void
+collect_sparse (FmGraph *g, FmTensor *loss, GPtrArray *params, Sparse *sparse, FmTensor **gradients)
+{
+  g_autoptr (GPtrArray) wrt = g_ptr_array_new ();
+  g_autofree FmTensor **all = NULL;
+  guint next = 0;
+
+  for (guint i = 0; i < params->len; i++)
+    for (guint k = 0; k < (sparse[i].readers ? sparse[i].readers->len : 1); k++)
+      g_ptr_array_add (wrt, sparse[i].readers ? ((FmNode *) sparse[i].readers->pdata[k])->out[0] : params->pdata[i]);
+  all = g_new0 (FmTensor *, wrt->len);
+  fm_grad (g, loss, (FmTensor * const *) wrt->pdata, wrt->len, all);
+  for (guint i = 0; i < params->len && !fm_graph_failed (g); i++)
+    if (sparse[i].readers)
+      {
+        gradients[i] = sparse_merge (g, params->pdata[i], &sparse[i], all + next);
+        next += sparse[i].readers->len;
+      }
+    else
+      gradients[i] = all[next++];
+}
+
 static FmTensor *
 moment_of (FmGraph *g, FmTensor *p, const char *suffix)
 {
@@ -72,12 +155,14 @@ moment_of (FmGraph *g, FmTensor *p, const char *suffix)
 }
 
 static void
-update (FmGraph *g, FmTensor *p, FmTensor *gradient, FmTensor *norm, FmTensor *rate, FmTensor *step, const FmOptimizer *o)
+update (FmGraph *g, FmTensor *p, FmTensor *gradient, FmTensor *rows, FmTensor *norm, FmTensor *rate, FmTensor *step,
+        const FmOptimizer *o)
 {
   if (o->kind == FM_OPTIMIZER_SGD)
-    fm_sgd (g, p, o->momentum != 0.0 ? moment_of (g, p, "@m") : NULL, gradient, norm, rate, o, p->rate, p->decay);
+    fm_sgd (g, p, o->momentum != 0.0 ? moment_of (g, p, "@m") : NULL, gradient, rows, norm, rate, o, p->rate, p->decay);
   else
-    fm_adamw (g, p, moment_of (g, p, "@m"), moment_of (g, p, "@v"), gradient, norm, rate, step, o, p->rate, p->decay);
+    fm_adamw (g, p, moment_of (g, p, "@m"), moment_of (g, p, "@v"), gradient, rows, norm, rate, step, o, p->rate,
+              p->decay);
   if (o->average > 0.0)
     {
       FmTensor *average = moment_of (g, p, "@ema");
@@ -92,6 +177,8 @@ fm_train_step (FmGraph *g, FmTensor *loss, const FmOptimizer *options)
 {
   g_autoptr (GPtrArray) params = NULL;
   g_autofree FmTensor **gradients = NULL;
+  g_autofree Sparse *sparse = NULL;
+  gboolean any = FALSE;
   FmTensor *rate, *step, *norms, *norm;
 
   if (fm_graph_failed (g))
@@ -106,9 +193,18 @@ fm_train_step (FmGraph *g, FmTensor *loss, const FmOptimizer *options)
   rate = fm_graph_input (g, "@rate", FM_F32, FM_SHAPE (1));
   step = fm_graph_input (g, "@step", FM_I32, FM_SHAPE (1));
   gradients = g_new0 (FmTensor *, params->len);
+  sparse = g_new0 (Sparse, params->len);
+  for (guint i = 0; i < params->len; i++)
+    {
+      sparse_find (g, params->pdata[i], options, &sparse[i]);
+      any |= sparse[i].readers != NULL;
+    }
   g->gradient_depth++;
   g->phase = FM_PHASE_BACKWARD;
-  collect (g, loss, params, gradients);
+  if (any)
+    collect_sparse (g, loss, params, sparse, gradients);
+  else
+    collect (g, loss, params, gradients);
   g->phase = FM_PHASE_OPTIMIZER;
   norms = fm_sum_squares (g, gradients, params->len);
   norm = fm_sqrt (g, fm_sum_all (g, norms));
@@ -119,7 +215,9 @@ fm_train_step (FmGraph *g, FmTensor *loss, const FmOptimizer *options)
   fm_graph_output (g, "@norm", norm);
   fm_graph_output (g, "@norms", norms);
   for (guint i = 0; i < params->len && !fm_graph_failed (g); i++)
-    update (g, g_ptr_array_index (params, i), gradients[i], norm, rate, step, options);
+    update (g, g_ptr_array_index (params, i), gradients[i], sparse[i].rows, norm, rate, step, options);
+  for (guint i = 0; i < params->len; i++)
+    sparse_clear (&sparse[i]);
   g->gradient_depth--;
   g->phase = FM_PHASE_FORWARD;
   g_clear_pointer (&g->pending, g_hash_table_unref);

@@ -1,10 +1,11 @@
 #version 450
-// adamw.comp: one invocation for each element; see adamw.c.
+// adamw.comp: one invocation for each element of the gradient; SOME: it has rows of its own. See adamw.c.
 #include "common.glsl"
 #include "math.glsl"
+layout (constant_id = 3) const uint SOME = 0;
 layout (push_constant) uniform Push
 {
-  uint count, gradient, norm, rate, step;
+  uint count, gradient, norm, rate, step, rows, width;
   float fresh1, fresh2, eps, decay, clip, factor, log_beta1, log_beta2;
 } push;
 layout (binding = 0) buffer P { float p[]; };
@@ -14,6 +15,7 @@ layout (binding = 3) readonly buffer Gradient { float gradient[]; };
 layout (binding = 4) readonly buffer Norm { float norm[]; };
 layout (binding = 5) readonly buffer Rate { float rate[]; };
 layout (binding = 6) readonly buffer Step { int step_[]; };
+layout (binding = 7) readonly buffer Rows { int rows[]; };
 
 // 1 - e^z: by its series near 0, where the difference would cancel (beta2^t at the first steps).
 float one_minus_exp (float z)
@@ -33,6 +35,14 @@ void main ()
   if (push.clip > 0.0 && n > push.clip)
     scale = push.clip / n;
   g = gradient[push.gradient + i] * scale;
+  if (SOME == 1)
+    {
+      int row = rows[push.rows + i / push.width];
+
+      if (row < 0)
+        return;
+      i = uint (row) * push.width + i % push.width;
+    }
   m[i] += push.fresh1 * (g - m[i]);
   v[i] += push.fresh2 * (g * g - v[i]);
   p[i] = p[i] * (1.0 - r * push.decay) - r / one_minus_exp (t * push.log_beta1) * m[i] /

@@ -1,7 +1,7 @@
-/* sgd.c: one step of stochastic gradient descent on one variable, plain, with momentum, or Nesterov's.
+/* sgd.c: one step of stochastic gradient descent on one variable or some of its rows, plain, with momentum, or Nesterov's.
  *
- * Node: in parameter, moment (variables, written; the moment may be absent), gradient, norm [1], rate [1]; no output; an
- * effect. attr.f: 0 momentum, 1 decay, 2 clip, 3 factor on the rate; attr.i: 0 Nesterov.
+ * Node: in parameter, moment (variables, written; the moment may be absent), gradient, norm [1], rate [1], rows (may be
+ * absent; as in adamw.c); no output; an effect. attr.f: 0 momentum, 1 decay, 2 clip, 3 factor on the rate; attr.i: 0 Nesterov.
  *
  *   m = momentum m + g;  p = p (1 - rate decay) - rate (Nesterov ? g + momentum m : m)
  *
@@ -11,12 +11,21 @@
 
 #include <math.h>
 
-enum { PARAM, MOMENT, GRADIENT, NORM, RATE, N_IN };
+enum { PARAM, MOMENT, GRADIENT, NORM, RATE, ROWS, N_IN };
 
 static gboolean
 infer (FmNode *node)
 {
-  for (guint k = PARAM; k <= GRADIENT; k++)
+  gint64 width = fm_shape_count (&node->in[0]->shape) / node->in[0]->shape.dims[0];
+
+  if (node->in[ROWS] && (node->in[GRADIENT]->type != FM_F32 || node->in[ROWS]->type != FM_I32
+                         || fm_shape_count (&node->in[GRADIENT]->shape)
+                            != fm_shape_count (&node->in[ROWS]->shape) * width))
+    {
+      fm_graph_fail (node->graph, "sgd", "needs a gradient of as many rows as are named");
+      return FALSE;
+    }
+  for (guint k = PARAM; k <= (node->in[ROWS] ? MOMENT : GRADIENT); k++)
     if (node->in[k] && (node->in[k]->type != FM_F32 || !fm_shape_equal (&node->in[k]->shape, &node->in[0]->shape)
                         || (k != GRADIENT && node->in[k]->kind != FM_TENSOR_VARIABLE)))
       {
@@ -70,6 +79,19 @@ cpu (const FmNode *node, const FmCpuArgs *args)
     return;
   if (f[2] > 0 && norm > f[2])
     s.scale = f[2] / norm;
+  if (node->in[ROWS])
+    {
+      gint64 width = n / node->in[0]->shape.dims[0], count = fm_shape_count (&node->in[ROWS]->shape);
+      const gint32 *rows = args->in[ROWS];
+
+#pragma omp parallel for schedule(static) num_threads(args->threads) if (count * width >= 2 * FM_CPU_BLOCK)
+      for (gint64 i = 0; i < count; i++)
+        if (rows[i] >= 0 && m)
+          momentum_block (width, s, nesterov, p + rows[i] * width, m + rows[i] * width, gradient + i * width);
+        else if (rows[i] >= 0)
+          plain_block (width, s, p + rows[i] * width, gradient + i * width);
+      return;
+    }
 #pragma omp parallel for schedule(static) num_threads(args->threads) if (n >= 2 * FM_CPU_BLOCK)
   for (gint64 i = 0; i < n; i += FM_CPU_BLOCK)
     if (m)
@@ -85,23 +107,25 @@ vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
   gboolean moment = node->in[MOMENT] != NULL;
   struct
   {
-    guint32 count, gradient, norm, rate;
+    guint32 count, gradient, norm, rate, rows, width;
     float   momentum, decay, clip, factor;
-  } push = { (guint32) fm_shape_count (&node->in[0]->shape), (guint32) node->in[GRADIENT]->offset,
-             (guint32) node->in[NORM]->offset, (guint32) node->in[RATE]->offset, f[0], f[1], f[2], f[3] };
+  } push = { (guint32) fm_shape_count (&node->in[GRADIENT]->shape), (guint32) node->in[GRADIENT]->offset,
+             (guint32) node->in[NORM]->offset, (guint32) node->in[RATE]->offset,
+             node->in[ROWS] ? (guint32) node->in[ROWS]->offset : 0,
+             (guint32) (fm_shape_count (&node->in[0]->shape) / node->in[0]->shape.dims[0]), f[0], f[1], f[2], f[3] };
   FmVulkanDispatch dispatch = { .shader = "sgd", .n_bind = N_IN, .push = &push, .push_bytes = sizeof push,
-                                .spec = { moment, node->attr.i[0] != 0 }, .n_spec = 2,
+                                .spec = { moment, node->attr.i[0] != 0, node->in[ROWS] != NULL }, .n_spec = 3,
                                 .groups = (push.count + 127) / 128 };
 
   for (guint k = 0; k < N_IN; k++)
-    dispatch.bind[k] = node->in[k] ? node->in[k] : node->in[PARAM]; /* an absent moment is bound and never touched */
+    dispatch.bind[k] = node->in[k] ? node->in[k] : node->in[PARAM]; /* what is absent is bound and never touched */
   return fm_vulkan_dispatch (recorder, &dispatch, error);
 }
 
 static void
 cost (const FmNode *node, FmCost *cost_)
 {
-  gdouble n = fm_shape_count (&node->in[0]->shape);
+  gdouble n = fm_shape_count (&node->in[GRADIENT]->shape);
 
   cost_->flops = (node->in[MOMENT] ? 7 : 4) * n;
   cost_->bytes = (node->in[MOMENT] ? 20 : 12) * n;
@@ -115,10 +139,10 @@ static const FmOp row = {
 FM_OPS (sgd, &row);
 
 void
-fm_sgd (FmGraph *g, FmTensor *param, FmTensor *moment, FmTensor *gradient, FmTensor *norm, FmTensor *rate,
+fm_sgd (FmGraph *g, FmTensor *param, FmTensor *moment, FmTensor *gradient, FmTensor *rows, FmTensor *norm, FmTensor *rate,
         const FmOptimizer *options, gdouble rate_factor, gdouble decay_factor)
 {
-  FmTensor *in[N_IN] = { param, moment, gradient, norm, rate };
+  FmTensor *in[N_IN] = { param, moment, gradient, norm, rate, rows };
   FmAttr attr = { .i = { options->nesterov },
                   .f = { options->momentum, options->decay * decay_factor, options->clip, rate_factor } };
 

@@ -111,7 +111,7 @@ test_adamw (gconstpointer vulkan)
   norm = fm_graph_input (g, "norm", FM_F32, FM_SHAPE (1));
   rate = fm_graph_input (g, "@rate", FM_F32, FM_SHAPE (1));
   step = fm_graph_input (g, "@step", FM_I32, FM_SHAPE (1));
-  fm_adamw (g, p, m, v, gradient, norm, rate, step, &options, 2.0, 0.5);
+  fm_adamw (g, p, m, v, gradient, NULL, norm, rate, step, &options, 2.0, 0.5);
   g_assert_no_error ((GError *) fm_graph_get_error (g));
   variables = fm_variables_new (device, 1);
   program = fm_program_new (g, device, variables, &error);
