@@ -196,7 +196,7 @@ FM_KERNEL (void, sum_rows, (const float *x, gint64 width, const guint32 *source,
 }
 
 void
-fm_group_rows (const gint32 *index, gint64 n, gint64 rows, guint32 *start, guint32 *source)
+fm_sources_by_row (const gint32 *index, gint64 n, gint64 rows, guint32 *start, guint32 *source)
 {
   memset (start, 0, (rows + 1) * sizeof *start);
   for (gint64 i = 0; i < n; i++)
@@ -214,7 +214,7 @@ scatter_item (const float *x, const gint32 *index, float *y, const FmRowsLayout 
 {
   guint32 *start = workspace, *source = start + l->rows + 1;
 
-  fm_group_rows (index, l->n, l->rows, start, source);
+  fm_sources_by_row (index, l->n, l->rows, start, source);
 #pragma omp parallel for schedule(dynamic, 16) num_threads(threads) if (threads > 1 && (l->n + l->rows) * l->width > FM_CPU_BLOCK)
   for (gint64 r = 0; r < l->rows; r++)
     sum_rows (x, l->width, source + start[r], start[r + 1] - start[r], y + r * l->width);

@@ -25,7 +25,7 @@ typedef struct
 
 /* Sources of each of @rows rows, in their order: those of row r are source[start[r]] ... source[start[r + 1] - 1]. Room:
  * @start rows + 1, @source n. An index outside is left out. */
-void     fm_group_rows     (const gint32 *index, gint64 n, gint64 rows, guint32 *start, guint32 *source);
+void     fm_sources_by_row     (const gint32 *index, gint64 n, gint64 rows, guint32 *start, guint32 *source);
 /* The same on Vulkan, for the pairs of an index that fm_sort_vulkan() left at the start of the workspace: what runs.comp
  * does with each row. @place: i32, for the second and the last mode. */
 typedef enum { FM_RUNS_SUM, FM_RUNS_MAX, FM_RUNS_PUT, FM_RUNS_MERGE } FmRunsMode; /* as in runs.comp */

@@ -81,7 +81,7 @@ max_cpu (const FmNode *node, const FmCpuArgs *args)
   float *y = args->out[0];
   gint32 *place = args->out[1];
 
-  fm_group_rows (args->in[1], l.n, l.rows, start, source);
+  fm_sources_by_row (args->in[1], l.n, l.rows, start, source);
 #pragma omp parallel for schedule(dynamic, 16) num_threads(args->threads) if ((l.n + l.rows) * l.width > FM_CPU_BLOCK)
   for (gint64 r = 0; r < l.rows; r++)
     max_rows (args->in[0], l.width, source + start[r], start[r + 1] - start[r], y + r * l.width, place + r * l.width);
