@@ -93,7 +93,7 @@ test_sgd (gconstpointer data)
     m = fm_variable (g, "w@m", FM_F32, FM_SHAPE (N), fm_init_zeros ());
   norm = fm_graph_input (g, "norm", FM_F32, FM_SHAPE (1));
   step = fm_graph_input (g, "@step", FM_I32, FM_SHAPE (1));
-  fm_sgd (g, p, m, fm_graph_input (g, "gradient", FM_F32, FM_SHAPE (N)), norm,
+  fm_sgd (g, p, m, fm_graph_input (g, "gradient", FM_F32, FM_SHAPE (N)), NULL, norm,
           fm_graph_input (g, "@rate", FM_F32, FM_SHAPE (1)), &options, 2.0, 0.5);
   fm_average (g, ema, p, norm, step, 0.4);
   variables = fm_variables_new (device, 1);
