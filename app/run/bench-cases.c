@@ -251,6 +251,7 @@ build_attention (FmBenchCase *c, GError **error)
       if (!fm_program_write (c->program, name[i], data, n * sizeof *data, error))
         return FALSE;
     }
+  g_clear_pointer (&data, g_free);
   fm_memory_reset (); /* what the numbers were made in is ours, not the engine's */
   c->cost.flops = 4 * HEADS * N * WIDTH * (a->linear ? WIDTH : N);
   c->cost.bytes = 4.0 * (gdouble) n * sizeof (gfloat);
