@@ -15,6 +15,7 @@ i32 (FmGraph *g, gint64 value)
 FmTensor *
 fm_inverse_permutation (FmGraph *g, FmTensor *index)
 {
+  FM_REFUSE_NULL (g, "inverse permutation", index);
   if (!fm_graph_failed (g) && index->type != FM_I32)
     return fm_graph_fail (g, "inverse-permutation", "the index must be i32");
   return fm_argsort (g, index, FALSE);
@@ -25,6 +26,7 @@ fm_inverse_permutation (FmGraph *g, FmTensor *index)
 FmTensor *
 fm_segment_mean (FmGraph *g, FmTensor *x, FmTensor *index, gint64 segments)
 {
+  FM_REFUSE_NULL (g, "segment mean", x, index);
   FmTensor *sum = fm_scatter_add_rows (g, x, index, segments), *count;
   FmShape shape;
 
@@ -41,6 +43,7 @@ fm_segment_mean (FmGraph *g, FmTensor *x, FmTensor *index, gint64 segments)
 FmTensor *
 fm_segment_ids (FmGraph *g, FmTensor *offsets, gint64 n)
 {
+  FM_REFUSE_NULL (g, "segment ids", offsets);
   return fm_sub (g, fm_search_sorted (g, offsets, fm_iota (g, n), TRUE), i32 (g, 1));
 }
 
@@ -98,6 +101,7 @@ fm_unpack_index (FmGraph *g, FmTensor *lengths, gint64 n)
 FmTensor *
 fm_expert_slots (FmGraph *g, FmTensor *expert, gint64 experts, gint64 capacity)
 {
+  FM_REFUSE_NULL (g, "expert slots", expert);
   FmTensor *sent, *place, *slot, *kept;
   gint64 n;
 
@@ -119,6 +123,7 @@ fm_expert_slots (FmGraph *g, FmTensor *expert, gint64 experts, gint64 capacity)
 FmTensor *
 fm_expert_choice (FmGraph *g, FmTensor *scores, gint64 capacity, FmTensor **token)
 {
+  FM_REFUSE_NULL (g, "expert choice", scores);
   if (!fm_graph_failed (g) && scores->shape.rank != 2)
     {
       *token = g->poison;
@@ -130,6 +135,7 @@ fm_expert_choice (FmGraph *g, FmTensor *scores, gint64 capacity, FmTensor **toke
 FmTensor *
 fm_top_p (FmGraph *g, FmTensor *probs, gdouble p, gint64 most, FmTensor **index)
 {
+  FM_REFUSE_NULL (g, "top p", probs);
   FmTensor *top = fm_top_k (g, probs, most, index), *kept;
 
   kept = fm_less (g, fm_cumsum (g, top, -1, TRUE), fm_constant (g, FM_F32, FM_SHAPE (1), p));
@@ -141,6 +147,7 @@ fm_top_p (FmGraph *g, FmTensor *probs, gdouble p, gint64 most, FmTensor **index)
 FmTensor *
 fm_hash_rotations (FmGraph *g, FmTensor *x, FmTensor *rotations)
 {
+  FM_REFUSE_NULL (g, "hash rotations", x, rotations);
   FmTensor *both[2];
 
   both[0] = fm_matmul (g, x, rotations, 0);
@@ -151,6 +158,7 @@ fm_hash_rotations (FmGraph *g, FmTensor *x, FmTensor *rotations)
 FmTensor *
 fm_hash_signs (FmGraph *g, FmTensor *x)
 {
+  FM_REFUSE_NULL (g, "hash signs", x);
   FmTensor *weight;
   gint64 bits;
 

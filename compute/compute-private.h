@@ -180,6 +180,18 @@ FmNode   *fm_node_new (FmGraph *g, const FmOp *op, FmTensor * const *in, guint n
 /** fm_op1: fm_node_new() and its first output, or the poison tensor. The inputs are the last arguments. */
 FmTensor *fm_op1 (FmGraph *g, const FmOp *op, const FmAttr *attr, guint n_in, ...);
 
+/* FM_REFUSE_NULL (g, "what", tensor, ...): for the head of a builder; returns the poison tensor from it when the graph has
+ * failed or one of the tensors is NULL (what a plugin gets from fm_shared () may be). */
+#define FM_REFUSE_NULL(g, what, ...) \
+  do \
+    { \
+      FmTensor * const wanted[] = { __VA_ARGS__ }; \
+      if (fm_graph_refuse_null (g, what, wanted, G_N_ELEMENTS (wanted))) \
+        return (g)->poison; \
+    } \
+  while (0)
+gboolean fm_graph_refuse_null (FmGraph *g, const char *what, FmTensor * const *tensors, guint n);
+
 static inline gboolean
 fm_graph_failed (FmGraph *g)
 {

@@ -101,6 +101,15 @@ fm_graph_fail (FmGraph *g, const char *what, const char *format, ...)
   return g->poison;
 }
 
+gboolean
+fm_graph_refuse_null (FmGraph *g, const char *what, FmTensor * const *tensors, guint n)
+{
+  for (guint i = 0; i < n && g->error == NULL; i++)
+    if (tensors[i] == NULL)
+      fm_graph_fail (g, what, "got NULL for tensor %u of the %u it needs", i + 1, n);
+  return g->error != NULL;
+}
+
 void
 fm_graph_push_scope (FmGraph *g, const char *format, ...)
 {

@@ -195,12 +195,14 @@ linear (FmGraph *g, FmTensor *x, gint64 width, const char *name, gboolean with_b
 FmTensor *
 fm_linear (FmGraph *g, FmTensor *x, gint64 width, const char *name)
 {
+  FM_REFUSE_NULL (g, "linear", x);
   return linear (g, x, width, name, TRUE);
 }
 
 FmTensor *
 fm_linear_no_bias (FmGraph *g, FmTensor *x, gint64 width, const char *name)
 {
+  FM_REFUSE_NULL (g, "linear no bias", x);
   return linear (g, x, width, name, FALSE);
 }
 
@@ -208,6 +210,7 @@ FmTensor *
 fm_attention (FmGraph *g, const char *name, FmTensor *q, FmTensor *k, FmTensor *v, gdouble scale,
               const FmAttentionMask *mask)
 {
+  FM_REFUSE_NULL (g, "attention", q, k, v);
   FmHookCall call = { .kind = FM_HOOK_ATTENTION, .q = q, .k = k, .v = v, .scale = scale, .mask = mask };
   FmTensor *y = run_hooks (g, name, &call);
 
@@ -217,6 +220,7 @@ fm_attention (FmGraph *g, const char *name, FmTensor *q, FmTensor *k, FmTensor *
 FmTensor *
 fm_norm (FmGraph *g, FmTensor *x, const char *name)
 {
+  FM_REFUSE_NULL (g, "norm", x);
   gint64 width = fm_tensor_get_dim (x, -1);
   FmTensor *gain, *bias;
 
@@ -230,6 +234,7 @@ fm_norm (FmGraph *g, FmTensor *x, const char *name)
 FmTensor *
 fm_at (FmGraph *g, FmTensor *x, const char *name)
 {
+  FM_REFUSE_NULL (g, "at", x);
   FmTensor *y = run_hooks (g, name, &(FmHookCall){ .kind = FM_HOOK_AT, .x = x });
 
   return y ? y : x;

@@ -21,6 +21,7 @@ around (const FmTensor *x, gint axis)
 FmTensor *
 fm_flip (FmGraph *g, FmTensor *x, gint axis)
 {
+  FM_REFUSE_NULL (g, "flip", x);
   gint64 dim;
 
   if (fm_graph_failed (g))
@@ -35,6 +36,7 @@ fm_flip (FmGraph *g, FmTensor *x, gint axis)
 FmTensor *
 fm_roll (FmGraph *g, FmTensor *x, gint axis, gint64 shift)
 {
+  FM_REFUSE_NULL (g, "roll", x);
   FmTensor *parts[2];
   gint64 dim;
 
@@ -86,12 +88,14 @@ repeated (FmGraph *g, FmTensor *x, gint axis, gint64 times, gboolean whole)
 FmTensor *
 fm_repeat (FmGraph *g, FmTensor *x, gint axis, gint64 times)
 {
+  FM_REFUSE_NULL (g, "repeat", x);
   return repeated (g, x, axis, times, FALSE);
 }
 
 FmTensor *
 fm_tile (FmGraph *g, FmTensor *x, gint axis, gint64 times)
 {
+  FM_REFUSE_NULL (g, "tile", x);
   return repeated (g, x, axis, times, TRUE);
 }
 
@@ -147,6 +151,7 @@ fm_split (FmGraph *g, FmTensor *x, gint axis, guint n, FmTensor **parts)
 FmTensor *
 fm_pad_mode (FmGraph *g, FmTensor *x, gint axis, gint64 before, gint64 after, FmPadMode mode, gdouble value)
 {
+  FM_REFUSE_NULL (g, "pad mode", x);
   FmTensor *parts[3];
   FmShape side;
   gint64 dim, most;
@@ -200,6 +205,7 @@ triangle (FmGraph *g, gint64 n, gint64 m, gint64 diagonal)
 FmTensor *
 fm_tril (FmGraph *g, FmTensor *x, gint64 diagonal)
 {
+  FM_REFUSE_NULL (g, "tril", x);
   if (fm_graph_failed (g))
     return g->poison;
   if (x->shape.rank < 2)
@@ -211,6 +217,7 @@ fm_tril (FmGraph *g, FmTensor *x, gint64 diagonal)
 FmTensor *
 fm_triu (FmGraph *g, FmTensor *x, gint64 diagonal)
 {
+  FM_REFUSE_NULL (g, "triu", x);
   if (fm_graph_failed (g))
     return g->poison;
   if (x->shape.rank < 2)

@@ -251,6 +251,7 @@ refuse (FmGraph *g, const char *op, const FmTensor *x, const FmTensor *w, const 
 FmTensor *
 fm_affine_stored (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *scale, FmTensor *bias)
 {
+  FM_REFUSE_NULL (g, "affine stored", x, weight);
   FmShape shape;
 
   if (fm_graph_failed (g))
@@ -267,6 +268,7 @@ fm_affine_stored (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *scale, Fm
 FmTensor *
 fm_affine_int8 (FmGraph *g, FmTensor *x, FmTensor *x_scale, FmTensor *weight, FmTensor *scale, FmTensor *bias)
 {
+  FM_REFUSE_NULL (g, "affine int8", x, x_scale, weight);
   FmShape shape;
 
   if (fm_graph_failed (g))

@@ -70,6 +70,7 @@ const FmOp fm_affine_op = {
 FmTensor *
 fm_affine (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias)
 {
+  FM_REFUSE_NULL (g, "affine", x, weight);
   FmMatrixLayout layout;
   FmShape shape;
 

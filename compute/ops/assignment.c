@@ -201,6 +201,7 @@ static const FmOp assignment_op = {
 FmTensor *
 fm_assignment (FmGraph *g, FmTensor *cost)
 {
+  FM_REFUSE_NULL (g, "assignment", cost);
   return fm_op1 (g, &assignment_op, NULL, 1, cost);
 }
 

@@ -138,6 +138,7 @@ FmTensor *
 fm_attention_map_tile (FmGraph *g, FmTensor *q, FmTensor *k, gdouble scale, const FmAttentionMask *mask,
                        gint64 first_row, gint64 rows, gint64 first_column, gint64 columns)
 {
+  FM_REFUSE_NULL (g, "attention map tile", q, k);
   FmTensor *in[FIRST_MASK + FM_MASK_TENSORS] = { q, k };
   FmAttr attr = { .i = { [6] = first_row, [7] = rows, [8] = first_column, [9] = columns }, .f = { scale } };
   FmNode *node;
@@ -171,6 +172,7 @@ spread_distance (FmGraph *g, FmTensor *distance, gint64 n_query, gint64 n_key)
 FmTensor *
 fm_attention_map (FmGraph *g, FmTensor *q, FmTensor *k, gdouble scale, const FmAttentionMask *mask)
 {
+  FM_REFUSE_NULL (g, "attention map", q, k);
   static const FmAttentionMask all = { 0 };
   FmTensor *scores, *visible, *in[FM_MASK_TENSORS];
   gint64 b, h, hk, n_query, n_key;

@@ -53,6 +53,7 @@ bucket_start (gint64 k, gint64 buckets, gint64 max_distance)
 FmTensor *
 fm_attention_buckets (FmGraph *g, FmTensor *table, gint64 n_query, gint64 n_key, gboolean causal, gint64 max_distance)
 {
+  FM_REFUSE_NULL (g, "attention buckets", table);
   FmTensor *d, *size, *bucket;
   gint64 buckets;
 
@@ -94,6 +95,7 @@ pick_rows (FmGraph *g, FmTensor *x, FmTensor *index)
 FmTensor *
 fm_attention_subset (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, FmTensor *index, gdouble scale, gboolean causal)
 {
+  FM_REFUSE_NULL (g, "attention subset", q, k, v, index);
   FmAttentionMask mask = { 0 };
   gint64 b, h, hk, n, nk, chosen;
   FmTensor *visible, *position;
@@ -130,6 +132,7 @@ FmTensor *
 fm_attention_split (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, gdouble scale, FmTensor *key_lengths,
                     guint n_parts)
 {
+  FM_REFUSE_NULL (g, "attention split", q, k, v);
   g_autofree FmAttentionPartial *parts = g_new0 (FmAttentionPartial, MAX (n_parts, 1));
   FmAttentionPartial all;
   gint64 n, size;

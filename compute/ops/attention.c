@@ -591,6 +591,7 @@ attention_node (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, gdouble scale
 FmTensor *
 fm_attention_core (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, gdouble scale, const FmAttentionMask *mask)
 {
+  FM_REFUSE_NULL (g, "attention core", q, k, v);
   FmNode *node = attention_node (g, q, k, v, scale, mask);
 
   return node ? fm_transpose (g, node->out[0], 1, 2) : g->poison;
@@ -651,8 +652,7 @@ fm_attention_finish (FmGraph *g, const FmAttentionPartial *part)
 {
   FmTensor *l;
 
-  if (fm_graph_failed (g))
-    return g->poison;
+  FM_REFUSE_NULL (g, "attention-finish", part ? part->m : NULL, part ? part->l : NULL, part ? part->o : NULL);
   l = column_of (g, part->l);
   /* A query that saw nothing has o = 0 and l = 0. */
   return fm_div (g, part->o, fm_where (g, fm_less (g, fm_constant (g, FM_F32, FM_SHAPE (1), 0.0), l), l,

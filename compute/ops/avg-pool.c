@@ -116,6 +116,7 @@ pool (FmGraph *g, FmTensor *x, gint64 rows, gint64 columns, gboolean transposed)
 FmTensor *
 fm_avg_pool (FmGraph *g, FmTensor *x, gint64 rows_window, gint64 columns_window)
 {
+  FM_REFUSE_NULL (g, "avg pool", x);
   if (fm_graph_failed (g))
     return g->poison;
   if (x->type != FM_F32 || x->shape.rank != 4)
@@ -130,6 +131,7 @@ fm_avg_pool (FmGraph *g, FmTensor *x, gint64 rows_window, gint64 columns_window)
 FmTensor *
 fm_patches (FmGraph *g, FmTensor *x, gint64 patch)
 {
+  FM_REFUSE_NULL (g, "patches", x);
   static const gint axes[] = { 0, 1, 3, 2, 4, 5 };
   const gint64 *dims;
 

@@ -179,6 +179,7 @@ FM_OPS (binary, &rows[FM_BINARY_ADD], &rows[FM_BINARY_SUB], &rows[FM_BINARY_MUL]
   FmTensor * \
   fm_##name (FmGraph *g, FmTensor *a, FmTensor *b) \
   { \
+    FM_REFUSE_NULL (g, #name, a, b); \
     return fm_op1 (g, &rows[FM_BINARY_##kind], &(FmAttr){ .i = { FM_BINARY_##kind } }, 2, a, b); \
   }
 
@@ -197,12 +198,14 @@ BUILDER (pow, POW)
 FmTensor *
 fm_greater (FmGraph *g, FmTensor *a, FmTensor *b)
 {
+  FM_REFUSE_NULL (g, "greater", a, b);
   return fm_less (g, b, a);
 }
 
 FmTensor *
 fm_greater_equal (FmGraph *g, FmTensor *a, FmTensor *b)
 {
+  FM_REFUSE_NULL (g, "greater equal", a, b);
   return fm_less_equal (g, b, a);
 }
 
@@ -210,6 +213,7 @@ fm_greater_equal (FmGraph *g, FmTensor *a, FmTensor *b)
 FmTensor *
 fm_pow_scalar (FmGraph *g, FmTensor *x, gdouble exponent)
 {
+  FM_REFUSE_NULL (g, "pow scalar", x);
   if (exponent == 2.0)
     return fm_square (g, x);
   if (exponent == 1.0)
@@ -226,6 +230,7 @@ fm_pow_scalar (FmGraph *g, FmTensor *x, gdouble exponent)
 FmTensor *
 fm_clamp (FmGraph *g, FmTensor *x, gdouble low, gdouble high)
 {
+  FM_REFUSE_NULL (g, "clamp", x);
   if (!(low <= high))
     return fm_graph_fail (g, "clamp", "limits %g and %g are in the wrong order", low, high);
   x = fm_maximum (g, x, fm_constant (g, FM_F32, FM_SHAPE (1), low));

@@ -177,6 +177,7 @@ FM_OPS (cast, &cast_row, &narrow_op);
 FmTensor *
 fm_cast (FmGraph *g, FmTensor *x, FmType type)
 {
+  FM_REFUSE_NULL (g, "cast", x);
   if (fm_graph_failed (g) || x->type == type)
     return x;
   if (x->type != FM_F32 && type != FM_F32)

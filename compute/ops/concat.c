@@ -100,6 +100,8 @@ fm_concat (FmGraph *g, FmTensor * const *x, guint n, gint axis)
     return g->poison;
   if (n < 1 || n > CONCAT_MAX)
     return fm_graph_fail (g, "concat", "%u tensors; takes 1 to %d", n, CONCAT_MAX);
+  if (fm_graph_refuse_null (g, "concat", x, n))
+    return g->poison;
   axis = fm_axis (x[0], axis, "concat");
   if (axis < 0)
     return g->poison;

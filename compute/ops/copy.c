@@ -220,6 +220,7 @@ static const FmOp copy_op = {
 FmTensor *
 fm_contiguous (FmGraph *g, FmTensor *x)
 {
+  FM_REFUSE_NULL (g, "contiguous", x);
   if (fm_graph_failed (g))
     return g->poison;
   return fm_tensor_is_contiguous (x) ? x : fm_op1 (g, &copy_op, NULL, 1, x);

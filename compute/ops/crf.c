@@ -371,6 +371,7 @@ lengths_or_all (FmGraph *g, FmTensor *emissions, FmTensor *lengths)
 FmTensor *
 fm_crf_log_partition (FmGraph *g, FmTensor *emissions, FmTensor *transitions, FmTensor *lengths)
 {
+  FM_REFUSE_NULL (g, "crf log partition", emissions, transitions);
   if (fm_graph_failed (g))
     return g->poison;
   return fm_op1 (g, &crf_op, NULL, 3, emissions, transitions, lengths_or_all (g, emissions, lengths));
@@ -379,6 +380,7 @@ fm_crf_log_partition (FmGraph *g, FmTensor *emissions, FmTensor *transitions, Fm
 FmTensor *
 fm_crf_score (FmGraph *g, FmTensor *emissions, FmTensor *transitions, FmTensor *labels, FmTensor *lengths)
 {
+  FM_REFUSE_NULL (g, "crf score", emissions, transitions, labels);
   gint64 b, n, c;
   FmTensor *chosen, *inside, *score, *steps, *ends;
 
@@ -412,6 +414,7 @@ fm_crf_score (FmGraph *g, FmTensor *emissions, FmTensor *transitions, FmTensor *
 FmTensor *
 fm_crf_decode (FmGraph *g, FmTensor *emissions, FmTensor *transitions, FmTensor *lengths, FmTensor **score)
 {
+  FM_REFUSE_NULL (g, "crf decode", emissions, transitions);
   FmTensor *in[3];
   FmNode *node;
 

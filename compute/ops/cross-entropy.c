@@ -212,5 +212,6 @@ FM_OPS (cross_entropy, &forward_row, &backward_row);
 FmTensor *
 fm_cross_entropy (FmGraph *g, FmTensor *logits, FmTensor *target)
 {
+  FM_REFUSE_NULL (g, "cross entropy", logits, target);
   return fm_op1 (g, &forward_row, NULL, 2, logits, target);
 }

@@ -125,6 +125,7 @@ FM_OPS (cummax, &row);
 FmTensor *
 fm_cummax (FmGraph *g, FmTensor *x, gint axis, FmTensor **index)
 {
+  FM_REFUSE_NULL (g, "cummax", x);
   FmNode *node;
 
   if (index)

@@ -143,11 +143,13 @@ build (FmGraph *g, FmTensor *x, gint axis, gboolean exclusive, gboolean reverse)
 FmTensor *
 fm_cumsum (FmGraph *g, FmTensor *x, gint axis, gboolean exclusive)
 {
+  FM_REFUSE_NULL (g, "cumsum", x);
   return build (g, x, axis, exclusive, FALSE);
 }
 
 FmTensor *
 fm_cumsum_reverse (FmGraph *g, FmTensor *x, gint axis, gboolean exclusive)
 {
+  FM_REFUSE_NULL (g, "cumsum reverse", x);
   return build (g, x, axis, exclusive, TRUE);
 }

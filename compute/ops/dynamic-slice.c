@@ -164,6 +164,7 @@ static const FmOp place_op = {
 FmTensor *
 fm_dynamic_slice (FmGraph *g, FmTensor *x, gint axis, FmTensor *start, gint64 length)
 {
+  FM_REFUSE_NULL (g, "dynamic slice", x, start);
   FmAttr attr = { 0 };
 
   if (fm_graph_failed (g))
@@ -310,6 +311,7 @@ static const FmOp roll_op = {
 FmTensor *
 fm_dynamic_roll (FmGraph *g, FmTensor *x, gint axis, FmTensor *shift)
 {
+  FM_REFUSE_NULL (g, "dynamic roll", x, shift);
   FmAttr attr = { 0 };
 
   if (fm_graph_failed (g))

@@ -209,6 +209,7 @@ transform_by_products (FmGraph *g, FmTensor *re, FmTensor *im, gboolean inverse,
 FmTensor *
 fm_fft (FmGraph *g, FmTensor *re, FmTensor *im, gint axis, gboolean inverse, FmTensor **out_im)
 {
+  FM_REFUSE_NULL (g, "fft", re);
   FmTensor *in[2] = { re, im }, *y[2];
   gboolean vector, last;
   gint64 n;
@@ -269,6 +270,7 @@ fm_fft (FmGraph *g, FmTensor *re, FmTensor *im, gint axis, gboolean inverse, FmT
 FmTensor *
 fm_long_conv (FmGraph *g, FmTensor *x, FmTensor *kernel)
 {
+  FM_REFUSE_NULL (g, "long conv", x, kernel);
   gint64 n, k, size = 1;
   FmTensor *xr, *xi, *kr, *ki, *y, *unused;
 

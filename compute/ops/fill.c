@@ -203,17 +203,20 @@ fm_iota (FmGraph *g, gint64 n)
 FmTensor *
 fm_one_hot (FmGraph *g, FmTensor *index, gint64 classes)
 {
+  FM_REFUSE_NULL (g, "one hot", index);
   return fm_op1 (g, &one_hot_row, &(FmAttr){ .i = { classes } }, 1, index);
 }
 
 FmTensor *
 fm_stop_gradient (FmGraph *g, FmTensor *x)
 {
+  FM_REFUSE_NULL (g, "stop gradient", x);
   return fm_op1 (g, &stop_row, NULL, 1, x);
 }
 
 FmTensor *
 fm_straight_through (FmGraph *g, FmTensor *hard, FmTensor *soft)
 {
+  FM_REFUSE_NULL (g, "straight through", hard, soft);
   return fm_op1 (g, &straight_row, NULL, 2, hard, soft);
 }

@@ -130,6 +130,7 @@ same_batch (FmGraph *g, const char *what, const FmTensor *x, const FmTensor *ind
 FmTensor *
 fm_gather (FmGraph *g, FmTensor *x, gint axis, FmTensor *index)
 {
+  FM_REFUSE_NULL (g, "gather", x, index);
   if (fm_graph_failed (g))
     return g->poison;
   if (index->type != FM_I32)
@@ -146,6 +147,7 @@ fm_gather (FmGraph *g, FmTensor *x, gint axis, FmTensor *index)
 FmTensor *
 fm_gather_rows (FmGraph *g, FmTensor *table, FmTensor *index)
 {
+  FM_REFUSE_NULL (g, "gather rows", table, index);
   return fm_gather (g, table, 0, index);
 }
 
@@ -340,6 +342,7 @@ fm_rows_are_sound (FmGraph *g, const char *what, const FmTensor *x, const FmTens
 FmTensor *
 fm_scatter_add_rows (FmGraph *g, FmTensor *x, FmTensor *index, gint64 rows)
 {
+  FM_REFUSE_NULL (g, "scatter add rows", x, index);
   if (fm_graph_failed (g) || !fm_rows_are_sound (g, "scatter-add-rows", x, index, rows, 0))
     return g->poison;
   return scatter_add (g, x, index, rows, 0);
@@ -348,6 +351,7 @@ fm_scatter_add_rows (FmGraph *g, FmTensor *x, FmTensor *index, gint64 rows)
 FmTensor *
 fm_scatter_add (FmGraph *g, FmTensor *x, gint axis, FmTensor *index, gint64 size)
 {
+  FM_REFUSE_NULL (g, "scatter add", x, index);
   if (fm_graph_failed (g))
     return g->poison;
   axis = fm_axis (x, axis, "scatter-add-rows");
@@ -446,6 +450,7 @@ fm_put (FmGraph *g, FmTensor *table, gint axis, FmTensor *index, FmTensor *x)
 {
   FmShape shape;
 
+  FM_REFUSE_NULL (g, "put", table, index, x);
   if (fm_graph_failed (g))
     return g->poison;
   axis = fm_axis (table, axis, "put-rows");

@@ -16,6 +16,7 @@ FM_OPS (group_norm, NULL);
 FmTensor *
 fm_l2_normalize (FmGraph *g, FmTensor *x, gdouble eps)
 {
+  FM_REFUSE_NULL (g, "l2 normalize", x);
   gdouble width = fm_tensor_get_dim (x, -1);
 
   return fm_mul_scalar (g, fm_rms_norm (g, x, NULL, eps / width), 1.0 / sqrt (width));
@@ -33,6 +34,7 @@ fm_l2_normalize (FmGraph *g, FmTensor *x, gdouble eps)
 FmTensor *
 fm_group_norm (FmGraph *g, FmTensor *x, gint64 groups, FmTensor *gain, FmTensor *bias, gdouble eps)
 {
+  FM_REFUSE_NULL (g, "group norm", x);
   FmShape shape;
   gint64 batch, channels, places;
   FmTensor *y;
@@ -88,6 +90,7 @@ update_running (FmGraph *g, FmTensor *state, FmTensor *batch, gdouble momentum, 
 FmTensor *
 fm_batch_norm (FmGraph *g, FmTensor *x, gint axis, const char *name, gdouble momentum, gdouble eps, gboolean training)
 {
+  FM_REFUSE_NULL (g, "batch norm", x);
   FmTensor *gain, *bias, *mean, *variance, *running_mean, *running_variance, *y;
   FmShape along = { 0 };
   gint64 channels, rest;

@@ -8,6 +8,7 @@ FM_OPS (kronecker, NULL);
 FmTensor *
 fm_block_diagonal (FmGraph *g, FmTensor *x, FmTensor *blocks)
 {
+  FM_REFUSE_NULL (g, "block diagonal", x, blocks);
   FmShape shape;
   gint64 groups, k, m;
   FmTensor *y;
@@ -37,6 +38,7 @@ fm_block_diagonal (FmGraph *g, FmTensor *x, FmTensor *blocks)
 FmTensor *
 fm_kronecker (FmGraph *g, FmTensor *x, FmTensor *a, FmTensor *b)
 {
+  FM_REFUSE_NULL (g, "kronecker", x, a, b);
   FmShape shape;
   gint64 p, q, r, s;
   FmTensor *y;

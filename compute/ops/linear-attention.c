@@ -369,6 +369,7 @@ FmTensor *
 fm_linear_attention (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, FmFeature feature, gdouble eps, gboolean causal,
                      FmTensor *key_lengths)
 {
+  FM_REFUSE_NULL (g, "linear attention", q, k, v);
   FmAttr attr = { .i = { causal, feature }, .f = { eps } };
   FmTensor *y;
 

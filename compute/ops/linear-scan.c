@@ -163,6 +163,7 @@ static const FmOp linear_scan_op = {
 FmTensor *
 fm_linear_scan (FmGraph *g, FmTensor *a, FmTensor *b, FmTensor *h0, gboolean reverse)
 {
+  FM_REFUSE_NULL (g, "linear scan", a, b);
   if (fm_graph_failed (g))
     return g->poison;
   if (a->type == FM_F32 && b->type == FM_F32 && a->shape.rank == b->shape.rank)

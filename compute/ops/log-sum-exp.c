@@ -92,6 +92,7 @@ FM_OPS (log_sum_exp, &row);
 FmTensor *
 fm_log_sum_exp (FmGraph *g, FmTensor *x, gint axis)
 {
+  FM_REFUSE_NULL (g, "log sum exp", x);
   FmShape shape;
   gint axes[FM_MAX_RANK];
 

@@ -45,6 +45,7 @@ at_least_finite (FmGraph *g, FmTensor *x)
 FmTensor *
 fm_masked_softmax (FmGraph *g, FmTensor *x, FmTensor *mask, gdouble scale)
 {
+  FM_REFUSE_NULL (g, "masked softmax", x, mask);
   if (!(scale > 0.0)) /* times it -inf would become +inf or NaN */
     {
       x = fm_mul_scalar (g, x, scale);
@@ -82,6 +83,7 @@ fm_joint_softmax (FmGraph *g, FmTensor * const *x, guint n, gdouble scale, FmTen
 FmTensor *
 fm_log_softmax (FmGraph *g, FmTensor *x)
 {
+  FM_REFUSE_NULL (g, "log softmax", x);
   FmTensor *z = fm_sub (g, x, fm_stop_gradient (g, at_least_finite (g, fm_max_keep (g, x, -1))));
 
   return fm_sub (g, z, at_least_finite (g, beside_rows (g, fm_log_sum_exp (g, z, -1), z)));
@@ -98,6 +100,7 @@ fm_log_softmax (FmGraph *g, FmTensor *x)
 FmTensor *
 fm_cross_entropy_smooth (FmGraph *g, FmTensor *logits, FmTensor *target, gdouble smoothing)
 {
+  FM_REFUSE_NULL (g, "cross entropy smooth", logits, target);
   FmTensor *loss = fm_cross_entropy (g, logits, target), *spread, *valid;
 
   if (fm_graph_failed (g) || smoothing == 0.0)
@@ -113,6 +116,7 @@ fm_cross_entropy_smooth (FmGraph *g, FmTensor *logits, FmTensor *target, gdouble
 FmTensor *
 fm_weighted_mean (FmGraph *g, FmTensor *values, FmTensor *weights)
 {
+  FM_REFUSE_NULL (g, "weighted mean", values, weights);
   FmTensor *sum = fm_sum_all (g, fm_mul (g, fm_where (g, weights, values, number (g, 0.0)), weights));
   FmTensor *weight = fm_sum_all (g, weights);
 
@@ -130,6 +134,7 @@ fm_weighted_mean (FmGraph *g, FmTensor *values, FmTensor *weights)
 FmTensor *
 fm_binary_cross_entropy (FmGraph *g, FmTensor *logits, FmTensor *target, gdouble positive_weight)
 {
+  FM_REFUSE_NULL (g, "binary cross entropy", logits, target);
   FmTensor *hit = fm_mul (g, target, fm_softplus (g, fm_neg (g, logits)));
   FmTensor *miss = fm_mul (g, fm_sub (g, number (g, 1.0), target), fm_softplus (g, logits));
 
@@ -146,6 +151,7 @@ fm_binary_cross_entropy (FmGraph *g, FmTensor *logits, FmTensor *target, gdouble
 FmTensor *
 fm_focal_loss (FmGraph *g, FmTensor *logits, FmTensor *target, gdouble alpha, gdouble gamma)
 {
+  FM_REFUSE_NULL (g, "focal loss", logits, target);
   FmTensor *one = number (g, 1.0), *other = fm_sub (g, one, target), *wrong, *loss;
 
   if (!(gamma == 0.0 || gamma >= 1.0))
@@ -174,6 +180,7 @@ fm_focal_loss (FmGraph *g, FmTensor *logits, FmTensor *target, gdouble alpha, gd
 FmTensor *
 fm_dice_loss (FmGraph *g, FmTensor *p, FmTensor *target, gdouble smooth)
 {
+  FM_REFUSE_NULL (g, "dice loss", p, target);
   FmTensor *both = fm_mul_scalar (g, fm_sum (g, fm_mul (g, p, target), -1), 2.0);
   FmTensor *sizes = fm_sum (g, fm_add (g, p, target), -1);
 
@@ -194,6 +201,7 @@ weighted_difference (FmGraph *g, FmTensor *mask, FmTensor *weight, FmTensor *a, 
 FmTensor *
 fm_kl_from_logits (FmGraph *g, FmTensor *p, FmTensor *q)
 {
+  FM_REFUSE_NULL (g, "kl from logits", p, q);
   FmTensor *log_p = fm_log_softmax (g, p), *weight = fm_exp (g, log_p);
 
   return weighted_difference (g, weight, weight, log_p, fm_log_softmax (g, q));
@@ -202,6 +210,7 @@ fm_kl_from_logits (FmGraph *g, FmTensor *p, FmTensor *q)
 FmTensor *
 fm_symmetric_kl_from_logits (FmGraph *g, FmTensor *p, FmTensor *q)
 {
+  FM_REFUSE_NULL (g, "symmetric kl from logits", p, q);
   FmTensor *log_p = fm_log_softmax (g, p), *log_q = fm_log_softmax (g, q), *exp_p = fm_exp (g, log_p);
   FmTensor *exp_q = fm_exp (g, log_q), *sum;
 
@@ -212,6 +221,7 @@ fm_symmetric_kl_from_logits (FmGraph *g, FmTensor *p, FmTensor *q)
 FmTensor *
 fm_kl_divergence (FmGraph *g, FmTensor *p, FmTensor *q)
 {
+  FM_REFUSE_NULL (g, "kl divergence", p, q);
   FmTensor *one = number (g, 1.0);
 
   return weighted_difference (g, p, p, fm_log (g, fm_where (g, p, p, one)), fm_log (g, fm_where (g, p, q, one)));
@@ -220,6 +230,7 @@ fm_kl_divergence (FmGraph *g, FmTensor *p, FmTensor *q)
 FmTensor *
 fm_js_divergence (FmGraph *g, FmTensor *p, FmTensor *q)
 {
+  FM_REFUSE_NULL (g, "js divergence", p, q);
   FmTensor *middle = fm_mul_scalar (g, fm_add (g, p, q), 0.5);
 
   return fm_mul_scalar (g, fm_add (g, fm_kl_divergence (g, p, middle), fm_kl_divergence (g, q, middle)), 0.5);
@@ -230,6 +241,7 @@ fm_js_divergence (FmGraph *g, FmTensor *p, FmTensor *q)
 FmTensor *
 fm_mse (FmGraph *g, FmTensor *a, FmTensor *b)
 {
+  FM_REFUSE_NULL (g, "mse", a, b);
   return fm_mean_all (g, fm_square (g, fm_sub (g, a, b)));
 }
 
@@ -237,6 +249,7 @@ fm_mse (FmGraph *g, FmTensor *a, FmTensor *b)
 FmTensor *
 fm_huber (FmGraph *g, FmTensor *a, FmTensor *b, gdouble delta)
 {
+  FM_REFUSE_NULL (g, "huber", a, b);
   FmTensor *distance = fm_abs (g, fm_sub (g, a, b)), *m;
 
   if (!(delta > 0.0))
@@ -248,6 +261,7 @@ fm_huber (FmGraph *g, FmTensor *a, FmTensor *b, gdouble delta)
 FmTensor *
 fm_cosine_similarity (FmGraph *g, FmTensor *a, FmTensor *b)
 {
+  FM_REFUSE_NULL (g, "cosine similarity", a, b);
   return fm_sum (g, fm_mul (g, fm_l2_normalize (g, a, 1e-12), fm_l2_normalize (g, b, 1e-12)), -1);
 }
 
@@ -263,6 +277,7 @@ fm_cosine_similarity (FmGraph *g, FmTensor *a, FmTensor *b)
 FmTensor *
 fm_contrastive_loss (FmGraph *g, FmTensor *a, FmTensor *b, gdouble temperature)
 {
+  FM_REFUSE_NULL (g, "contrastive loss", a, b);
   FmTensor *scores, *target, *there, *back;
 
   if (fm_graph_failed (g))

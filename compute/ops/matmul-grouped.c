@@ -261,6 +261,7 @@ FM_OPS (matmul_grouped, &grouped_op, &weights_op);
 FmTensor *
 fm_matmul_grouped (FmGraph *g, FmTensor *x, FmTensor *weights, FmTensor *offsets, guint flags)
 {
+  FM_REFUSE_NULL (g, "matmul grouped", x, weights, offsets);
   if (fm_graph_failed (g))
     return g->poison;
   if (flags & ~(guint) FM_TRANS_B)
@@ -272,6 +273,7 @@ fm_matmul_grouped (FmGraph *g, FmTensor *x, FmTensor *weights, FmTensor *offsets
 FmTensor *
 fm_group_rows (FmGraph *g, FmTensor *group, gint64 groups, FmTensor **offsets)
 {
+  FM_REFUSE_NULL (g, "group rows", group);
   FmTensor *member, *counts, *first, *place;
 
   if (offsets)

@@ -118,6 +118,7 @@ readable (FmGraph *g, FmTensor *x)
 FmTensor *
 fm_matmul (FmGraph *g, FmTensor *a, FmTensor *b, guint flags)
 {
+  FM_REFUSE_NULL (g, "matmul", a, b);
   FmShape folded, result;
 
   if (fm_graph_failed (g))

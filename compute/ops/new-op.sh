@@ -81,6 +81,7 @@ static const FmOp ${c}_op = {
 FmTensor *
 fm_${c} (FmGraph *g, FmTensor *x)
 {
+  FM_REFUSE_NULL (g, "$name", x);
   return fm_op1 (g, &${c}_op, NULL, 1, x);
 }
 

@@ -433,6 +433,7 @@ FM_OPS (norm, &layer_row, &rms_row, &layer_backward_row, &rms_backward_row);
 FmTensor *
 fm_layer_norm (FmGraph *g, FmTensor *x, FmTensor *gain, FmTensor *bias, gdouble eps)
 {
+  FM_REFUSE_NULL (g, "layer norm", x);
   return fm_op1 (g, &layer_row, &(FmAttr){ .i = { 1 }, .f = { eps } }, 3, x, gain, bias);
 }
 
@@ -444,5 +445,6 @@ fm_layer_norm (FmGraph *g, FmTensor *x, FmTensor *gain, FmTensor *bias, gdouble 
 FmTensor *
 fm_rms_norm (FmGraph *g, FmTensor *x, FmTensor *gain, gdouble eps)
 {
+  FM_REFUSE_NULL (g, "rms norm", x);
   return fm_op1 (g, &rms_row, &(FmAttr){ .i = { 0 }, .f = { eps } }, 2, x, gain);
 }

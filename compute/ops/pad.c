@@ -74,6 +74,7 @@ static const FmOp pad_op = {
 FmTensor *
 fm_pad (FmGraph *g, FmTensor *x, gint axis, gint64 before, gint64 after)
 {
+  FM_REFUSE_NULL (g, "pad", x);
   FmAttr attr = { 0 };
   gint64 sum;
 

@@ -109,6 +109,7 @@ FM_OPS (quantise, &quantise_op);
 FmTensor *
 fm_quantise (FmGraph *g, FmTensor *x, FmTensor **scale)
 {
+  FM_REFUSE_NULL (g, "quantise", x);
   FmTensor *fixed = *scale, *in[2];
   FmShape shape, rows;
   FmNode *node;

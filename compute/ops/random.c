@@ -122,6 +122,7 @@ fm_uniform (FmGraph *g, const char *name, FmShape shape)
 FmTensor *
 fm_dropout (FmGraph *g, const char *name, FmTensor *x, gdouble rate)
 {
+  FM_REFUSE_NULL (g, "dropout", x);
   if (fm_graph_failed (g) || rate == 0.0)
     return x;
   if (!(rate > 0.0 && rate < 1.0))

@@ -533,6 +533,7 @@ start_or_zeros (FmGraph *g, FmTensor *start, const FmTensor *x, const FmTensor *
 FmTensor *
 fm_gru (FmGraph *g, FmTensor *gates, FmTensor *weight, FmTensor *bias, FmTensor *h0, gboolean reverse)
 {
+  FM_REFUSE_NULL (g, "gru", gates, weight);
   if (fm_graph_failed (g))
     return g->poison;
   if (bias == NULL)
@@ -544,6 +545,7 @@ fm_gru (FmGraph *g, FmTensor *gates, FmTensor *weight, FmTensor *bias, FmTensor 
 FmTensor *
 fm_lstm (FmGraph *g, FmTensor *gates, FmTensor *weight, FmTensor *h0, FmTensor *c0, gboolean reverse, FmTensor **cells)
 {
+  FM_REFUSE_NULL (g, "lstm", gates, weight);
   FmTensor *in[4];
   FmNode *node;
 

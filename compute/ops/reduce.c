@@ -381,72 +381,84 @@ reduce (FmGraph *g, FmTensor *x, gint axis, Kind kind, gboolean keep, gdouble sc
 FmTensor *
 fm_sum (FmGraph *g, FmTensor *x, gint axis)
 {
+  FM_REFUSE_NULL (g, "sum", x);
   return reduce (g, x, axis, SUM, FALSE, 1.0, "sum");
 }
 
 FmTensor *
 fm_sum_keep (FmGraph *g, FmTensor *x, gint axis)
 {
+  FM_REFUSE_NULL (g, "sum keep", x);
   return reduce (g, x, axis, SUM, TRUE, 1.0, "sum");
 }
 
 FmTensor *
 fm_mean (FmGraph *g, FmTensor *x, gint axis)
 {
+  FM_REFUSE_NULL (g, "mean", x);
   return reduce (g, x, axis, SUM, FALSE, 1.0 / fm_tensor_get_dim (x, axis), "mean");
 }
 
 FmTensor *
 fm_max (FmGraph *g, FmTensor *x, gint axis)
 {
+  FM_REFUSE_NULL (g, "max", x);
   return reduce (g, x, axis, MAX_, FALSE, 1.0, "max");
 }
 
 FmTensor *
 fm_mean_keep (FmGraph *g, FmTensor *x, gint axis)
 {
+  FM_REFUSE_NULL (g, "mean keep", x);
   return reduce (g, x, axis, SUM, TRUE, 1.0 / fm_tensor_get_dim (x, axis), "mean");
 }
 
 FmTensor *
 fm_max_keep (FmGraph *g, FmTensor *x, gint axis)
 {
+  FM_REFUSE_NULL (g, "max keep", x);
   return reduce (g, x, axis, MAX_, TRUE, 1.0, "max");
 }
 
 FmTensor *
 fm_min (FmGraph *g, FmTensor *x, gint axis)
 {
+  FM_REFUSE_NULL (g, "min", x);
   return reduce (g, x, axis, MIN_, FALSE, 1.0, "min");
 }
 
 FmTensor *
 fm_argmin (FmGraph *g, FmTensor *x, gint axis)
 {
+  FM_REFUSE_NULL (g, "argmin", x);
   return reduce (g, x, axis, ARGMIN, FALSE, 1.0, "argmin");
 }
 
 FmTensor *
 fm_argmax (FmGraph *g, FmTensor *x, gint axis)
 {
+  FM_REFUSE_NULL (g, "argmax", x);
   return reduce (g, x, axis, ARGMAX, FALSE, 1.0, "argmax");
 }
 
 FmTensor *
 fm_sum_all (FmGraph *g, FmTensor *x)
 {
+  FM_REFUSE_NULL (g, "sum all", x);
   return fm_sum (g, fm_reshape (g, x, FM_SHAPE (fm_tensor_get_count (x))), 0);
 }
 
 FmTensor *
 fm_mean_all (FmGraph *g, FmTensor *x)
 {
+  FM_REFUSE_NULL (g, "mean all", x);
   return fm_mean (g, fm_reshape (g, x, FM_SHAPE (fm_tensor_get_count (x))), 0);
 }
 
 FmTensor *
 fm_sum_axes (FmGraph *g, FmTensor *x, const gint *axes, guint n)
 {
+  FM_REFUSE_NULL (g, "sum axes", x);
   FmShape shape;
 
   if (fm_graph_failed (g))
@@ -466,6 +478,7 @@ fm_sum_axes (FmGraph *g, FmTensor *x, const gint *axes, guint n)
 FmTensor *
 fm_mean_axes (FmGraph *g, FmTensor *x, const gint *axes, guint n)
 {
+  FM_REFUSE_NULL (g, "mean axes", x);
   FmTensor *sum = fm_sum_axes (g, x, axes, n);
 
   return fm_mul_scalar (g, sum, (gdouble) fm_tensor_get_count (sum) / fm_tensor_get_count (x));
@@ -474,17 +487,20 @@ fm_mean_axes (FmGraph *g, FmTensor *x, const gint *axes, guint n)
 FmTensor *
 fm_variance (FmGraph *g, FmTensor *x, gint axis)
 {
+  FM_REFUSE_NULL (g, "variance", x);
   return fm_mean (g, fm_square (g, fm_sub (g, x, fm_mean_keep (g, x, axis))), axis);
 }
 
 FmTensor *
 fm_any (FmGraph *g, FmTensor *x, gint axis)
 {
+  FM_REFUSE_NULL (g, "any", x);
   return fm_max (g, fm_not_equal (g, x, fm_constant (g, FM_F32, FM_SHAPE (1), 0.0)), axis);
 }
 
 FmTensor *
 fm_all (FmGraph *g, FmTensor *x, gint axis)
 {
+  FM_REFUSE_NULL (g, "all", x);
   return fm_min (g, fm_not_equal (g, x, fm_constant (g, FM_F32, FM_SHAPE (1), 0.0)), axis);
 }

@@ -25,6 +25,7 @@ resize_matrix (FmGraph *g, gint64 from, gint64 to, gboolean align_corners)
 FmTensor *
 fm_resize (FmGraph *g, FmTensor *x, gint64 rows, gint64 columns, gboolean align_corners)
 {
+  FM_REFUSE_NULL (g, "resize", x);
   gint64 b, y, w, c;
 
   if (fm_graph_failed (g))
@@ -51,6 +52,7 @@ fm_resize (FmGraph *g, FmTensor *x, gint64 rows, gint64 columns, gboolean align_
 FmTensor *
 fm_sample (FmGraph *g, FmTensor *x, FmTensor *points)
 {
+  FM_REFUSE_NULL (g, "sample", x, points);
   gint64 b, y, w, c, n;
   FmTensor *table, *item, *py, *px, *y0, *x0, *fy, *fx, *sum = NULL;
 

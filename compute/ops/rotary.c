@@ -203,6 +203,7 @@ FM_OPS (rotary, &table_op, &rotary_op);
 FmTensor *
 fm_rotary (FmGraph *g, FmTensor *x, FmTensor *positions, const FmRotary *options)
 {
+  FM_REFUSE_NULL (g, "rotary", x);
   static const FmRotary usual = { 0 };
   FmAttr attr = { 0 }, turn = { 0 };
   gint64 width;

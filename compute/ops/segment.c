@@ -112,6 +112,7 @@ static const FmOp segment_max_op = {
 FmTensor *
 fm_segment_max (FmGraph *g, FmTensor *x, FmTensor *index, gint64 segments)
 {
+  FM_REFUSE_NULL (g, "segment max", x, index);
   if (fm_graph_failed (g) || !fm_rows_are_sound (g, "segment-max", x, index, segments, 0))
     return g->poison;
   return fm_op1 (g, &segment_max_op, &(FmAttr){ .i = { segments } }, 2, x, index);
@@ -276,6 +277,7 @@ static const FmOp search_sorted_op = {
 FmTensor *
 fm_search_sorted (FmGraph *g, FmTensor *sorted, FmTensor *x, gboolean not_more)
 {
+  FM_REFUSE_NULL (g, "search sorted", sorted, x);
   return fm_op1 (g, &search_sorted_op, &(FmAttr){ .i = { not_more != FALSE } }, 2, sorted, x);
 }
 

@@ -172,5 +172,6 @@ FM_OPS (softmax, &forward_row, &backward_row);
 FmTensor *
 fm_softmax (FmGraph *g, FmTensor *x, gdouble scale)
 {
+  FM_REFUSE_NULL (g, "softmax", x);
   return fm_op1 (g, &forward_row, &(FmAttr){ .f = { scale } }, 1, x);
 }

@@ -217,6 +217,7 @@ FM_OPS (sort, &sort_op);
 FmTensor *
 fm_sort (FmGraph *g, FmTensor *x, gboolean descending, FmTensor **index)
 {
+  FM_REFUSE_NULL (g, "sort", x);
   FmAttr attr = { .i = { descending != FALSE } };
   FmNode *node;
 
@@ -235,6 +236,7 @@ fm_sort (FmGraph *g, FmTensor *x, gboolean descending, FmTensor **index)
 FmTensor *
 fm_argsort (FmGraph *g, FmTensor *x, gboolean descending)
 {
+  FM_REFUSE_NULL (g, "argsort", x);
   FmTensor *index;
 
   fm_sort (g, x, descending, &index);

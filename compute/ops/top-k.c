@@ -117,6 +117,7 @@ static const FmOp top_k_op = {
 FmTensor *
 fm_top_k (FmGraph *g, FmTensor *x, gint64 k, FmTensor **index)
 {
+  FM_REFUSE_NULL (g, "top k", x);
   FmAttr attr = { .i = { k } };
   FmNode *node;
 

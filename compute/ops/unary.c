@@ -253,12 +253,14 @@ FM_OPS (unary, &forward_rows[FM_UNARY_NEG], &forward_rows[FM_UNARY_ABS], &forwar
   FmTensor * \
   fm_##name (FmGraph *g, FmTensor *x) \
   { \
+    FM_REFUSE_NULL (g, #name, x); \
     return fm_op1 (g, &forward_rows[FM_UNARY_##kind], &(FmAttr){ .i = { FM_UNARY_##kind } }, 1, x); \
   }
 #define BUILDER_WITH_NUMBER(name, kind) \
   FmTensor * \
   fm_##name (FmGraph *g, FmTensor *x, gdouble value) \
   { \
+    FM_REFUSE_NULL (g, #name, x); \
     return fm_op1 (g, &forward_rows[FM_UNARY_##kind], &(FmAttr){ .i = { FM_UNARY_##kind }, .f = { value } }, 1, x); \
   }
 
@@ -293,6 +295,7 @@ BUILDER_WITH_NUMBER (mul_scalar, MUL_SCALAR)
 FmTensor *
 fm_elu (FmGraph *g, FmTensor *x)
 {
+  FM_REFUSE_NULL (g, "elu", x);
   return fm_elu_alpha (g, x, 1.0);
 }
 
@@ -300,6 +303,7 @@ fm_elu (FmGraph *g, FmTensor *x)
 FmTensor *
 fm_elu_alpha (FmGraph *g, FmTensor *x, gdouble alpha)
 {
+  FM_REFUSE_NULL (g, "elu alpha", x);
   if (!(alpha > 0.0))
     return fm_graph_fail (g, "elu", "alpha %g must be positive", alpha);
   return fm_op1 (g, &forward_rows[FM_UNARY_ELU], &(FmAttr){ .i = { FM_UNARY_ELU }, .f = { alpha } }, 1, x);
@@ -308,6 +312,7 @@ fm_elu_alpha (FmGraph *g, FmTensor *x, gdouble alpha)
 FmTensor *
 fm_leaky_relu (FmGraph *g, FmTensor *x, gdouble slope)
 {
+  FM_REFUSE_NULL (g, "leaky relu", x);
   if (!(slope >= 0.0))
     return fm_graph_fail (g, "leaky-relu", "slope %g must not be negative", slope);
   return fm_op1 (g, &forward_rows[FM_UNARY_LEAKY_RELU], &(FmAttr){ .i = { FM_UNARY_LEAKY_RELU }, .f = { slope } }, 1, x);
@@ -316,5 +321,6 @@ fm_leaky_relu (FmGraph *g, FmTensor *x, gdouble slope)
 FmTensor *
 fm_log_sigmoid (FmGraph *g, FmTensor *x)
 {
+  FM_REFUSE_NULL (g, "log sigmoid", x);
   return fm_neg (g, fm_softplus (g, fm_neg (g, x)));
 }

@@ -220,6 +220,7 @@ is_picture (FmGraph *g, FmTensor *x, const char *what)
 FmTensor *
 fm_unfold (FmGraph *g, FmTensor *x, const FmWindow *window, gdouble pad)
 {
+  FM_REFUSE_NULL (g, "unfold", x);
   FmAttr attr = { .f = { pad } };
 
   if (!is_picture (g, x, "unfold") || !fm_places_init (g, "unfold", window, x->shape.dims[1], x->shape.dims[2], &attr))
@@ -230,6 +231,7 @@ fm_unfold (FmGraph *g, FmTensor *x, const FmWindow *window, gdouble pad)
 FmTensor *
 fm_fold (FmGraph *g, FmTensor *u, gint64 y, gint64 x, const FmWindow *window)
 {
+  FM_REFUSE_NULL (g, "fold", u);
   FmAttr attr = { 0 };
   const FmPlaces *p = (const FmPlaces *) attr.i;
 
@@ -260,6 +262,7 @@ window_of (const FmWindow *window, gint64 rows, gint64 columns)
 FmTensor *
 fm_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window, gint64 groups)
 {
+  FM_REFUSE_NULL (g, "conv2d", x, weight);
   const gint64 *wd = weight->shape.dims;
   gint64 b, oy, ox, taps, out, in;
   FmWindow w;
@@ -302,6 +305,7 @@ fm_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWi
 FmTensor *
 fm_conv1d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window, gint64 groups)
 {
+  FM_REFUSE_NULL (g, "conv1d", x, weight);
   const gint64 *d = x->shape.dims, *wd = weight->shape.dims;
   FmTensor *y;
 
@@ -323,6 +327,7 @@ fm_conv1d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWi
 FmTensor *
 fm_conv2d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window)
 {
+  FM_REFUSE_NULL (g, "conv2d transposed", x, weight);
   const gint64 *wd = weight->shape.dims, *d = x->shape.dims;
   gint64 taps, y, columns;
   FmWindow w;
@@ -352,6 +357,7 @@ fm_conv2d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias,
 FmTensor *
 fm_conv1d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window)
 {
+  FM_REFUSE_NULL (g, "conv1d transposed", x, weight);
   const gint64 *d = x->shape.dims, *wd = weight->shape.dims;
   FmTensor *y;
 
@@ -373,6 +379,7 @@ fm_conv1d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias,
 FmTensor *
 fm_max_pool (FmGraph *g, FmTensor *x, const FmWindow *window)
 {
+  FM_REFUSE_NULL (g, "max pool", x);
   FmTensor *u = fm_unfold (g, x, window, -INFINITY);
 
   return fm_graph_failed (g) ? g->poison : fm_max (g, u, 3);
@@ -381,6 +388,7 @@ fm_max_pool (FmGraph *g, FmTensor *x, const FmWindow *window)
 FmTensor *
 fm_mean_pool (FmGraph *g, FmTensor *x, const FmWindow *window)
 {
+  FM_REFUSE_NULL (g, "mean pool", x);
   FmTensor *sum = fm_unfold (g, x, window, 0.0), *inside;
 
   if (fm_graph_failed (g))
@@ -393,6 +401,7 @@ fm_mean_pool (FmGraph *g, FmTensor *x, const FmWindow *window)
 FmTensor *
 fm_patch_merge (FmGraph *g, FmTensor *x, gint64 patch)
 {
+  FM_REFUSE_NULL (g, "patch merge", x);
   gint64 y, columns;
   FmTensor *p;
 

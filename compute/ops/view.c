@@ -104,6 +104,7 @@ static const FmOp reshape_op = {
 FmTensor *
 fm_reshape (FmGraph *g, FmTensor *x, FmShape shape)
 {
+  FM_REFUSE_NULL (g, "reshape", x);
   FmAttr attr = { 0 };
   gint64 count, product = 1, stride[FM_MAX_RANK];
   gint free_axis = -1;
@@ -176,6 +177,7 @@ static const FmOp permute_op = {
 FmTensor *
 fm_permute (FmGraph *g, FmTensor *x, const gint *axes)
 {
+  FM_REFUSE_NULL (g, "permute", x);
   FmAttr attr = { 0 };
   guint seen = 0;
   gboolean moved = FALSE;
@@ -200,6 +202,7 @@ fm_permute (FmGraph *g, FmTensor *x, const gint *axes)
 FmTensor *
 fm_transpose (FmGraph *g, FmTensor *x, gint axis_a, gint axis_b)
 {
+  FM_REFUSE_NULL (g, "transpose", x);
   gint axes[FM_MAX_RANK];
 
   if (fm_graph_failed (g))
@@ -272,6 +275,7 @@ static const FmOp slice_op = {
 FmTensor *
 fm_slice (FmGraph *g, FmTensor *x, gint axis, gint64 start, gint64 length)
 {
+  FM_REFUSE_NULL (g, "slice", x);
   FmAttr attr = { 0 };
   gint64 dim;
 
@@ -297,6 +301,7 @@ fm_slice (FmGraph *g, FmTensor *x, gint axis, gint64 start, gint64 length)
 FmTensor *
 fm_slice_step (FmGraph *g, FmTensor *x, gint axis, gint64 start, gint64 length, gint64 step)
 {
+  FM_REFUSE_NULL (g, "slice step", x);
   FmAttr attr = { 0 };
   gint64 dim, reach;
 
@@ -354,11 +359,14 @@ static const FmOp expand_op = {
 FmTensor *
 fm_expand (FmGraph *g, FmTensor *x, FmShape shape)
 {
+  FM_REFUSE_NULL (g, "expand", x);
   FmAttr attr = { 0 };
   FmShape all;
 
   if (fm_graph_failed (g))
     return g->poison;
+  if (shape.rank < 1 || shape.rank > FM_MAX_RANK)
+    return fm_graph_fail (g, "expand", "to rank %u; must lie between 1 and %d", shape.rank, FM_MAX_RANK);
   if (fm_shape_equal (&x->shape, &shape))
     return x;
   if (!fm_shape_broadcast (&x->shape, &shape, &all) || !fm_shape_equal (&all, &shape))
@@ -376,6 +384,7 @@ fm_expand (FmGraph *g, FmTensor *x, FmShape shape)
 FmTensor *
 fm_split_heads (FmGraph *g, FmTensor *x, gint64 heads)
 {
+  FM_REFUSE_NULL (g, "split heads", x);
   gint64 width;
 
   if (fm_graph_failed (g))
@@ -393,6 +402,7 @@ fm_split_heads (FmGraph *g, FmTensor *x, gint64 heads)
 FmTensor *
 fm_merge_heads (FmGraph *g, FmTensor *x)
 {
+  FM_REFUSE_NULL (g, "merge heads", x);
   gint64 b, h, n, d;
 
   if (fm_graph_failed (g))

@@ -100,5 +100,6 @@ FM_OPS (where, &row);
 FmTensor *
 fm_where (FmGraph *g, FmTensor *mask, FmTensor *a, FmTensor *b)
 {
+  FM_REFUSE_NULL (g, "where", mask, a, b);
   return fm_op1 (g, &row, NULL, 3, mask, a, b);
 }

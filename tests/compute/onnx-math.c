@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* --- What builders below ask ----------------------------------------------------------------------------------------*/
+/* --- What builders ask --------------------------------------------------------------------------------------------*/
 
 FmTensor *
 uncovered (Import *m, const char *format, ...)

@@ -353,9 +353,11 @@ op_lstm (Import *m)
     {
       FmTensor *both = fm_reshape (m->g, in (m, 3), FM_SHAPE (8 * h));
 
-      bias = lstm_order (m, fm_add (m->g, fm_slice (m->g, both, 0, 0, 4 * h), fm_slice (m->g, both, 0, 4 * h, 4 * h)), h);
+      both = fm_add (m->g, fm_slice (m->g, both, 0, 0, 4 * h), fm_slice (m->g, both, 0, 4 * h, 4 * h));
+      bias = lstm_order (m, both, h);
     }
-  y = fm_lstm (m->g, fm_affine (m->g, x, w, bias), r, given (m, 5) ? fm_reshape (m->g, in (m, 5), FM_SHAPE (b, h)) : NULL,
+  y = fm_lstm (m->g, fm_affine (m->g, x, w, bias), r,
+               given (m, 5) ? fm_reshape (m->g, in (m, 5), FM_SHAPE (b, h)) : NULL,
                given (m, 6) ? fm_reshape (m->g, in (m, 6), FM_SHAPE (b, h)) : NULL, FALSE, NULL);
   if (*(const char *) g_ptr_array_index (m->node->out, 0) == '\0') /* the last step alone */
     return batch_first ? fm_reshape (m->g, fm_slice (m->g, y, 1, n - 1, 1), FM_SHAPE (b, 1, h))
@@ -376,6 +378,7 @@ const FmOnnxOperator fm_onnx_movement[] = {
   { "Gemm", op_gemm },
   { "GlobalAveragePool", op_global_average_pool },
   { "GlobalMaxPool", op_global_max_pool },
+  { "LSTM", op_lstm },
   { "OneHot", op_one_hot },
   { "Pad", op_pad },
   { "Reshape", op_reshape },

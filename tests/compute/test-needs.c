@@ -298,7 +298,8 @@ test_op_rows (void)
         lacks = "a CPU kernel";
       else if (!(op->flags & FM_OP_VIEW) && op->vulkan == NULL)
         lacks = "a Vulkan kernel";
-      else if (op->n_out > FM_NODE_MAX_OUT || op->n_in_min > op->n_in_max || (op->n_out == 0 && !(op->flags & FM_OP_EFFECT)))
+      else if (op->n_out > FM_NODE_MAX_OUT || op->n_in_min > op->n_in_max
+               || (op->n_out == 0 && !(op->flags & FM_OP_EFFECT)))
         lacks = "possible numbers of operands and results";
       if (lacks)
         {

@@ -348,6 +348,22 @@ OP (cross_entropy, fm_cross_entropy (g, x[0], x[1]))
 OP (attention, fm_attention_core (g, x[0], x[1], x[2], 0.3, NULL))
 OP (attention_causal, fm_attention_core (g, x[0], x[1], x[2], 0.3, &(FmAttentionMask){ .causal = TRUE }))
 
+OP (erf, fm_erf (g, x[0]))
+OP (sin, fm_sin (g, x[0]))
+OP (cos, fm_cos (g, x[0]))
+OP (softplus, fm_softplus (g, x[0]))
+OP (log_sigmoid, fm_log_sigmoid (g, x[0]))
+OP (gelu_tanh, fm_gelu_tanh (g, x[0]))
+OP (pow, fm_pow_scalar (g, x[0], 2.5))
+OP (clamp, fm_clamp (g, x[0], -0.5, 0.75))
+OP (log_sum_exp, fm_log_sum_exp (g, x[0], -1))
+OP (log_softmax, fm_log_softmax (g, x[0]))
+OP (cummax, fm_cummax (g, x[0], 1, NULL))
+OP (attention_bias, fm_attention_core (g, x[0], x[1], x[2], 0.3, &(FmAttentionMask){
+                      .bias = fm_reshape (g, x[3], FM_SHAPE (1, 4, 9, 9)) }))
+OP (gru, fm_gru (g, fm_affine (g, x[0], x[1], x[3]), x[2], x[4], NULL, FALSE))
+OP (lstm, fm_lstm (g, fm_affine (g, x[0], x[1], fm_add (g, x[3], x[4])), x[2], NULL, NULL, FALSE, NULL))
+
 static FmTensor *
 build_topk (FmGraph *g, FmTensor **x)
 {
@@ -369,6 +385,36 @@ channels_first (FmGraph *g, FmTensor *x)
   return fm_permute (g, x, (const gint[]){ 0, 3, 1, 2 });
 }
 
+OP (bce, fm_binary_cross_entropy (g, x[0], x[1], 1.0))
+OP (cosine, fm_cosine_similarity (g, x[0], x[1]))
+OP (cross_entropy_smooth, fm_cross_entropy_smooth (g, x[0], x[1], 0.1))
+OP (group_norm, channels_first (g, fm_group_norm (g, channels_last (g, x[0]), 3, x[1], x[2], 1e-5)))
+OP (huber, fm_huber (g, x[0], x[1], 0.7))
+OP (kl, fm_kl_from_logits (g, x[0], x[1]))
+OP (mse, fm_square (g, fm_sub (g, x[0], x[1])))
+OP (normalize, fm_l2_normalize (g, x[0], 1e-12))
+
+/* Gain and bias come as inputs here; those of the op are ones and zeros at first. */
+static FmTensor *
+build_batch_norm (FmGraph *g, FmTensor **x)
+{
+  FmTensor *y = fm_batch_norm (g, channels_last (g, x[0]), -1, "norm", 0.1, 1e-5, TRUE);
+
+  return channels_first (g, fm_add (g, fm_mul (g, y, x[1]), x[2]));
+}
+
+/* The running statistics after one batch. */
+static FmTensor *
+build_batch_norm_running (FmGraph *g, FmTensor **x)
+{
+  FmTensor *parts[2];
+
+  fm_batch_norm (g, channels_last (g, x[0]), -1, "norm", 0.1, 1e-5, TRUE);
+  parts[0] = fm_reshape (g, fm_graph_find_variable (g, "norm.mean"), FM_SHAPE (1, 6));
+  parts[1] = fm_reshape (g, fm_graph_find_variable (g, "norm.variance"), FM_SHAPE (1, 6));
+  return fm_concat (g, parts, 2, 0);
+}
+
 OP (avg_pool, channels_first (g, fm_avg_pool (g, channels_last (g, x[0]), 3, 3)))
 
 static const Operator operators[] = {
@@ -376,34 +422,58 @@ static const Operator operators[] = {
   { "add", build_add },
   { "argmax", build_argmax },
   { "attention", build_attention },
+  { "attention-bias", build_attention_bias },
   { "attention-causal", build_attention_causal },
   { "attention-cross", build_attention },
   { "attention-grouped", build_attention },
   { "avg-pool2d", build_avg_pool },
+  { "batch-norm", build_batch_norm },
+  { "batch-norm-running", build_batch_norm_running },
+  { "bce", build_bce },
+  { "clamp", build_clamp },
+  { "cos", build_cos },
+  { "cosine", build_cosine },
   { "cross-entropy", build_cross_entropy },
+  { "cross-entropy-smooth", build_cross_entropy_smooth },
+  { "cummax", build_cummax },
   { "cumsum", build_cumsum },
   { "div", build_div },
   { "elu", build_elu },
+  { "erf", build_erf },
   { "exp", build_exp },
   { "gather", build_gather },
   { "gelu", build_gelu },
+  { "gelu-tanh", build_gelu_tanh },
+  { "group-norm", build_group_norm },
+  { "gru", build_gru },
+  { "huber", build_huber },
+  { "kl", build_kl },
   { "layer-norm", build_layer_norm },
   { "linear", build_linear },
   { "log", build_log },
+  { "log-softmax", build_log_softmax },
+  { "logsigmoid", build_log_sigmoid },
+  { "logsumexp", build_log_sum_exp },
+  { "lstm", build_lstm },
   { "matmul", build_matmul },
   { "max", build_max },
   { "maximum", build_maximum },
   { "mean", build_mean },
   { "minimum", build_minimum },
+  { "mse", build_mse },
   { "mul", build_mul },
   { "neg", build_neg },
+  { "normalize", build_normalize },
+  { "pow", build_pow },
   { "relu", build_relu },
   { "rms-norm", build_rms_norm },
   { "rsqrt", build_rsqrt },
   { "scatter-add", build_scatter_add },
   { "sigmoid", build_sigmoid },
   { "silu", build_silu },
+  { "sin", build_sin },
   { "softmax", build_softmax },
+  { "softplus", build_softplus },
   { "sqrt", build_sqrt },
   { "square", build_square },
   { "sub", build_sub },

@@ -46,7 +46,8 @@ build (FmGraph *g)
     }
   logits = fm_affine (g, rms (g, x, "norm"), table, NULL); /* the table twice: tied */
   drift = fm_square (g, fm_log_sum_exp (g, logits, -1));
-  return fm_add (g, fm_mean_all (g, fm_cross_entropy (g, logits, target)), fm_mul_scalar (g, fm_mean_all (g, drift), 1e-3));
+  return fm_add (g, fm_mean_all (g, fm_cross_entropy (g, logits, target)),
+                 fm_mul_scalar (g, fm_mean_all (g, drift), 1e-3));
 }
 
 FM_MODEL (decoder, .name = "decoder", .card = "yi-recipe", .build = build,

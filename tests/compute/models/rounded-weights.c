@@ -27,8 +27,10 @@ rounded (FmGraph *g, FmTensor *x, gdouble levels, FmTensor *(*how) (FmGraph *, F
 static FmTensor *
 build (FmGraph *g)
 {
-  FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (B, D)), *target = fm_graph_input (g, "target", FM_I32, FM_SHAPE (B));
-  FmTensor *up = fm_param (g, "up", FM_SHAPE (F, D), fm_init_normal (0.4)), *down = fm_param (g, "down", FM_SHAPE (C, F), fm_init_normal (0.4));
+  FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (B, D));
+  FmTensor *target = fm_graph_input (g, "target", FM_I32, FM_SHAPE (B));
+  FmTensor *up = fm_param (g, "up", FM_SHAPE (F, D), fm_init_normal (0.4));
+  FmTensor *down = fm_param (g, "down", FM_SHAPE (C, F), fm_init_normal (0.4));
   FmTensor *h, *low, *logits;
 
   h = fm_relu (g, fm_affine (g, rounded (g, x, 15, fm_round), rounded (g, up, 7, fm_round), NULL));

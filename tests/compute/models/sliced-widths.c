@@ -10,9 +10,10 @@ enum { B = 12, D = 10, F = 16, C = 6 };
 static FmTensor *
 answer (FmGraph *g, FmTensor *x, gint64 width)
 {
-  FmTensor *up = fm_param (g, "up", FM_SHAPE (F, D), fm_init_normal (0.4)), *down = fm_param (g, "down", FM_SHAPE (C, F), fm_init_normal (0.3));
+  FmTensor *up = fm_param (g, "up", FM_SHAPE (F, D), fm_init_normal (0.4));
+  FmTensor *down = fm_param (g, "down", FM_SHAPE (C, F), fm_init_normal (0.3));
   FmTensor *bias = fm_param (g, "bias", FM_SHAPE (F), fm_init_zeros ()), *kept, *h;
-  g_autofree char *gain = g_strdup_printf ("gain%" G_GINT64_FORMAT, width), *shift = g_strdup_printf ("shift%" G_GINT64_FORMAT, width);
+  g_autofree char *gain = g_strdup_printf ("gain%d", (int) width), *shift = g_strdup_printf ("shift%d", (int) width);
 
   /* Small entries are no part of it. */
   kept = fm_greater (g, fm_abs (g, up), fm_constant (g, FM_F32, FM_SHAPE (1), 0.05));
@@ -26,7 +27,8 @@ answer (FmGraph *g, FmTensor *x, gint64 width)
 static FmTensor *
 build (FmGraph *g)
 {
-  FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (B, D)), *target = fm_graph_input (g, "target", FM_I32, FM_SHAPE (B));
+  FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (B, D));
+  FmTensor *target = fm_graph_input (g, "target", FM_I32, FM_SHAPE (B));
   FmTensor *whole = answer (g, x, F), *loss = fm_mean (g, fm_cross_entropy (g, whole, target), 0), *teacher;
 
   teacher = fm_stop_gradient (g, fm_softmax (g, whole, 1.0));

@@ -26,7 +26,8 @@ hide (FmGraph *g, FmTensor *visible, FmTensor *logits)
 static FmTensor *
 build (FmGraph *g)
 {
-  FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (B, N, D)), *target = fm_graph_input (g, "target", FM_I32, FM_SHAPE (B, N));
+  FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (B, N, D));
+  FmTensor *target = fm_graph_input (g, "target", FM_I32, FM_SHAPE (B, N));
   FmTensor *spans = fm_reshape (g, fm_pad (g, fm_norm (g, x, "norm"), 1, 0, S * W - N), FM_SHAPE (B, S, W, D));
   FmTensor *q = fm_linear (g, spans, D, "q"), *k = fm_linear (g, spans, D, "k"), *v = fm_linear (g, spans, D, "v");
   FmTensor *summary, *logits[2], *values[2], *weights, *y;
