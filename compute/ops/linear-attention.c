@@ -51,9 +51,9 @@ sums_of (const Linear *p) /* S [d,dv], then z [d] */
 }
 
 static gsize
-floats_per_thread (const Linear *p) /* features of queries and keys, scores, running sums, divisors */
+floats_per_thread (const Linear *p) /* features of queries, of keys and these turned, scores, running sums, divisors */
 {
-  return (gsize) (2 * BLOCK * p->d + BLOCK * BLOCK + sums_of (p) + BLOCK + 15) / 16 * 16;
+  return (gsize) (3 * BLOCK * p->d + BLOCK * BLOCK + sums_of (p) + BLOCK + 15) / 16 * 16;
 }
 
 FM_KERNEL (void, features, (const float *x, gint64 stride, gint64 rows, gint64 d, gint64 feature, float *restrict y),
@@ -91,12 +91,22 @@ FM_KERNEL (void, add_columns, (const float *x, gint64 rows, gint64 d, float *res
 FM_KERNEL (void, cut_scores, (float *s, gint64 rows, gint64 keys, float *restrict divisor), (s, rows, keys, divisor))
 {
   for (gint64 r = 0; r < rows; r++)
-    for (gint64 j = 0; j < keys; j++)
-      {
-        if (j > r)
-          s[r * BLOCK + j] = 0.0f;
-        divisor[r] += s[r * BLOCK + j];
-      }
+    {
+      float lane[16] = { 0 };
+
+      for (gint64 j = 0; j < BLOCK; j += 16)
+        for (int l = 0; l < 16; l++)
+          {
+            float kept = (gint32) j + l <= (gint32) MIN (r, keys - 1) ? s[r * BLOCK + j + l] : 0.0f;
+
+            s[r * BLOCK + j + l] = kept;
+            lane[l] += kept;
+          }
+      for (int width = 8; width > 0; width /= 2)
+        for (int l = 0; l < width; l++)
+          lane[l] += lane[l + width];
+      divisor[r] += lane[0];
+    }
 }
 
 FM_KERNEL (void, divide_rows, (float *y, gint64 stride, gint64 rows, gint64 d, const float *divisor),
@@ -140,8 +150,8 @@ make_queries (const Linear *p, gint64 b, gint64 h, gint64 from, gint64 to, const
               const float *v, const float *seen, float *y, float *memory)
 {
   gint64 row = p->heads * p->dv, end = keys_of (p, b);
-  float *fq = memory, *fk = fq + BLOCK * p->d, *s = fk + BLOCK * p->d, *sums = s + BLOCK * BLOCK;
-  float *divisor = sums + sums_of (p);
+  float *fq = memory, *fk = fq + BLOCK * p->d, *turned = fk + BLOCK * p->d, *s = turned + BLOCK * p->d;
+  float *sums = s + BLOCK * BLOCK, *divisor = sums + sums_of (p);
 
   if (p->causal)
     memcpy (sums, seen, sums_of (p) * sizeof *sums);
@@ -163,7 +173,8 @@ make_queries (const Linear *p, gint64 b, gint64 h, gint64 from, gint64 to, const
 
           features (k + b * p->k_stride[0] + h * p->k_stride[1] + i * p->k_stride[2], p->k_stride[2], keys, p->d,
                     p->feature, fk);
-          fm_tile_dots (rows, keys, p->d, fq, p->d, fk, p->d, NULL, s, BLOCK);
+          fm_attention_turn (fk, p->d, keys, p->d, BLOCK, 1.0f, turned);
+          fm_tile_gemm (rows, BLOCK, p->d, fq, p->d, 1, turned, BLOCK, s, BLOCK, FALSE);
           cut_scores (s, rows, keys, divisor);
           fm_tile_gemm (rows, p->dv, keys, s, BLOCK, 1, values, p->v_stride[2], out, row, TRUE);
           fm_tile_gemm (p->d, p->dv, keys, fk, 1, p->d, values, p->v_stride[2], sums, p->dv, TRUE);
