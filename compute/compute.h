@@ -430,7 +430,7 @@ typedef struct
 {
   gint64   width;  /* leading numbers of a head that are turned, even; 0: all */
   gdouble  base;   /* 0: 10000 */
-  gdouble  scale;  /* positions are divided by it (interpolation); 0: 1 */
+  gdouble  scale;  /* positions are divided by it (interpolation), above 0.16; 0: 1 */
   gboolean halves; /* pairs are (c, c + width / 2); else (2c, 2c + 1) */
 } FmRotary;
 /**

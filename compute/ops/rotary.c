@@ -20,7 +20,6 @@ fractions (const FmNode *node, guint64 *first, guint64 *ratio)
 {
   gdouble turns = 1.0 / (2.0 * G_PI * node->attr.f[1]), r = pow (node->attr.f[0], -1.0 / (gdouble) node->attr.i[1]);
 
-  turns -= floor (turns); /* positions are whole numbers, and so are the turns that this drops */
   *first = (guint64) (turns * 18446744073709551616.0);
   *ratio = r >= 1.0 ? G_MAXUINT64 : (guint64) (r * 18446744073709551616.0);
 }
@@ -218,8 +217,9 @@ fm_rotary (FmGraph *g, FmTensor *x, FmTensor *positions, const FmRotary *options
   if (width % 2 != 0 || width > x->shape.dims[3] || options->width < 0)
     return fm_graph_fail (g, "rotary", "%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " numbers; wants an even number of "
                           "them", width, x->shape.dims[3]);
-  if (!(options->base == 0 || options->base >= 1) || !(options->scale >= 0))
-    return fm_graph_fail (g, "rotary", "base %g and scale %g; wants a base of at least 1 and a scale above 0, or 0 for "
+  /* Below 1 / 2 pi a step of one position is more than a turn, and the fractions hold none. */
+  if (!(options->base == 0 || options->base >= 1) || !(options->scale == 0 || options->scale > 0.16))
+    return fm_graph_fail (g, "rotary", "base %g and scale %g; wants a base of at least 1 and a scale above 0.16, or 0 for "
                           "the usual", options->base, options->scale);
   if (positions && (positions->type != FM_I32 || positions->shape.rank < 1 || positions->shape.rank > 2
                     || positions->shape.dims[positions->shape.rank - 1] != x->shape.dims[2]

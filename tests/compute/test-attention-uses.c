@@ -55,7 +55,7 @@ static const FmOpCase rotary_cases[] = {
   ROTARY ("part-halves", 1, 6, 0, 5e6, 0, F32 (1, 2, 17, 10)),
   ROTARY ("interpolated", 1, 0, 1, 0, 8, F32 (2, 2, 11, 16), FAR (11)),
   ROTARY ("far", 0, 0, 2, 0, 0, F32 (2, 2, 130, 128), FAR (2, 130)),
-  ROTARY ("short-scale", 1, 0, 2, 2, 0.05, F32 (2, 2, 5, 6), FAR (2, 5)),
+  ROTARY ("short-scale", 1, 0, 2, 2, 0.2, F32 (2, 2, 5, 6), FAR (2, 5)),
 };
 
 /* --- Terms by distance --------------------------------------------------------------------------------------------*/
