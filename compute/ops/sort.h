@@ -12,12 +12,12 @@ fm_sort_pair (guint32 word, gint64 place, FmType type, gboolean descending)
 {
   guint32 key = word ^ 0x80000000u;
 
-  if (type == FM_F32)
+  if (type == FM_F32) /* without branches on the data: signs are as good as random */
     {
-      if ((word & 0x7FFFFFFFu) > 0x7F800000u)
-        key = 0xFFFFFFFFu;
-      else if (word & 0x80000000u)
-        key = word == 0x80000000u ? word : ~word;
+      guint32 w = word == 0x80000000u ? 0 : word;
+
+      key = w ^ ((guint32) ((gint32) w >> 31) | 0x80000000u);
+      key = (word & 0x7FFFFFFFu) > 0x7F800000u ? 0xFFFFFFFFu : key;
     }
   return (guint64) (descending ? ~key : key) << 32 | (guint32) place;
 }

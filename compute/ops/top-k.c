@@ -10,8 +10,13 @@
 
 #include <string.h>
 
-/* Up to here a row's best are kept in a sorted list; beyond, the row's indices are sorted. */
+/* Up to here a row's best are kept in a sorted list; beyond, those that may be among them are sorted. */
 #define SMALL_K 32
+
+/* In a row of this length and more the first bits of the keys are counted, and only what is not behind the k-th by them is
+ * sorted. */
+#define LONG_ROW 2048
+#define FIRST_BITS 12
 
 static const FmOp put_last_op;
 
@@ -41,10 +46,25 @@ top_k_row (const float *x, gint64 n, gint64 k, float *value, gint32 *index, guin
   if (k > SMALL_K)
     {
       const guint32 *words = (const guint32 *) x;
+      guint64 last = G_MAXUINT64;
 
+      if (n >= LONG_ROW)
+        {
+          guint32 count[1 << FIRST_BITS] = { 0 };
+
+          for (gint64 i = 0; i < n; i++)
+            count[fm_sort_pair (words[i], i, FM_F32, TRUE) >> (64 - FIRST_BITS)]++;
+          last = 0;
+          for (gint64 sum = count[0]; sum < k; sum += count[last])
+            last++;
+          last = (last << (64 - FIRST_BITS)) | (G_MAXUINT64 >> FIRST_BITS);
+        }
       for (gint64 i = 0; i < n; i++)
-        pairs[i] = fm_sort_pair (words[i], i, FM_F32, TRUE);
-      pairs = fm_sort_pairs (pairs, pairs + n, n);
+        {
+          pairs[have] = fm_sort_pair (words[i], i, FM_F32, TRUE);
+          have += pairs[have] <= last;
+        }
+      pairs = fm_sort_pairs (pairs, pairs + n, have);
       for (gint64 i = 0; i < k; i++)
         {
           index[i] = (gint32) (guint32) pairs[i];

@@ -337,6 +337,9 @@ static const FmOpCase top_k_cases[] = {
   TOP_K ("values/sorted", 40, 0, NULL, 3, 77),
   TOP_K ("index/size-one", 1, 1, NULL, 3, 1),
   TOP_K ("index/threads", 2, 1, fill_ties, 900, 33),
+  TOP_K ("index/long", 100, 1, NULL, 3, 5000),
+  TOP_K ("index/long-ties", 1500, 1, fill_ties, 2, 2500),
+  TOP_K ("values/long", 33, 0, NULL, 2, 2048),
 };
 
 /* --- Pooling ------------------------------------------------------------------------------------------------------*/
