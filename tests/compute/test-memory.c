@@ -236,6 +236,43 @@ test_no_allocation (void)
     }
 }
 
+/* The same of every reference model, so of nearly every op. */
+static void
+test_models_no_allocation (void)
+{
+  g_autoptr (FmDevice) device = cpu (2);
+  guint guilty = 0;
+
+  if (!COUNTS)
+    {
+      g_test_skip ("allocations cannot be counted under this allocator");
+      return;
+    }
+  for (guint i = 0; fm_models[i]; i++)
+    {
+      g_autoptr (FmVariables) variables = fm_variables_new (device, 1);
+      g_autoptr (FmGraph) g = fm_graph_new ();
+      g_autoptr (FmProgram) p = NULL;
+      g_autoptr (GError) error = NULL;
+
+      fm_train_step (g, fm_models[i]->build (g), &(FmOptimizer){ 0.9, 0.999, 1e-8, 0.01, 1.0 });
+      p = compile (g, device, variables);
+      write_model (p, fm_models[i]);
+      run (p);
+      run (p);
+      g_atomic_int_set (&counted, 0);
+      g_atomic_int_set (&counting, 1);
+      fm_program_run (p, &error);
+      g_atomic_int_set (&counting, 0);
+      g_assert_no_error (error);
+      if (g_atomic_int_get (&counted) == 0)
+        continue;
+      g_test_message ("%s: %d allocations in a step", fm_models[i]->name, g_atomic_int_get (&counted));
+      guilty++;
+    }
+  g_assert_cmpuint (guilty, ==, 0);
+}
+
 /* --- The resident set -----------------------------------------------------------------------------------------------*/
 
 static guint64
@@ -309,6 +346,7 @@ main (int argc, char **argv)
   g_test_add_func ("/memory/models-touch", test_models_touch);
   g_test_add_func ("/memory/steps-touch", test_steps_touch);
   g_test_add_func ("/memory/no-allocation", test_no_allocation);
+  g_test_add_func ("/memory/models-no-allocation", test_models_no_allocation);
   if (g_test_slow ())
     {
       g_test_add_data_func ("/memory/resident/whole", GINT_TO_POINTER (FALSE), test_resident);
