@@ -1,9 +1,24 @@
-/* random.c: uniform draws and dropout masks from Philox4x32-10, the same bits on every backend.
+/* random.c: uniform, normal and Gumbel draws and dropout masks from Philox4x32-10, the same bits on every backend.
  *
  * Node: in seed i32 [2] (low and high word), step i32 [1]; out f32. attr.i[0]: the key of path, name and application;
- * i[1]: 1 = a dropout mask; i[2], i[3]...: the shape, rank first; attr.f[0] the rate of the mask.
- * Element i is lane i % 4 of the block with counter (i / 4, step): (bits >> 8) 2^-24, in [0,1). */
+ * i[1]: the kind; i[2], i[3]...: the shape, rank first; attr.f[0] the rate of the mask.
+ * Element i is lane i % 4 of the block with counter (i / 4, step). A uniform draw is (bits >> 8) 2^-24, in [0,1).
+ *
+ * A normal or Gumbel draw is the inverse distribution function at (bits + 1/2) 2^-32, from a table of polynomials, in
+ * integer arithmetic to the end: integers have no rounding, contraction or order of evaluation to differ in, so that the
+ * bits are the same on every conformant driver and at every processor level, which no float formula could promise. */
 #include "compute/compute-private.h"
+#include "compute/ops/quantiles.h"
+
+#include <string.h>
+
+typedef enum { UNIFORM, MASK, NORMAL, GUMBEL } Kind; /* random.comp has the same order */
+
+#define NORMAL_BITS 27 /* of the tables, after the point */
+#define GUMBEL_BITS 26
+
+static const gint32 normal_table[] = { FM_QUANTILES_NORMAL };
+static const gint32 gumbel_table[][256] = { { FM_QUANTILES_GUMBEL_LOW }, { FM_QUANTILES_GUMBEL_HIGH } };
 
 static gboolean
 infer (FmNode *node)
@@ -22,8 +37,57 @@ infer (FmNode *node)
   return TRUE;
 }
 
-FM_KERNEL (void, draw_block, (guint64 key, guint64 step, gint64 first, gint64 n, float rate, gboolean mask, float *out),
-           (key, step, first, n, rate, mask, out))
+/* @bits after the point of @q to a float, dropping what 24 bits do not hold: nothing rounds. */
+FM_INLINE float
+fixed_to_float (gint32 q, gint32 bits)
+{
+  guint32 size = q < 0 ? -(guint32) q : (guint32) q, exponent;
+  gint32 drop = size >= 1u << 24 ? 8 - __builtin_clz (size) : 0;
+  float scale;
+
+  exponent = (guint32) (127 + drop - bits) << 23;
+  memcpy (&scale, &exponent, sizeof scale);
+  return (q < 0 ? -scale : scale) * (float) (gint32) (size >> drop);
+}
+
+/* The polynomial of the octave in which w = 2 t + 1 lies; t is the distance to the nearer end. */
+FM_INLINE gint32
+quantile (const gint32 *table, guint32 t)
+{
+  guint32 w = 2 * t + 1, octave = 31 - __builtin_clz (w);
+  gint32 f = (gint32) (w << (31 - octave) << 1 >> 1); /* 31 bits after the point of w / 2^octave - 1 */
+  const gint32 *c = table + octave * 8;
+  gint32 acc = c[7];
+
+  for (int k = 6; k >= 0; k--)
+    acc = c[k] + (gint32) ((gint64) acc * f >> 31);
+  return acc;
+}
+
+FM_INLINE float
+draw_one (Kind kind, guint32 bits, float rate, float keep)
+{
+  float u = (float) (gint32) (bits >> 8) * 5.9604644775390625e-8f;
+  gboolean upper = bits >> 31;
+  guint32 t = upper ? ~bits : bits;
+  gint32 q;
+
+  switch (kind)
+    {
+    case MASK:
+      return u >= rate ? keep : 0.0f;
+    case NORMAL:
+      q = quantile (normal_table, t);
+      return fixed_to_float (upper ? -q : q, NORMAL_BITS);
+    case GUMBEL:
+      return fixed_to_float (quantile (gumbel_table[upper], t), GUMBEL_BITS);
+    default:
+      return u;
+    }
+}
+
+FM_KERNEL (void, draw_block, (guint64 key, guint64 step, gint64 first, gint64 n, float rate, Kind kind, float *out),
+           (key, step, first, n, rate, kind, out))
 {
   float keep = 1.0f / (1.0f - rate);
 
@@ -33,11 +97,7 @@ FM_KERNEL (void, draw_block, (guint64 key, guint64 step, gint64 first, gint64 n,
 
       fm_philox (key, (guint64) (first + i) / 4, step, bits);
       for (gint64 k = 0; k < 4 && i + k < n; k++)
-        {
-          float u = (float) (gint32) (bits[k] >> 8) * 5.9604644775390625e-8f;
-
-          out[i + k] = mask ? (u >= rate ? keep : 0.0f) : u;
-        }
+        out[i + k] = draw_one (kind, bits[k], rate, keep);
     }
 }
 
@@ -51,7 +111,7 @@ cpu (const FmNode *node, const FmCpuArgs *args)
 
 #pragma omp parallel for schedule(static) num_threads(args->threads) if (n >= 2 * FM_CPU_BLOCK)
   for (gint64 i = 0; i < n; i += FM_CPU_BLOCK)
-    draw_block (key, step, i, MIN (FM_CPU_BLOCK, n - i), node->attr.f[0], node->attr.i[1] != 0,
+    draw_block (key, step, i, MIN (FM_CPU_BLOCK, n - i), node->attr.f[0], node->attr.i[1],
                 (float *) args->out[0] + i);
 }
 
@@ -59,14 +119,14 @@ static gboolean
 vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 {
   guint64 key = node->attr.i[0];
-  struct { guint32 count, key_low, key_high, seed, step, mask; float rate, keep; } push = {
+  struct { guint32 count, key_low, key_high, seed, step; float rate, keep; } push = {
     (guint32) fm_shape_count (&node->out[0]->shape), (guint32) key, (guint32) (key >> 32),
-    (guint32) node->in[0]->offset, (guint32) node->in[1]->offset, node->attr.i[1], node->attr.f[0],
+    (guint32) node->in[0]->offset, (guint32) node->in[1]->offset, node->attr.f[0],
     1.0f / (1.0f - (float) node->attr.f[0]) };
 
   return fm_vulkan_dispatch (recorder, &(FmVulkanDispatch){
     .shader = "random", .bind = { node->in[0], node->in[1], node->out[0] }, .n_bind = 3, .push = &push,
-    .push_bytes = sizeof push, .groups = (push.count + 511) / 512 }, error);
+    .push_bytes = sizeof push, .spec = { node->attr.i[1] }, .n_spec = 1, .groups = (push.count + 511) / 512 }, error);
 }
 
 static void
@@ -82,7 +142,7 @@ static const FmOp row = {
 FM_OPS (random, &row);
 
 static FmTensor *
-draw (FmGraph *g, const char *name, FmShape shape, gboolean mask, gdouble rate)
+draw (FmGraph *g, const char *name, FmShape shape, Kind kind, gdouble rate)
 {
   g_autofree char *path = NULL;
   FmAttr attr = { .f = { rate } };
@@ -91,7 +151,7 @@ draw (FmGraph *g, const char *name, FmShape shape, gboolean mask, gdouble rate)
     return g->poison;
   path = g_strdup_printf ("%s.%s#%u", fm_graph_get_scope (g), name, g->application);
   attr.i[0] = (gint64) fm_hash (path);
-  attr.i[1] = mask;
+  attr.i[1] = kind;
   attr.i[2] = shape.rank;
   for (guint a = 0; a < shape.rank; a++)
     attr.i[3 + a] = shape.dims[a];
@@ -110,7 +170,44 @@ draw (FmGraph *g, const char *name, FmShape shape, gboolean mask, gdouble rate)
 FmTensor *
 fm_uniform (FmGraph *g, const char *name, FmShape shape)
 {
-  return draw (g, name, shape, FALSE, 0.0);
+  return draw (g, name, shape, UNIFORM, 0.0);
+}
+
+/**
+ * fm_normal:
+ *
+ * Draws of mean 0 and variance 1, within 6.4 of 0; off the exact quantile by 1e-7 at the most, or a rounding.
+ */
+FmTensor *
+fm_normal (FmGraph *g, const char *name, FmShape shape)
+{
+  return draw (g, name, shape, NORMAL, 0.0);
+}
+
+/**
+ * fm_gumbel:
+ *
+ * -log (-log u): the largest of logits plus such draws is a draw from their softmax. In [-3.2,22.9], off by 3e-7 at the
+ * most, or a rounding. Source: Gumbel 1954, "Statistical theory of extreme values and some practical applications".
+ */
+FmTensor *
+fm_gumbel (FmGraph *g, const char *name, FmShape shape)
+{
+  return draw (g, name, shape, GUMBEL, 0.0);
+}
+
+/**
+ * fm_bernoulli:
+ * @p: f32, the probability of a 1 for each element
+ *
+ * Returns: f32 0 or 1 of @p's shape; no gradient reaches @p
+ */
+FmTensor *
+fm_bernoulli (FmGraph *g, const char *name, FmTensor *p)
+{
+  if (fm_graph_failed (g))
+    return g->poison;
+  return fm_less (g, draw (g, name, p->shape, UNIFORM, 0.0), p);
 }
 
 /**
@@ -127,5 +224,27 @@ fm_dropout (FmGraph *g, const char *name, FmTensor *x, gdouble rate)
     return x;
   if (!(rate > 0.0 && rate < 1.0))
     return fm_graph_fail (g, "dropout", "rate %g is not in [0,1)", rate);
-  return fm_mul (g, x, draw (g, name, x->shape, TRUE, rate));
+  return fm_mul (g, x, draw (g, name, x->shape, MASK, rate));
+}
+
+/**
+ * fm_stochastic_depth:
+ * @x: f32 `[B,..]`, a residual branch
+ * @rate: share of examples whose branch is dropped whole, in [0,1); the others are multiplied by 1 / (1 - rate)
+ *
+ * Source: Huang et al. 2016, arXiv:1603.09382.
+ */
+FmTensor *
+fm_stochastic_depth (FmGraph *g, const char *name, FmTensor *x, gdouble rate)
+{
+  FmShape shape;
+
+  if (fm_graph_failed (g) || rate == 0.0)
+    return x;
+  if (!(rate > 0.0 && rate < 1.0))
+    return fm_graph_fail (g, "stochastic-depth", "rate %g is not in [0,1)", rate);
+  shape = x->shape;
+  for (guint a = 1; a < shape.rank; a++)
+    shape.dims[a] = 1;
+  return fm_mul (g, x, draw (g, name, shape, MASK, rate));
 }

@@ -1,0 +1,193 @@
+/* test-random.c: draws against their exact quantiles, the same bits at every level, thread count and backend, and what
+ * is made of them. */
+#include "op-test.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { N = 40001 }; /* no multiple of the four lanes of a block */
+
+typedef FmTensor *(*Draw) (FmGraph *g, const char *name, FmShape shape);
+
+/* Quantile of the normal distribution by bisection; slow and without a formula of its own. */
+static gdouble
+normal_quantile (gdouble p)
+{
+  gdouble low = -10, high = 10;
+
+  for (int i = 0; i < 80; i++)
+    {
+      gdouble middle = (low + high) / 2;
+
+      if (0.5 * erfc (-middle / sqrt (2)) < p)
+        low = middle;
+      else
+        high = middle;
+    }
+  return low;
+}
+
+/* The word behind element i of a draw called NAME at the top scope. */
+static guint32
+word_of (const char *name, gint64 i, const gint32 *seed, gint32 step)
+{
+  g_autofree char *path = g_strdup_printf (".%s#0", name);
+  guint64 key = fm_hash (path) ^ ((guint64) (guint32) seed[1] << 32 | (guint32) seed[0]);
+  guint32 bits[4];
+
+  fm_philox (key, i / 4, step, bits);
+  return bits[i % 4];
+}
+
+static void
+run (FmDevice *device, Draw draw, float *out)
+{
+  const gint32 seed[] = { 12345, -7 }, step = 3;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(FmGraph) g = fm_graph_new ();
+  g_autoptr(FmVariables) variables = fm_variables_new (device, 1);
+  g_autoptr(FmProgram) p = NULL;
+
+  fm_graph_output (g, "y", draw (g, "noise", FM_SHAPE (N)));
+  p = fm_program_new (g, device, variables, &error);
+  g_assert_no_error (error);
+  fm_program_write (p, "@seed", seed, sizeof seed, &error);
+  fm_program_write (p, "@step", &step, sizeof step, &error);
+  fm_program_run (p, &error);
+  fm_program_read (p, "y", out, N * sizeof *out, &error);
+  g_assert_no_error (error);
+}
+
+static void
+check (Draw draw, gboolean normal)
+{
+  static const int levels[] = { 1, 3, 4 };
+  const gint32 seed[] = { 12345, -7 };
+  g_autofree float *y = g_new (float, N), *other = g_new (float, N);
+  gdouble sum = 0, square = 0, variance = normal ? 1 : G_PI * G_PI / 6, mean = normal ? 0 : 0.5772156649015329;
+  int best = fm_op_test_level ();
+
+  run (fm_op_test_cpu (2), draw, y);
+  for (gint64 i = 0; i < N; i++)
+    {
+      guint32 word = word_of ("noise", i, seed, 3);
+      gdouble p = (word + 0.5) / 4294967296.0, rest = (4294967295u - word + 0.5) / 4294967296.0, want;
+
+      if (normal)
+        want = p < 0.5 ? normal_quantile (p) : -normal_quantile (rest);
+      else
+        want = p < 0.5 ? -log (-log (p)) : -log (-log1p (-rest));
+      if (fabs (y[i] - want) > 3e-7 + 1.3e-7 * fabs (want))
+        g_error ("element %" G_GINT64_FORMAT " is %.9g, not %.9g", i, y[i], want);
+      sum += y[i];
+      square += y[i] * y[i];
+    }
+  /* Four standard errors. */
+  g_assert_cmpfloat_with_epsilon (sum / N, mean, 4 * sqrt (variance / N));
+  g_assert_cmpfloat_with_epsilon (square / N - sum / N * (sum / N), variance, 4 * (normal ? 1.5 : 4.5) / sqrt (N));
+  for (guint l = 0; l < G_N_ELEMENTS (levels); l++)
+    if (levels[l] <= best)
+      {
+        fm_cpu_level = levels[l];
+        run (fm_op_test_cpu (1), draw, other);
+        g_assert_cmpmem (y, N * sizeof *y, other, N * sizeof *y);
+      }
+  fm_cpu_level = best;
+}
+
+static void
+check_vulkan (Draw draw)
+{
+  g_autofree float *y = g_new (float, N), *other = g_new (float, N);
+  FmDevice *device = fm_op_test_vulkan ();
+
+  if (device == NULL)
+    return;
+  run (fm_op_test_cpu (2), draw, y);
+  run (device, draw, other);
+  g_assert_cmpmem (y, N * sizeof *y, other, N * sizeof *y);
+}
+
+static void
+test_normal (void)
+{
+  check (fm_normal, TRUE);
+}
+
+static void
+test_gumbel (void)
+{
+  check (fm_gumbel, FALSE);
+}
+
+static void
+test_vulkan (void)
+{
+  check_vulkan (fm_uniform);
+  check_vulkan (fm_normal);
+  check_vulkan (fm_gumbel);
+}
+
+/* Shares of ones near their probabilities, and branches dropped whole or not at all. */
+static void
+test_masks (void)
+{
+  const gint32 seed[] = { 1, 2 }, step = 1;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(FmGraph) g = fm_graph_new ();
+  g_autoptr(FmVariables) variables = fm_variables_new (fm_op_test_cpu (2), 1);
+  g_autoptr(FmProgram) program = NULL;
+  FmTensor *p = fm_graph_input (g, "p", FM_F32, FM_SHAPE (4, 10000)), *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (400, 3, 5));
+  g_autofree float *data = g_new (float, 40000), *ones = g_new (float, 40000);
+  guint dropped = 0;
+
+  fm_graph_output (g, "ones", fm_bernoulli (g, "coin", p));
+  fm_graph_output (g, "branch", fm_stochastic_depth (g, "depth", x, 0.25));
+  program = fm_program_new (g, fm_op_test_cpu (2), variables, &error);
+  g_assert_no_error (error);
+  for (int i = 0; i < 40000; i++)
+    data[i] = (const float[]){ 0, 0.1f, 0.7f, 1 }[i / 10000];
+  fm_program_write (program, "p", data, 40000 * sizeof *data, &error);
+  for (int i = 0; i < 6000; i++)
+    data[i] = i + 1;
+  fm_program_write (program, "x", data, 6000 * sizeof *data, &error);
+  fm_program_write (program, "@seed", seed, sizeof seed, &error);
+  fm_program_write (program, "@step", &step, sizeof step, &error);
+  fm_program_run (program, &error);
+  fm_program_read (program, "ones", ones, 40000 * sizeof *ones, &error);
+  fm_program_read (program, "branch", data, 6000 * sizeof *data, &error);
+  g_assert_no_error (error);
+  for (int row = 0; row < 4; row++)
+    {
+      gdouble share = 0, want = (const gdouble[]){ 0, 0.1, 0.7, 1 }[row];
+
+      for (int i = 0; i < 10000; i++)
+        {
+          g_assert_true (ones[row * 10000 + i] == 0 || ones[row * 10000 + i] == 1);
+          share += ones[row * 10000 + i] / 10000;
+        }
+      g_assert_cmpfloat_with_epsilon (share, want, 4 * sqrt (want * (1 - want) / 10000) + 1e-6);
+    }
+  for (int b = 0; b < 400; b++)
+    {
+      gboolean gone = data[b * 15] == 0;
+
+      dropped += gone;
+      for (int i = b * 15; i < (b + 1) * 15; i++)
+        g_assert_cmpfloat_with_epsilon (data[i], gone ? 0 : (i + 1) / 0.75, 1e-3);
+    }
+  g_assert_cmpuint (dropped, >, 65);
+  g_assert_cmpuint (dropped, <, 135);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/compute/random/normal", test_normal);
+  g_test_add_func ("/compute/random/gumbel", test_gumbel);
+  g_test_add_func ("/compute/random/masks", test_masks);
+  if (!g_test_quick ())
+    g_test_add_func ("/compute/random/same-bits/vulkan", test_vulkan);
+  return g_test_run ();
+}
