@@ -16,7 +16,8 @@
 #define ROWS 96      /* of a block */
 #define COLUMNS 256
 #define DEPTH 512    /* rows of w that stay near while a block is made */
-#define DOT_ROWS 8   /* so few rows meet a transposed w in dot products */
+#define DOT_ROWS 8   /* so few rows meet a transposed w in dot products, */
+#define DOT_LONG 128 /* and all rows do when the sums are so long */
 
 typedef struct
 {
@@ -104,7 +105,7 @@ grouped_block (const Grouped *s, const float *x, const float *w, float *y, gint6
     for (gint64 t = 0; t < s->k; t += DEPTH)
       fm_tile_gemm (rows, columns, MIN (DEPTH, s->k - t), x + t, s->x_row, 1, w + t * s->w_row, s->w_row, y, s->m,
                     t > 0);
-  else if (rows <= DOT_ROWS)
+  else if (rows <= DOT_ROWS || s->k >= DOT_LONG)
     fm_tile_dots (rows, columns, s->k, x, s->x_row, w, s->w_column, NULL, y, s->m);
   else
     cblas_sgemm (CblasRowMajor, CblasNoTrans, CblasTrans, rows, columns, s->k, 1.0f, x, MAX (s->x_row, s->k), w,

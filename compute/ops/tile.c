@@ -105,15 +105,49 @@ FM_KERNEL (void, dots_whole, (gint64 m, gint64 n, gint64 k, const gint8 *a, gint
 #if defined(__x86_64__) && !defined(FM_ONE_LEVEL)
 #define VNNI __attribute__ ((target ("arch=x86-64-v4,avx512vnni,prefer-vector-width=512")))
 
+/* The sums of four vectors. */
+VNNI static inline __m128i
+totals_vnni (__m512i a, __m512i b, __m512i c, __m512i d)
+{
+  __m256i w = _mm256_add_epi32 (_mm512_castsi512_si256 (a), _mm512_extracti64x4_epi64 (a, 1));
+  __m256i x = _mm256_add_epi32 (_mm512_castsi512_si256 (b), _mm512_extracti64x4_epi64 (b, 1));
+  __m256i y = _mm256_add_epi32 (_mm512_castsi512_si256 (c), _mm512_extracti64x4_epi64 (c, 1));
+  __m256i z = _mm256_add_epi32 (_mm512_castsi512_si256 (d), _mm512_extracti64x4_epi64 (d, 1));
+
+  w = _mm256_hadd_epi32 (_mm256_hadd_epi32 (w, x), _mm256_hadd_epi32 (y, z));
+  return _mm_add_epi32 (_mm256_castsi256_si128 (w), _mm256_extracti128_si256 (w, 1));
+}
+
 /* The instruction takes one operand without sign: a + 128, which is a with its highest bit turned. What that is too
  * much, 128 times the sum of b, is taken off at the end, modulo 2^32, where the result itself fits. */
+#define STEP(rows, load) \
+  { \
+    __m512i x[rows], y[4] = { load (y0 + t), load (y1 + t), load (y2 + t), load (y3 + t) }; \
+    \
+    _Pragma ("GCC unroll 4") \
+    for (int r = 0; r < (rows); r++) \
+      x[r] = _mm512_xor_si512 (load (a + r * lda + t), turn); \
+    _Pragma ("GCC unroll 4") \
+    for (int j = 0; j < 4; j++) \
+      { \
+        total[j] = _mm512_dpbusd_epi32 (total[j], ones, y[j]); \
+        _Pragma ("GCC unroll 4") \
+        for (int r = 0; r < (rows); r++) \
+          sum[r][j] = _mm512_dpbusd_epi32 (sum[r][j], x[r], y[j]); \
+      } \
+  }
+#define LOAD_THERE(p) _mm512_maskz_loadu_epi8 (there, p)
+
 #define DOTS_VNNI(rows) \
   VNNI static void \
   dots_vnni_##rows (gint64 k, const gint8 *a, gint64 lda, const gint8 *b, gint64 ldb, gint64 columns, gint32 *c, \
                     gint64 ldc) \
   { \
     const __m512i turn = _mm512_set1_epi8 (-128), ones = _mm512_set1_epi8 (1); \
+    const gint8 *y0 = b, *y1 = b + (columns > 1) * ldb, *y2 = b + (columns > 2) * 2 * ldb; \
+    const gint8 *y3 = b + (columns > 3) * 3 * ldb; \
     __m512i sum[rows][4], total[4]; \
+    gint64 t = 0; \
     \
     _Pragma ("GCC unroll 4") \
     for (int j = 0; j < 4; j++) \
@@ -123,29 +157,25 @@ FM_KERNEL (void, dots_whole, (gint64 m, gint64 n, gint64 k, const gint8 *a, gint
         for (int r = 0; r < (rows); r++) \
           sum[r][j] = _mm512_setzero_si512 (); \
       } \
-    for (gint64 t = 0; t < k; t += 64) \
+    for (; t + 64 <= k; t += 64) \
+      STEP (rows, _mm512_loadu_si512) \
+    if (t < k) \
       { \
-        __mmask64 there = k - t >= 64 ? ~(__mmask64) 0 : ((__mmask64) 1 << (k - t)) - 1; \
-        __m512i x[rows]; \
+        const __mmask64 there = ((__mmask64) 1 << (k - t)) - 1; \
         \
-        _Pragma ("GCC unroll 4") \
-        for (int r = 0; r < (rows); r++) \
-          x[r] = _mm512_xor_si512 (_mm512_maskz_loadu_epi8 (there, a + r * lda + t), turn); \
-        _Pragma ("GCC unroll 4") \
-        for (int j = 0; j < 4; j++) \
-          { \
-            __m512i y = _mm512_maskz_loadu_epi8 (there, b + (j < columns ? j : 0) * ldb + t); \
-            \
-            total[j] = _mm512_dpbusd_epi32 (total[j], ones, y); \
-            _Pragma ("GCC unroll 4") \
-            for (int r = 0; r < (rows); r++) \
-              sum[r][j] = _mm512_dpbusd_epi32 (sum[r][j], x[r], y); \
-          } \
+        STEP (rows, LOAD_THERE) \
       } \
-    for (gint64 j = 0; j < columns; j++) \
-      for (int r = 0; r < (rows); r++) \
-        c[r * ldc + j] = (gint32) ((guint32) _mm512_reduce_add_epi32 (sum[r][j]) \
-                                   - 128u * (guint32) _mm512_reduce_add_epi32 (total[j])); \
+    _Pragma ("GCC unroll 4") \
+    for (int j = 0; j < 4; j++) \
+      total[j] = _mm512_slli_epi32 (total[j], 7); \
+    _Pragma ("GCC unroll 4") \
+    for (int r = 0; r < (rows); r++) \
+      { \
+        __m128i four = totals_vnni (_mm512_sub_epi32 (sum[r][0], total[0]), _mm512_sub_epi32 (sum[r][1], total[1]), \
+                                    _mm512_sub_epi32 (sum[r][2], total[2]), _mm512_sub_epi32 (sum[r][3], total[3])); \
+        \
+        _mm_mask_storeu_epi32 (c + r * ldc, (__mmask8) ((1 << columns) - 1), four); \
+      } \
   }
 
 DOTS_VNNI (1)
