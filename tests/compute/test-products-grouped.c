@@ -87,6 +87,7 @@ static const FmOpCase grouped_cases[] = {
   GROUPED ("one-has-all", 0, 20, fill_one_has_all, F32 (300, 20), F32 (4, 20, 18), 5),
   GROUPED ("long", 0, 40, fill_long, F32 (300, 40), F32 (4, 40, 300), 5),
   GROUPED ("long-transposed", FM_TRANS_B, 40, fill_long, F32 (300, 40), F32 (4, 300, 40), 5),
+  GROUPED ("deep-transposed", FM_TRANS_B, 150, fill_one_has_all, F32 (300, 150), F32 (4, 18, 150), 5),
   GROUPED ("deep", 0, 700, fill_gaps, F32 (17, 700), F32 (3, 700, 6), 4),
 };
 
