@@ -224,13 +224,13 @@ test_accumulate_memory (void)
   for (guint k = 0; k < 2; k++)
     {
       g_autoptr (FmGraph) g = fm_graph_new ();
-      FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (1024, 64));
+      FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (8192, 64));
       guint parts = k ? 8 : 1;
       FmPlan plan;
 
       for (guint i = 0; i < parts; i++)
         {
-          FmTensor *loss = small_loss (g, fm_slice (g, x, 0, i * 1024 / parts, 1024 / parts), 0);
+          FmTensor *loss = small_loss (g, fm_slice (g, x, 0, i * 8192 / parts, 8192 / parts), 0);
 
           if (i < parts - 1)
             fm_train_accumulate (g, loss);
