@@ -24,12 +24,12 @@ fm_vulkan_fails_now (FmVulkanFault fault)
 static void
 read_faults (void)
 {
+  static const char * const names[FM_VULKAN_N_FAULTS] = { "submit:", "allocate:", "pipeline:" };
   const char *text = g_getenv ("FORMARIUM_VULKAN_FAIL");
 
-  if (text != NULL && g_str_has_prefix (text, "submit:"))
-    fm_vulkan_fail_at (FM_VULKAN_FAULT_SUBMIT, (guint) g_ascii_strtoull (text + strlen ("submit:"), NULL, 10));
-  else if (text != NULL && g_str_has_prefix (text, "allocate:"))
-    fm_vulkan_fail_at (FM_VULKAN_FAULT_ALLOCATE, (guint) g_ascii_strtoull (text + strlen ("allocate:"), NULL, 10));
+  for (guint i = 0; text != NULL && i < FM_VULKAN_N_FAULTS; i++)
+    if (g_str_has_prefix (text, names[i]))
+      fm_vulkan_fail_at (i, (guint) g_ascii_strtoull (text + strlen (names[i]), NULL, 10));
 }
 
 gboolean

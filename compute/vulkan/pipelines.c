@@ -245,7 +245,7 @@ pipeline_new (FmVulkanDevice *d, const FmVulkanDispatch *dispatch, guint local_x
     .layout = d->layouts[dispatch->n_bind]
   };
   VkPipeline pipeline = VK_NULL_HANDLE;
-  gboolean ok;
+  VkResult result;
 
   for (guint i = 0; i < dispatch->n_spec; i++)
     {
@@ -255,10 +255,17 @@ pipeline_new (FmVulkanDevice *d, const FmVulkanDispatch *dispatch, guint local_x
   info.stage.module = module_new (d, dispatch->shader, error);
   if (info.stage.module == VK_NULL_HANDLE)
     return VK_NULL_HANDLE;
-  ok = fm_vulkan_check (d, fm_vk.CreateComputePipelines (d->device, d->cache, 1, &info, NULL, &pipeline),
-                        dispatch->shader, error);
+  result = fm_vulkan_fails_now (FM_VULKAN_FAULT_PIPELINE)
+           ? VK_ERROR_UNKNOWN : fm_vk.CreateComputePipelines (d->device, d->cache, 1, &info, NULL, &pipeline);
   fm_vk.DestroyShaderModule (d->device, info.stage.module, NULL);
-  return ok ? pipeline : VK_NULL_HANDLE;
+  if (result == VK_ERROR_UNKNOWN || result == VK_ERROR_INVALID_SHADER_NV || result == VK_ERROR_FEATURE_NOT_PRESENT)
+    {
+      g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_UNSUPPORTED,
+                   "the driver of %s (%s) does not compile shader \"%s\" (VkResult %d): another version of it may",
+                   d->base.info->id, d->base.info->title, dispatch->shader, result);
+      return VK_NULL_HANDLE;
+    }
+  return fm_vulkan_check (d, result, dispatch->shader, error) ? pipeline : VK_NULL_HANDLE;
 }
 
 VkPipeline

@@ -206,7 +206,10 @@ fm_vulkan_dispatch (FmVulkanRecorder *r, const FmVulkanDispatch *dispatch, GErro
     }
   pipeline = fm_vulkan_pipeline (r->device, dispatch, local_x, error);
   if (pipeline == VK_NULL_HANDLE)
-    return FALSE;
+    {
+      g_prefix_error (error, "op %s: ", r->node->op->name);
+      return FALSE;
+    }
   set = set_new (r, accesses, dispatch->n_bind, error);
   if (set == VK_NULL_HANDLE)
     return FALSE;

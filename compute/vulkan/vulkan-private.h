@@ -101,7 +101,13 @@ typedef enum
   FM_VULKAN_MEMORY_READBACK, /* read by the host */
 } FmVulkanMemoryUse;
 
-typedef enum { FM_VULKAN_FAULT_SUBMIT, FM_VULKAN_FAULT_ALLOCATE, FM_VULKAN_N_FAULTS } FmVulkanFault;
+typedef enum
+{
+  FM_VULKAN_FAULT_SUBMIT,
+  FM_VULKAN_FAULT_ALLOCATE,
+  FM_VULKAN_FAULT_PIPELINE,
+  FM_VULKAN_N_FAULTS
+} FmVulkanFault;
 
 #define FM_VULKAN_ALIGNMENT 256 /* of offsets, bytes: no device may ask more of a storage buffer */
 
@@ -145,7 +151,7 @@ gboolean fm_vulkan_error_memory (FmVulkanDevice *d, guint64 wanted, const char *
 gboolean fm_vulkan_submit (FmVulkanDevice *d, VkCommandBuffer commands, GError **error);
 
 /* The @nth of these from now on (1 = the next) fails once, on any device; 0 = none. The environment can ask too:
- * FORMARIUM_VULKAN_FAIL=submit:3 or allocate:2, read when a device is opened. */
+ * FORMARIUM_VULKAN_FAIL=submit:3, allocate:2 or pipeline:1, read when a device is opened. */
 void     fm_vulkan_fail_at (FmVulkanFault fault, guint nth);
 gboolean fm_vulkan_fails_now (FmVulkanFault fault);
 

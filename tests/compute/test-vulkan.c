@@ -569,6 +569,34 @@ test_lost (void)
   }
 }
 
+/* A driver that refuses a shader: the program is not made, the sentence says which shader of which op, and the device
+ * stays sound for the next try. */
+static void
+test_refused_shader (void)
+{
+  g_autoptr(FmGraph) g = two_products (4, 8);
+  float x[32] = { 1 }, y[32];
+
+  if (!have_device ())
+    return;
+  {
+    g_autoptr(FmDevice) device = &open_vulkan ()->base;
+    g_autoptr(FmVariables) variables = fm_variables_new (device, 1);
+    g_autoptr(FmProgram) p = NULL;
+    g_autoptr(GError) error = NULL;
+
+    fm_vulkan_fail_at (FM_VULKAN_FAULT_PIPELINE, 1);
+    p = fm_program_new (g, device, variables, &error);
+    g_assert_null (p);
+    g_assert_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_UNSUPPORTED);
+    g_assert_true (g_str_has_prefix (error->message, "op matmul: "));
+    g_assert_nonnull (strstr (error->message, "does not compile shader \"matmul"));
+    p = fm_program_new (g, device, variables, NULL);
+    g_assert_nonnull (p);
+    run (p, x, 32, y, 32);
+  }
+}
+
 /* The 1st, 2nd, 3rd, ... allocation fails until all goes well; nothing is left behind each time. */
 static void
 test_out_of_memory (void)
@@ -694,6 +722,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/compute/vulkan/limits", test_limits);
   g_test_add_func ("/compute/vulkan/profile", test_profile);
   g_test_add_func ("/compute/vulkan/lost", test_lost);
+  g_test_add_func ("/compute/vulkan/refused-shader", test_refused_shader);
   g_test_add_func ("/compute/vulkan/out-of-memory", test_out_of_memory);
   g_test_add_func ("/compute/vulkan/too-big", test_too_big);
   g_test_add_func ("/compute/vulkan/validation-counts", test_validation_counts);
