@@ -20,6 +20,10 @@
 #define FEW_BLOCKS 8
 #define SPLIT_K 256
 #define SPLIT_MAX 16
+/* A result this small (a weight gradient) is made whole from each part of k, so that both operands, fresh from
+ * another core or from memory, are read once; so many steps at a time, for the first-level cache to hold b's rows. */
+#define WHOLE_MAX (256 * 64)
+#define WHOLE_DEPTH 128
 /* Packed panels of b: so many columns, the widest row of sums the tile holds; so many rows of k stay in the
  * second-level cache while a block of c is made. */
 #define PANEL 64
@@ -110,7 +114,15 @@ cut_new (const FmGemm *p)
   cut.column_blocks = divide_up (p->m, cut.column_block);
   cut.k_blocks = 1;
   if (cut.batches * cut.row_blocks * cut.column_blocks < FEW_BLOCKS && p->k >= 4 * SPLIT_K && !cut.dots && !cut.rows)
-    cut.k_blocks = MIN (divide_up (p->k, SPLIT_K), SPLIT_MAX);
+    {
+      if (p->n * p->m <= WHOLE_MAX && MAX (p->n, p->m) <= 256)
+        {
+          cut.row_block = p->n;
+          cut.column_block = p->m;
+          cut.row_blocks = cut.column_blocks = 1;
+        }
+      cut.k_blocks = MIN (divide_up (p->k, 2 * SPLIT_K) * 2, SPLIT_MAX);
+    }
   cut.k_block = divide_up (divide_up (p->k, cut.k_blocks), 16) * 16;
   cut.k_blocks = divide_up (p->k, cut.k_block);
   /* A batch of small products is not worth packing; the BLAS transposes on its way. */
@@ -187,7 +199,8 @@ block_by_tiles (const FmGemm *p, const float *a, const float *b, const float *pa
                 gint64 column, gint64 columns, gint64 inner, gint64 depth, float *c, const float *bias)
 {
   gboolean turned = p->a_row == 1 && p->a_column >= WIDE_A && columns > PANEL && depth > 1;
-  gint64 most = turned ? TURNED_A / rows : DEPTH, a_column = turned ? rows : p->a_column;
+  gboolean whole = p->a_row == 1 && p->n * p->m <= WHOLE_MAX;
+  gint64 most = turned ? TURNED_A / rows : whole ? WHOLE_DEPTH : DEPTH, a_column = turned ? rows : p->a_column;
   float together[TURNED_A];
 
   a += row * p->a_row;
