@@ -236,7 +236,7 @@ build_attention (FmBenchCase *c, GError **error)
     y = fm_linear_attention (g, q, k, v, FM_FEATURE_ELU, 0.0, FALSE, NULL);
   else
     y = fm_attention_core (g, q, k, v, 1.0 / sqrt (WIDTH), &(FmAttentionMask){ 0 });
-  fm_graph_output (g, "y", y);
+  fm_graph_output (g, "y", fm_transpose (g, y, 1, 2)); /* [B,N,H,d], as it lies and as layers go on with it */
   c->rss_before = fm_memory_reset ();
   c->program = fm_program_new (g, c->device, c->variables, error);
   if (c->program == NULL)
