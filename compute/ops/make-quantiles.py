@@ -67,18 +67,13 @@ def table(function, bits):
 def show(name, function, bits):
     numbers, worst = table(function, bits)
     print(f'\n/* Scale 2^-{bits}; off by {worst:.1e} at the most. */')
-    print(f'#define {name} \\')
-    line = ' '
-    for i, v in enumerate(numbers):
-        text = f' {v}' + (',' if i + 1 < len(numbers) else '')
-        if len(line) + len(text) > 117:
-            print(line + ' \\')
-            line = ' '
-        line += text
-    print(line)
+    print(f'#define {name}(X) \\')
+    for k in range(OCTAVES):
+        row = ', '.join(str(v) for v in numbers[k * (DEGREE + 1):(k + 1) * (DEGREE + 1)])
+        print(f'  X ({k}, {row})' + (' \\' if k + 1 < OCTAVES else ''))
 
 
-print('/* quantiles.h: made by make-quantiles.py; for C and for shaders. Eight coefficients an octave, constant term first. */')
+print('/* quantiles.h: made by make-quantiles.py; for C and for shaders: an octave and its\n * eight coefficients, constant term first. */')
 show('FM_QUANTILES_NORMAL', normal, 27)
 show('FM_QUANTILES_GUMBEL_LOW', gumbel_low, 26)
 show('FM_QUANTILES_GUMBEL_HIGH', gumbel_high, 26)

@@ -64,12 +64,9 @@ float fm_log (float x)
   return f + fm_log_tail (f, n) + n * 0.693359375;
 }
 
-float fm_log1p (float x)
-{
-  return x > -0.29 && x < 0.41 ? x + fm_log_tail (x, 0.0) : fm_log (1.0 + x);
-}
-
-float fm_expm1 (float x)
+// The functions named ..._from get the exponential that they need, so that a shader of many kinds holds it once: drivers
+// compile every copy before they drop it.
+float fm_expm1_from (float x, float e)
 {
   float p = 0.000198498113;
 
@@ -79,10 +76,11 @@ float fm_expm1 (float x)
   p = p * x + 0.16666664;
   p = p * x + 0.500000039;
   p = p * (x * x) + x;
-  return abs (x) < 0.5 ? p : fm_exp (x) - 1.0;
+  return abs (x) < 0.5 ? p : e - 1.0;
 }
 
-float fm_tanh (float x)
+// e = exp (2 |x|)
+float fm_tanh_from (float x, float e)
 {
   float a = abs (x), u = x * x, p = -0.00571750489, far;
 
@@ -90,8 +88,13 @@ float fm_tanh (float x)
   p = p * u - 0.0537436634;
   p = p * u + 0.133314937;
   p = p * u - 0.33333284;
-  far = 1.0 - 2.0 / (fm_exp (2.0 * a) + 1.0);
+  far = 1.0 - 2.0 / (e + 1.0);
   return a < 0.625 ? x + x * u * p : (x < 0.0 ? -far : far);
+}
+
+float fm_tanh (float x)
+{
+  return fm_tanh_from (x, fm_exp (2.0 * abs (x)));
 }
 
 float fm_sigmoid (float x)
@@ -99,10 +102,10 @@ float fm_sigmoid (float x)
   return 1.0 / (1.0 + fm_exp (-x));
 }
 
-// Distribution function and density of the normal distribution.
-vec2 fm_normal (float x)
+// Distribution function and density of the normal distribution; e = exp (-x^2 / 2).
+vec2 fm_normal_from (float x, float e)
 {
-  float a = abs (x), t = 1.0 / (1.0 + 0.212132034 * a), e = fm_exp (-0.5 * x * x);
+  float a = abs (x), t = 1.0 / (1.0 + 0.212132034 * a);
   float p = -0.0647613661;
 
   p = p * t + 0.242781185;
@@ -117,7 +120,13 @@ vec2 fm_normal (float x)
   return vec2 (x < 0.0 ? p : 1.0 - p, 0.398942280 * e);
 }
 
-float fm_erf (float x)
+vec2 fm_normal (float x)
+{
+  return fm_normal_from (x, fm_exp (-0.5 * x * x));
+}
+
+// tail = the normal distribution function at -|x| sqrt 2
+float fm_erf_from (float x, float tail)
 {
   float u = x * x, p = 7.85412994e-05, far;
 
@@ -127,7 +136,7 @@ float fm_erf (float x)
   p = p * u + 0.112835854;
   p = p * u - 0.376126259;
   p = p * u + 1.12837917;
-  far = 1.0 - 2.0 * fm_normal (-abs (x) * 1.41421356).x;
+  far = 1.0 - 2.0 * tail;
   return abs (x) < 0.9 ? p * x : (x < 0.0 ? -far : far);
 }
 

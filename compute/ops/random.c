@@ -5,8 +5,8 @@
  * Element i is lane i % 4 of the block with counter (i / 4, step). A uniform draw is (bits >> 8) 2^-24, in [0,1).
  *
  * A normal or Gumbel draw is the inverse distribution function at (bits + 1/2) 2^-32, from a table of polynomials, in
- * integer arithmetic to the end: integers have no rounding, contraction or order of evaluation to differ in, so that the
- * bits are the same on every conformant driver and at every processor level, which no float formula could promise. */
+ * integer arithmetic to the end: integers have no rounding, contraction or order of evaluation to differ in. So the bits
+ * are the same on every conformant driver and at every processor level, which no float formula could promise. */
 #include "compute/compute-private.h"
 #include "compute/ops/quantiles.h"
 
@@ -17,8 +17,9 @@ typedef enum { UNIFORM, MASK, NORMAL, GUMBEL } Kind; /* random.comp has the same
 #define NORMAL_BITS 27 /* of the tables, after the point */
 #define GUMBEL_BITS 26
 
-static const gint32 normal_table[] = { FM_QUANTILES_NORMAL };
-static const gint32 gumbel_table[][256] = { { FM_QUANTILES_GUMBEL_LOW }, { FM_QUANTILES_GUMBEL_HIGH } };
+#define ROW(octave, ...) { __VA_ARGS__ },
+static const gint32 normal_table[32][8] = { FM_QUANTILES_NORMAL (ROW) };
+static const gint32 gumbel_table[2][32][8] = { { FM_QUANTILES_GUMBEL_LOW (ROW) }, { FM_QUANTILES_GUMBEL_HIGH (ROW) } };
 
 static gboolean
 infer (FmNode *node)
@@ -52,11 +53,11 @@ fixed_to_float (gint32 q, gint32 bits)
 
 /* The polynomial of the octave in which w = 2 t + 1 lies; t is the distance to the nearer end. */
 FM_INLINE gint32
-quantile (const gint32 *table, guint32 t)
+quantile (const gint32 table[32][8], guint32 t)
 {
   guint32 w = 2 * t + 1, octave = 31 - __builtin_clz (w);
   gint32 f = (gint32) (w << (31 - octave) << 1 >> 1); /* 31 bits after the point of w / 2^octave - 1 */
-  const gint32 *c = table + octave * 8;
+  const gint32 *c = table[octave];
   gint32 acc = c[7];
 
   for (int k = 6; k >= 0; k--)

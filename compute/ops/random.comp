@@ -8,10 +8,6 @@ layout (binding = 0) readonly buffer Seed { uint seed[]; };
 layout (binding = 1) readonly buffer Step { uint step_[]; };
 layout (binding = 2) writeonly buffer Y { float y[]; };
 
-const int normal_table[256] = int[] (FM_QUANTILES_NORMAL);
-const int gumbel_low[256] = int[] (FM_QUANTILES_GUMBEL_LOW);
-const int gumbel_high[256] = int[] (FM_QUANTILES_GUMBEL_HIGH);
-
 // bits after the point of q to a float, dropping what 24 bits do not hold.
 float fixed_to_float (int q, int bits)
 {
@@ -22,24 +18,41 @@ float fixed_to_float (int q, int bits)
   return (q < 0 ? -scale : scale) * float (size >> drop);
 }
 
-int coefficient (uint which, uint at)
+int horner (int acc, int f, int c)
 {
-  return KIND == 2 ? normal_table[at] : (which == 0 ? gumbel_low[at] : gumbel_high[at]);
+  int high, low;
+
+  imulExtended (acc, f, high, low);
+  return c + int ((uint (high) << 1) | (uint (low) >> 31));
 }
 
-int quantile (uint which, uint t)
+// The polynomial of t's octave. Choices and no array: lavapipe takes minutes over an indexed array of constants.
+#define PICK(k, c0, c1, c2, c3, c4, c5, c6, c7) \
+  if (octave == k) \
+    { \
+      a = ivec4 (c0, c1, c2, c3); \
+      b = ivec4 (c4, c5, c6, c7); \
+    }
+int quantile (bool upper, uint t)
 {
   uint w = 2 * t + 1, octave = uint (findMSB (w));
-  int f = int ((w << (31 - octave)) & 0x7FFFFFFFu), acc = coefficient (which, octave * 8 + 7);
+  int f = int ((w << (31 - octave)) & 0x7FFFFFFFu), acc;
+  ivec4 a = ivec4 (0), b = ivec4 (0);
 
-  for (int k = 6; k >= 0; k--)
+  if (KIND == 2)
     {
-      int high, low;
-
-      imulExtended (acc, f, high, low);
-      acc = coefficient (which, octave * 8 + uint (k)) + int ((uint (high) << 1) | (uint (low) >> 31));
+      FM_QUANTILES_NORMAL (PICK)
     }
-  return acc;
+  else if (upper)
+    {
+      FM_QUANTILES_GUMBEL_HIGH (PICK)
+    }
+  else
+    {
+      FM_QUANTILES_GUMBEL_LOW (PICK)
+    }
+  acc = horner (horner (horner (b.w, f, b.z), f, b.y), f, b.x);
+  return horner (horner (horner (horner (acc, f, a.w), f, a.z), f, a.y), f, a.x);
 }
 
 float draw (uint bits)
@@ -52,7 +65,7 @@ float draw (uint bits)
     return u;
   if (KIND == 1)
     return u >= push.rate ? push.keep : 0.0;
-  q = quantile (upper ? 1 : 0, upper ? ~bits : bits);
+  q = quantile (upper, upper ? ~bits : bits);
   return KIND == 2 ? fixed_to_float (upper ? -q : q, 27) : fixed_to_float (q, 26);
 }
 
