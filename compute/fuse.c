@@ -2,9 +2,10 @@
  *
  * From the last node to the first: an elementwise node starts a group, and takes in the makers of its operands, theirs
  * and so on, as long as every other reader of what they make comes after the group (then the result is stored, too) or
- * there is none (then it never reaches memory). On the CPU a product that an operand comes from goes in front, so that an
- * activation or a residual works on its blocks while they are in cache. The group runs where its last node stood, so nothing that anybody reads
- * comes later than needed. Only the plan's list changes: autodiff, outputs and probes see the graph as it was built. */
+ * there is none (then it never reaches memory). A product that an operand comes from goes in front, so that on the
+ * CPU an activation or a residual works on its blocks while they are in cache. The group runs where its last node
+ * stood, so nothing that anybody reads comes later than needed. Only the plan's list changes: autodiff, outputs and
+ * probes see the graph as it was built. */
 #include "config.h"
 
 #include "compute/fuse.h"
@@ -17,7 +18,6 @@ typedef struct
 {
   GPtrArray      *nodes;
   const gboolean *pinned;
-  FmBackend       backend;
   gint           *maker;      /* by tensor id of a base: index in @nodes, or -1 */
   guint          *first_read; /* by index in @nodes: where the indices of those that read the result begin in @reads */
   guint          *reads;      /* indices in @nodes of the readers, in order; one node stands twice if it reads twice */
@@ -392,8 +392,7 @@ grow (const Pass *pass, guint root)
               }
           }
     }
-  if (pass->backend == FM_BACKEND_CPU)
-    find_head (pass, &group);
+  find_head (pass, &group);
   return group.n > 1 || group.head >= 0 ? chain_new (pass, &group) : NULL;
 }
 
@@ -407,11 +406,11 @@ chain_free (gpointer data)
 }
 
 static void
-pass_init (Pass *pass, GPtrArray *nodes, const gboolean *pinned, FmBackend backend, guint n_tensors)
+pass_init (Pass *pass, GPtrArray *nodes, const gboolean *pinned, guint n_tensors)
 {
   g_autofree guint *fill = g_new0 (guint, nodes->len + 1);
 
-  *pass = (Pass){ .nodes = nodes, .pinned = pinned, .backend = backend, .maker = g_new (gint, MAX (n_tensors, 1)),
+  *pass = (Pass){ .nodes = nodes, .pinned = pinned, .maker = g_new (gint, MAX (n_tensors, 1)),
                   .first_read = g_new0 (guint, nodes->len + 2), .last = g_new0 (guint, MAX (n_tensors, 1)),
                   .gone = g_new0 (gboolean, MAX (nodes->len, 1)) };
   for (guint i = 0; i < n_tensors; i++)
@@ -469,14 +468,14 @@ sweep (Pass *pass, guint n_tensors)
 }
 
 GPtrArray *
-fm_fuse (FmGraph *g, GPtrArray *nodes, const gboolean *pinned, FmBackend backend)
+fm_fuse (FmGraph *g, GPtrArray *nodes, const gboolean *pinned)
 {
   GPtrArray *chains = g_ptr_array_new_with_free_func (chain_free);
   Pass pass;
 
   if (g_strcmp0 (g_getenv ("FORMARIUM_FUSION"), "0") == 0) /* for tests that compare */
     return chains;
-  pass_init (&pass, nodes, pinned, backend, g->tensors->len);
+  pass_init (&pass, nodes, pinned, g->tensors->len);
   for (guint k = nodes->len; k-- > 0;)
     {
       FmNode *node = node_at (&pass, k);
@@ -493,7 +492,7 @@ fm_fuse (FmGraph *g, GPtrArray *nodes, const gboolean *pinned, FmBackend backend
         }
       if (chain->head)
         pass.gone[pass.maker[chain->head->out[0]->id]] = TRUE;
-      /* The chain stands where its last node stood. Whoever looks at its place later asks for a panel and finds none. */
+      /* The chain stands where its last node stood. Whoever looks there later asks for a panel and finds none. */
       pass.gone[k] = FALSE;
       g_ptr_array_index (nodes, k) = &chain->node;
       g_ptr_array_add (chains, chain);

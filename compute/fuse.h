@@ -28,7 +28,7 @@ typedef struct
   guint   n_links;
   FmLink  links[FM_CHAIN_MAX_LINKS];
 
-  /* CPU: a product may come first, and the links run on its blocks while they are in cache. Its op is then
+  /* A product may come first; on the CPU the links run on its blocks while they are in cache. The op is then
    * fm_fused_product_op, and behind the chain's inputs stand those of the product. */
   const FmNode *head;
   guint         head_in;  /* the chain's input that is the product's result */
@@ -48,7 +48,7 @@ guint fm_chain_count_in (const FmChain *chain);
  *
  * Returns: (transfer full): the chains, which must live as long as @nodes
  */
-GPtrArray *fm_fuse (FmGraph *g, GPtrArray *nodes, const gboolean *pinned, FmBackend backend) G_GNUC_WARN_UNUSED_RESULT;
+GPtrArray *fm_fuse (FmGraph *g, GPtrArray *nodes, const gboolean *pinned) G_GNUC_WARN_UNUSED_RESULT;
 
 extern const FmOp fm_fused_op, fm_fused_product_op;
 

@@ -140,7 +140,7 @@ fm_memory_plan_new (FmGraph *g, FmBackend backend, guint threads, guint64 alignm
       if (needed[k] && !(node->op->flags & FM_OP_VIEW))
         g_ptr_array_add (plan->nodes, node);
     }
-  plan->chains = fm_fuse (g, plan->nodes, pinned, backend);
+  plan->chains = fm_fuse (g, plan->nodes, pinned);
   for (guint k = 0; k < plan->nodes->len; k++)
     {
       FmNode *node = g_ptr_array_index (plan->nodes, k);

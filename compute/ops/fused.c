@@ -1,8 +1,8 @@
 /* fused.c: a chain of elementwise nodes as one op; compute/fuse.c makes them. No builder, no gradient: chains exist in
  * plans only.
  *
- * CPU: a panel is cut into blocks of a few KiB; each link runs its op's own panel function on the block, from inputs and
- * buffers into a buffer or an output. So every element goes through the same instructions as without fusion, and what
+ * CPU: a panel is cut into blocks of a few KiB; each link runs its op's own panel function on the block, from inputs
+ * and buffers into a buffer or an output. So every element goes through the same instructions as without fusion, and what
  * lies between links stays in the first cache. Vulkan: fused.comp, whose words of instruction are specialisation
  * constants: the driver unfolds them when the pipeline is made. Behind a product (CPU) the panels are the blocks of its
  * result, just finished. */
@@ -228,32 +228,34 @@ instruction (const FmLink *link)
   return word;
 }
 
+/* The links alone, from @in. */
 static gboolean
-vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
+dispatch_links (const FmChain *chain, FmTensor * const *in, FmVulkanRecorder *recorder, GError **error)
 {
-  const FmChain *chain = (const FmChain *) node;
+  const FmNode *node = &chain->node;
+  guint n_in = fm_chain_count_in (chain);
   FmLoop loop;
   Push push = { .count = (guint32) fm_shape_count (&chain->shape) };
   FmVulkanDispatch dispatch = { .shader = "fused", .push = &push, .push_bytes = sizeof push,
                                 .n_bind = FM_CHAIN_MAX_IN + FM_CHAIN_MAX_OUT,
                                 .n_spec = 2 + 3 * FM_CHAIN_MAX_LINKS, .groups = (push.count + 127) / 128 };
 
-  fm_chain_loop (&loop, &chain->shape, node->in, node->n_in);
+  fm_chain_loop (&loop, &chain->shape, in, n_in);
   push.rank = loop.rank;
   for (guint a = 0; a < loop.rank; a++)
     push.dims[a] = (guint32) loop.dims[a];
   /* All bindings are filled, since the layout has them; the shader reads no more than there is. */
   for (guint k = 0; k < FM_CHAIN_MAX_IN; k++)
-    dispatch.bind[k] = node->in[k < node->n_in ? k : 0];
+    dispatch.bind[k] = in[k < n_in ? k : 0];
   for (guint k = 0; k < FM_CHAIN_MAX_OUT; k++)
     dispatch.bind[FM_CHAIN_MAX_IN + k] = node->out[k < node->n_out ? k : 0];
-  for (guint k = 0; k < node->n_in; k++)
+  for (guint k = 0; k < n_in; k++)
     {
-      push.offset[k] = (guint32) node->in[k]->offset;
+      push.offset[k] = (guint32) in[k]->offset;
       for (guint a = 0; a < loop.rank; a++)
         push.stride[k][a] = (guint32) loop.stride[k][a];
     }
-  dispatch.spec[0] = node->n_in | chain->n_links << 8;
+  dispatch.spec[0] = n_in | chain->n_links << 8;
   dispatch.spec[1] = 0xFFFF;
   for (guint k = 0; k < chain->n_links; k++)
     {
@@ -267,6 +269,28 @@ vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
       dispatch.spec[4 + 3 * k] = word_of_float (link->node->attr.f[1]);
     }
   return fm_vulkan_dispatch (recorder, &dispatch, error);
+}
+
+static gboolean
+vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
+{
+  return dispatch_links ((const FmChain *) node, node->in, recorder, error);
+}
+
+/* The product first, to where its result stays or the chain's comes to lie, then the links on it. */
+static gboolean
+product_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
+{
+  const FmChain *chain = (const FmChain *) node;
+  const FmNode *head = chain->head;
+  FmTensor *in[FM_CHAIN_MAX_IN], *c = node->out[chain->head_out >= 0 ? chain->head_out : 0];
+  FmGemm product;
+
+  for (guint k = 0; k < fm_chain_count_in (chain); k++)
+    in[k] = k == chain->head_in ? c : node->in[k];
+  fm_gemm_of_node (head, &product);
+  return fm_gemm_vulkan (recorder, &product, head->in[0], head->in[1], head->n_in > 2 ? head->in[2] : NULL, c, error)
+         && dispatch_links (chain, in, recorder, error);
 }
 
 static void
@@ -323,6 +347,7 @@ const FmOp fm_fused_op = {
 const FmOp fm_fused_product_op = {
   .name = "fused-product", .n_in_min = 1, .n_in_max = FM_CHAIN_MAX_IN + 3, .n_out = 1, .flags = FM_OP_STRIDED,
   .infer = infer, .no_gradient = "chains are made after the gradients", .cpu = product_cpu,
+  .vulkan = product_vulkan,
   .workspace = product_workspace, .cost = cost,
 };
 
