@@ -2,10 +2,10 @@
  * plans only.
  *
  * CPU: a panel is cut into blocks of a few KiB; each link runs its op's own panel function on the block, from inputs
- * and buffers into a buffer or an output. So every element goes through the same instructions as without fusion, and what
- * lies between links stays in the first cache. Vulkan: fused.comp, whose words of instruction are specialisation
- * constants: the driver unfolds them when the pipeline is made. Behind a product (CPU) the panels are the blocks of its
- * result, just finished. */
+ * and buffers into a buffer or an output. So every element goes through the same instructions as without fusion, and
+ * what lies between links stays in the first cache. Behind a product the panels are the blocks of its result, just
+ * finished. Vulkan: fused.comp, whose words of instruction are specialisation constants: the driver unfolds them when
+ * the pipeline is made. Behind a product it is a second dispatch. */
 #include "config.h"
 
 #include "compute/fuse.h"
