@@ -505,12 +505,12 @@ typedef struct
   gint64 row_step, column_step;
   gint64 row_dilation, column_dilation;
   gint64 top, bottom, left, right; /* padding */
-} FmWindow;
+} FmConvWindow;
 
 /** fm_unfold: x [B,Y,X,C] -> [B,Y',X',rows*columns,C]: what lies under the window at each place; @pad outside. */
-FM_API FmTensor *fm_unfold (FmGraph *g, FmTensor *x, const FmWindow *window, gdouble pad);
+FM_API FmTensor *fm_unfold (FmGraph *g, FmTensor *x, const FmConvWindow *window, gdouble pad);
 /** fm_fold: its transposed, [B,Y',X',rows*columns,C] -> [B,@y,@x,C]: sums of what lies in a cell's places. */
-FM_API FmTensor *fm_fold   (FmGraph *g, FmTensor *u, gint64 y, gint64 x, const FmWindow *window);
+FM_API FmTensor *fm_fold   (FmGraph *g, FmTensor *u, gint64 y, gint64 x, const FmConvWindow *window);
 
 /**
  * fm_conv2d: cross-correlation; x [B,Y,X,C], weight [out,rows,columns,C/groups], bias [out] or NULL -> [B,Y',X',out]
@@ -519,22 +519,22 @@ FM_API FmTensor *fm_fold   (FmGraph *g, FmTensor *u, gint64 y, gint64 x, const F
  *
  * A product with the unfolded picture: rows * columns times its memory while it runs; derivatives of every order.
  */
-FM_API FmTensor *fm_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window, gint64 groups);
+FM_API FmTensor *fm_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window, gint64 groups);
 /** fm_conv1d: x [B,N,C], weight [out,columns,C/groups] -> [B,N',out]; @window's columns, column_*, left and right count.
  * left = (columns - 1) dilation and right = 0 make it causal. */
-FM_API FmTensor *fm_conv1d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window, gint64 groups);
+FM_API FmTensor *fm_conv1d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window, gint64 groups);
 /** fm_conv2d_transposed: x [B,Y,X,C], weight [C,rows,columns,out] -> [B,Y',X',out] with
  * Y' = (Y - 1) row_step + (rows - 1) row_dilation + 1 - top - bottom; the gradient of fm_conv2d() by its picture. */
-FM_API FmTensor *fm_conv2d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window);
-FM_API FmTensor *fm_conv1d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window);
+FM_API FmTensor *fm_conv2d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window);
+FM_API FmTensor *fm_conv1d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window);
 /** fm_depthwise_conv2d: x [B,Y,X,C], weight [rows,columns,C], bias [C] or NULL: every channel by itself. */
-FM_API FmTensor *fm_depthwise_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window);
-FM_API FmTensor *fm_depthwise_conv1d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window);
+FM_API FmTensor *fm_depthwise_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window);
+FM_API FmTensor *fm_depthwise_conv1d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window);
 
 /** fm_max_pool, fm_mean_pool: over the window's cells inside the picture (padding is never the maximum, and not counted);
  * with several maxima the first has the gradient. */
-FM_API FmTensor *fm_max_pool  (FmGraph *g, FmTensor *x, const FmWindow *window);
-FM_API FmTensor *fm_mean_pool (FmGraph *g, FmTensor *x, const FmWindow *window);
+FM_API FmTensor *fm_max_pool  (FmGraph *g, FmTensor *x, const FmConvWindow *window);
+FM_API FmTensor *fm_mean_pool (FmGraph *g, FmTensor *x, const FmConvWindow *window);
 /** fm_patch_merge: [B,Y,X,C] -> [B,Y/p,X/p,p*p*C]. */
 FM_API FmTensor *fm_patch_merge (FmGraph *g, FmTensor *x, gint64 patch);
 

@@ -259,10 +259,10 @@ static const FmOp weight_op = {
 };
 
 FmTensor *
-fm_depthwise_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window)
+fm_depthwise_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window)
 {
   FM_REFUSE_NULL (g, "depthwise conv2d", x, weight);
-  FmWindow w = window ? *window : (FmWindow){ 0 };
+  FmConvWindow w = window ? *window : (FmConvWindow){ 0 };
   FmAttr attr = { 0 };
   FmTensor *y;
 
@@ -284,7 +284,7 @@ fm_depthwise_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, 
 }
 
 FmTensor *
-fm_depthwise_conv1d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window)
+fm_depthwise_conv1d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window)
 {
   FM_REFUSE_NULL (g, "depthwise conv1d", x, weight);
   const gint64 *d = x->shape.dims, *wd = weight->shape.dims;

@@ -21,7 +21,7 @@ or_one (gint64 n)
 }
 
 gboolean
-fm_places_init (FmGraph *g, const char *what, const FmWindow *w, gint64 y, gint64 x, FmAttr *attr)
+fm_places_init (FmGraph *g, const char *what, const FmConvWindow *w, gint64 y, gint64 x, FmAttr *attr)
 {
   FmPlaces p = { .rows = w->rows, .columns = w->columns, .row_step = or_one (w->row_step),
                  .column_step = or_one (w->column_step), .row_dilation = or_one (w->row_dilation),
@@ -218,7 +218,7 @@ is_picture (FmGraph *g, FmTensor *x, const char *what)
 }
 
 FmTensor *
-fm_unfold (FmGraph *g, FmTensor *x, const FmWindow *window, gdouble pad)
+fm_unfold (FmGraph *g, FmTensor *x, const FmConvWindow *window, gdouble pad)
 {
   FM_REFUSE_NULL (g, "unfold", x);
   FmAttr attr = { .f = { pad } };
@@ -229,7 +229,7 @@ fm_unfold (FmGraph *g, FmTensor *x, const FmWindow *window, gdouble pad)
 }
 
 FmTensor *
-fm_fold (FmGraph *g, FmTensor *u, gint64 y, gint64 x, const FmWindow *window)
+fm_fold (FmGraph *g, FmTensor *u, gint64 y, gint64 x, const FmConvWindow *window)
 {
   FM_REFUSE_NULL (g, "fold", u);
   FmAttr attr = { 0 };
@@ -249,10 +249,10 @@ fm_fold (FmGraph *g, FmTensor *u, gint64 y, gint64 x, const FmWindow *window)
 }
 
 /* The window of a weight [out,rows,columns,in]: its own sides, the rest from @window. */
-static FmWindow
-window_of (const FmWindow *window, gint64 rows, gint64 columns)
+static FmConvWindow
+window_of (const FmConvWindow *window, gint64 rows, gint64 columns)
 {
-  FmWindow w = window ? *window : (FmWindow){ 0 };
+  FmConvWindow w = window ? *window : (FmConvWindow){ 0 };
 
   w.rows = rows;
   w.columns = columns;
@@ -260,12 +260,12 @@ window_of (const FmWindow *window, gint64 rows, gint64 columns)
 }
 
 FmTensor *
-fm_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window, gint64 groups)
+fm_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window, gint64 groups)
 {
   FM_REFUSE_NULL (g, "conv2d", x, weight);
   const gint64 *wd = weight->shape.dims;
   gint64 b, oy, ox, taps, out, in;
-  FmWindow w;
+  FmConvWindow w;
   FmTensor *u;
 
   if (!is_picture (g, x, "conv2d"))
@@ -303,7 +303,7 @@ fm_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWi
 }
 
 FmTensor *
-fm_conv1d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window, gint64 groups)
+fm_conv1d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window, gint64 groups)
 {
   FM_REFUSE_NULL (g, "conv1d", x, weight);
   const gint64 *d = x->shape.dims, *wd = weight->shape.dims;
@@ -325,12 +325,12 @@ fm_conv1d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWi
 }
 
 FmTensor *
-fm_conv2d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window)
+fm_conv2d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window)
 {
   FM_REFUSE_NULL (g, "conv2d transposed", x, weight);
   const gint64 *wd = weight->shape.dims, *d = x->shape.dims;
   gint64 taps, y, columns;
-  FmWindow w;
+  FmConvWindow w;
   FmTensor *u;
 
   if (!is_picture (g, x, "conv2d-transposed"))
@@ -355,7 +355,7 @@ fm_conv2d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias,
 }
 
 FmTensor *
-fm_conv1d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmWindow *window)
+fm_conv1d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window)
 {
   FM_REFUSE_NULL (g, "conv1d transposed", x, weight);
   const gint64 *d = x->shape.dims, *wd = weight->shape.dims;
@@ -377,7 +377,7 @@ fm_conv1d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias,
 }
 
 FmTensor *
-fm_max_pool (FmGraph *g, FmTensor *x, const FmWindow *window)
+fm_max_pool (FmGraph *g, FmTensor *x, const FmConvWindow *window)
 {
   FM_REFUSE_NULL (g, "max pool", x);
   FmTensor *u = fm_unfold (g, x, window, -INFINITY);
@@ -386,7 +386,7 @@ fm_max_pool (FmGraph *g, FmTensor *x, const FmWindow *window)
 }
 
 FmTensor *
-fm_mean_pool (FmGraph *g, FmTensor *x, const FmWindow *window)
+fm_mean_pool (FmGraph *g, FmTensor *x, const FmConvWindow *window)
 {
   FM_REFUSE_NULL (g, "mean pool", x);
   FmTensor *sum = fm_unfold (g, x, window, 0.0), *inside;

@@ -20,7 +20,7 @@ fm_places_of (const FmNode *node)
 }
 
 /* Fills @attr for a picture of y x x cells; FALSE after blaming @what when the window cannot be or fits nowhere. */
-gboolean fm_places_init (FmGraph *g, const char *what, const FmWindow *window, gint64 y, gint64 x, FmAttr *attr);
+gboolean fm_places_init (FmGraph *g, const char *what, const FmConvWindow *window, gint64 y, gint64 x, FmAttr *attr);
 
 /* Push constants that window.glsl reads. */
 typedef struct

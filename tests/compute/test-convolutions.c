@@ -5,7 +5,7 @@
 #include <math.h>
 
 /* Windows by number, for n[0] of a case; sides are the weight's where there is one. */
-static const FmWindow windows[] = {
+static const FmConvWindow windows[] = {
   { .rows = 1, .columns = 1 },
   { .rows = 3, .columns = 3, .top = 1, .bottom = 1, .left = 1, .right = 1 },
   { .rows = 3, .columns = 2, .row_step = 2, .column_step = 3, .top = 1, .right = 2 },
@@ -27,7 +27,7 @@ places (gint64 size, gint64 before, gint64 after, gint64 window, gint64 step, gi
 
 /* The cell under tap (i, j) of place (oy, ox), or -1. */
 static gint64
-cell_of (const FmWindow *w, gint64 y, gint64 x, gint64 oy, gint64 ox, gint64 i, gint64 j)
+cell_of (const FmConvWindow *w, gint64 y, gint64 x, gint64 oy, gint64 ox, gint64 i, gint64 j)
 {
   gint64 r = oy * or_one (w->row_step) - w->top + i * or_one (w->row_dilation);
   gint64 c = ox * or_one (w->column_step) - w->left + j * or_one (w->column_dilation);
@@ -47,7 +47,7 @@ static void
 reference_unfold (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble *f)
 {
   const gint64 *d = x[0].shape.dims;
-  const FmWindow *w = &windows[n[0]];
+  const FmConvWindow *w = &windows[n[0]];
   gint64 oy = places (d[1], w->top, w->bottom, w->rows, w->row_step, w->row_dilation), at = 0;
   gint64 ox = places (d[2], w->left, w->right, w->columns, w->column_step, w->column_dilation);
 
@@ -74,7 +74,7 @@ static void
 reference_fold (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble *f)
 {
   const gint64 *d = x[0].shape.dims;
-  const FmWindow *w = &windows[n[0]];
+  const FmConvWindow *w = &windows[n[0]];
 
   fm_op_array_init (y, FM_SHAPE (d[0], n[1], n[2], d[4]));
   for (gint64 b = 0; b < d[0]; b++)
@@ -124,7 +124,7 @@ static void
 reference_conv (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble *f)
 {
   const gint64 *d = x[0].shape.dims, *wd = x[1].shape.dims;
-  const FmWindow *w = &windows[n[0]];
+  const FmConvWindow *w = &windows[n[0]];
   gint64 oy = places (d[1], w->top, w->bottom, wd[1], w->row_step, w->row_dilation), at = 0;
   gint64 ox = places (d[2], w->left, w->right, wd[2], w->column_step, w->column_dilation);
 
@@ -157,7 +157,7 @@ static void
 reference_transposed (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble *f)
 {
   const gint64 *d = x[0].shape.dims, *wd = x[1].shape.dims;
-  const FmWindow *w = &windows[n[0]];
+  const FmConvWindow *w = &windows[n[0]];
   gint64 rows = (d[1] - 1) * or_one (w->row_step) + (wd[1] - 1) * or_one (w->row_dilation) + 1 - w->top - w->bottom;
   gint64 columns = (d[2] - 1) * or_one (w->column_step) + (wd[2] - 1) * or_one (w->column_dilation) + 1 - w->left - w->right;
 
@@ -187,7 +187,7 @@ static void
 reference_depthwise (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble *f)
 {
   const gint64 *d = x[0].shape.dims, *wd = x[1].shape.dims;
-  const FmWindow *w = &windows[n[0]];
+  const FmConvWindow *w = &windows[n[0]];
   gint64 oy = places (d[1], w->top, w->bottom, wd[0], w->row_step, w->row_dilation);
   gint64 ox = places (d[2], w->left, w->right, wd[1], w->column_step, w->column_dilation);
 
@@ -221,7 +221,7 @@ static void
 reference_depthwise_second (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble *f)
 {
   const gint64 *d = x[0].shape.dims, *wd = x[1].shape.dims;
-  const FmWindow *w = &windows[n[0]];
+  const FmConvWindow *w = &windows[n[0]];
   FmOpArray in[3] = { x[0], x[1] }, out = { 0 };
   gint64 ox = places (d[2], w->left, w->right, wd[1], w->column_step, w->column_dilation);
 
@@ -339,7 +339,7 @@ static void
 reference_pool (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble *f)
 {
   const gint64 *d = x[0].shape.dims;
-  const FmWindow *w = &windows[n[0]];
+  const FmConvWindow *w = &windows[n[0]];
   gint64 oy = places (d[1], w->top, w->bottom, w->rows, w->row_step, w->row_dilation);
   gint64 ox = places (d[2], w->left, w->right, w->columns, w->column_step, w->column_dilation);
 
@@ -542,7 +542,7 @@ static const FmOpCase transforms[] = {
 static void
 test_refused (void)
 {
-  struct { FmWindow window; const char *words; } bad[] = {
+  struct { FmConvWindow window; const char *words; } bad[] = {
     { { .rows = 0, .columns = 3 }, "must be 1 or more" },
     { { .rows = 3, .columns = 3, .left = -1 }, "padding 0 or more" },
     { { .rows = 9, .columns = 1, .top = 2 }, "fits nowhere in 4 x 5 cells" },

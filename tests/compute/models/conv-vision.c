@@ -17,8 +17,8 @@ weight (FmGraph *g, const char *name, FmShape shape)
 static FmTensor *
 pictures (FmGraph *g, FmTensor *x)
 {
-  const FmWindow same = { .top = 1, .bottom = 1, .left = 1, .right = 1 }, half = { .row_step = 2, .column_step = 2 };
-  const FmWindow around = { .rows = 3, .columns = 3, .top = 1, .bottom = 1, .left = 1, .right = 1 };
+  const FmConvWindow same = { .top = 1, .bottom = 1, .left = 1, .right = 1 }, half = { .row_step = 2, .column_step = 2 };
+  const FmConvWindow around = { .rows = 3, .columns = 3, .top = 1, .bottom = 1, .left = 1, .right = 1 };
   FmTensor *h, *low, *up, *label = fm_graph_input (g, "label", FM_I32, FM_SHAPE (B, S, S)), *at, *found;
 
   h = fm_gelu (g, fm_conv2d (g, x, weight (g, "in", FM_SHAPE (D, 3, 3, C)), weight (g, "in.bias", FM_SHAPE (D)), &same, 1));
@@ -40,7 +40,7 @@ pictures (FmGraph *g, FmTensor *x)
 static FmTensor *
 line (FmGraph *g, FmTensor *x)
 {
-  const FmWindow causal = { .left = 2 }, two = { .column_step = 2 }, neighbours = { .rows = 1, .columns = 3, .left = 2 };
+  const FmConvWindow causal = { .left = 2 }, two = { .column_step = 2 }, neighbours = { .rows = 1, .columns = 3, .left = 2 };
   FmTensor *h = fm_conv1d (g, x, weight (g, "in", FM_SHAPE (D, 3, C)), NULL, &causal, 1), *im, *re, *patches;
 
   h = fm_add (g, h, fm_depthwise_conv1d (g, h, weight (g, "depthwise", FM_SHAPE (3, D)), NULL, &causal));
@@ -52,7 +52,7 @@ line (FmGraph *g, FmTensor *x)
   h = fm_add (g, h, fm_linear (g, fm_reshape (g, patches, FM_SHAPE (B, N, 3 * D)), D, "neighbours"));
   h = fm_conv1d (g, h, weight (g, "down", FM_SHAPE (D, 2, D)), NULL, &two, 1);
   h = fm_conv1d_transposed (g, fm_tanh (g, h), weight (g, "up", FM_SHAPE (D, 2, C)), NULL, &two);
-  h = fm_fold (g, fm_reshape (g, h, FM_SHAPE (B, 1, N, 1, C)), 1, N, &(FmWindow){ .rows = 1, .columns = 1 });
+  h = fm_fold (g, fm_reshape (g, h, FM_SHAPE (B, 1, N, 1, C)), 1, N, &(FmConvWindow){ .rows = 1, .columns = 1 });
   return fm_mean (g, fm_reshape (g, fm_square (g, fm_sub (g, fm_reshape (g, h, FM_SHAPE (B, N, C)), x)), FM_SHAPE (-1)), 0);
 }
 
