@@ -415,12 +415,79 @@ build_batch_norm_running (FmGraph *g, FmTensor **x)
   return fm_concat (g, parts, 2, 0);
 }
 
+/* [B,C,N] and [B,N,C], both ways. */
+static FmTensor *
+turned (FmGraph *g, FmTensor *x)
+{
+  return fm_transpose (g, x, 1, 2);
+}
+
+OP (conv1d, turned (g, fm_conv1d (g, turned (g, x[0]), turned (g, x[1]), x[2],
+                                  &(FmWindow){ .column_step = 2, .left = 1, .right = 1 }, 1)))
+OP (conv1d_dilated, turned (g, fm_conv1d (g, turned (g, x[0]), turned (g, x[1]), NULL,
+                                          &(FmWindow){ .column_dilation = 4, .left = 4, .right = 4 }, 1)))
+#define AROUND .top = 1, .bottom = 1, .left = 1, .right = 1
+OP (conv2d, channels_first (g, fm_conv2d (g, channels_last (g, x[0]), channels_last (g, x[1]), x[2],
+                                          &(FmWindow){ .row_step = 2, .column_step = 2, AROUND }, 1)))
+OP (conv2d_same, channels_first (g, fm_conv2d (g, channels_last (g, x[0]), channels_last (g, x[1]), x[2],
+                                               &(FmWindow){ AROUND }, 1)))
+OP (conv2d_grouped, channels_first (g, fm_conv2d (g, channels_last (g, x[0]), channels_last (g, x[1]), x[2],
+                                                  &(FmWindow){ AROUND }, 4)))
+OP (conv_transposed1d, turned (g, fm_conv1d_transposed (g, turned (g, x[0]), turned (g, x[1]), x[2],
+                                                        &(FmWindow){ .column_step = 2, .left = 1, .right = 1 })))
+OP (conv_transposed2d, channels_first (g, fm_conv2d_transposed (g, channels_last (g, x[0]), channels_last (g, x[1]), x[2],
+                                                                &(FmWindow){ .row_step = 2, .column_step = 2 })))
+OP (max_pool, channels_first (g, fm_max_pool (g, channels_last (g, x[0]),
+                                              &(FmWindow){ .rows = 2, .columns = 2, .row_step = 2, .column_step = 2 })))
+OP (bilinear, channels_first (g, fm_resize (g, channels_last (g, x[0]), 7, 9, FALSE)))
+OP (long_conv, turned (g, fm_long_conv (g, turned (g, x[0]), fm_transpose (g, x[1], 0, 1))))
+OP (roll, fm_roll (g, x[0], 1, 3))
+OP (sort, fm_sort (g, x[0], TRUE, NULL))
+OP (argsort, fm_argsort (g, x[0], FALSE))
+OP (take_along, fm_gather (g, x[0], 1, x[1]))
+
+static const FmWindow unfolding = { .rows = 3, .columns = 2, .row_step = 2, .column_step = 2, AROUND };
+
+/* PyTorch keeps a place's cells as [C rows columns], ours are [rows columns, C]. */
+static FmTensor *
+build_unfold (FmGraph *g, FmTensor **x)
+{
+  FmTensor *u = fm_unfold (g, channels_last (g, x[0]), &unfolding, 0.0);
+
+  return fm_reshape (g, fm_permute (g, u, (const gint[]){ 0, 4, 3, 1, 2 }), FM_SHAPE (2, 18, 9));
+}
+
+static FmTensor *
+build_fold (FmGraph *g, FmTensor **x)
+{
+  FmTensor *u = fm_permute (g, fm_reshape (g, x[0], FM_SHAPE (2, 3, 6, 3, 3)), (const gint[]){ 0, 3, 4, 2, 1 });
+
+  return channels_first (g, fm_fold (g, u, 6, 5, &unfolding));
+}
+
+/* PyTorch's points are (x, y) in [-1,1] over the picture's area; ours (row, column) in cells. */
+static FmTensor *
+build_grid_sample (FmGraph *g, FmTensor **x)
+{
+  FmTensor *points = fm_reshape (g, x[1], FM_SHAPE (2, 12, 2)), *parts[2];
+
+  for (gint k = 0; k < 2; k++)
+    {
+      gdouble size = fm_tensor_get_dim (x[0], 2 + k);
+
+      parts[k] = fm_add_scalar (g, fm_mul_scalar (g, fm_slice (g, points, -1, 1 - k, 1), size / 2), (size - 1) / 2);
+    }
+  points = fm_sample (g, channels_last (g, x[0]), fm_concat (g, parts, 2, -1));
+  return fm_reshape (g, fm_transpose (g, points, 1, 2), FM_SHAPE (2, 3, 3, 4));
+}
+
 OP (avg_pool, channels_first (g, fm_avg_pool (g, channels_last (g, x[0]), 3, 3)))
 
 static const Operator operators[] = {
   { "abs", build_abs },
   { "add", build_add },
   { "argmax", build_argmax },
+  { "argsort", build_argsort },
   { "attention", build_attention },
   { "attention-bias", build_attention_bias },
   { "attention-causal", build_attention_causal },
@@ -430,7 +497,16 @@ static const Operator operators[] = {
   { "batch-norm", build_batch_norm },
   { "batch-norm-running", build_batch_norm_running },
   { "bce", build_bce },
+  { "bilinear", build_bilinear },
+  { "circular-conv", build_long_conv },
   { "clamp", build_clamp },
+  { "conv-transpose1d", build_conv_transposed1d },
+  { "conv-transpose2d", build_conv_transposed2d },
+  { "conv1d", build_conv1d },
+  { "conv1d-dilated", build_conv1d_dilated },
+  { "conv2d", build_conv2d },
+  { "conv2d-depthwise", build_conv2d_grouped },
+  { "conv2d-same", build_conv2d_same },
   { "cos", build_cos },
   { "cosine", build_cosine },
   { "cross-entropy", build_cross_entropy },
@@ -441,9 +517,11 @@ static const Operator operators[] = {
   { "elu", build_elu },
   { "erf", build_erf },
   { "exp", build_exp },
+  { "fold", build_fold },
   { "gather", build_gather },
   { "gelu", build_gelu },
   { "gelu-tanh", build_gelu_tanh },
+  { "grid-sample", build_grid_sample },
   { "group-norm", build_group_norm },
   { "gru", build_gru },
   { "huber", build_huber },
@@ -457,6 +535,7 @@ static const Operator operators[] = {
   { "lstm", build_lstm },
   { "matmul", build_matmul },
   { "max", build_max },
+  { "max-pool2d", build_max_pool },
   { "maximum", build_maximum },
   { "mean", build_mean },
   { "minimum", build_minimum },
@@ -467,6 +546,7 @@ static const Operator operators[] = {
   { "pow", build_pow },
   { "relu", build_relu },
   { "rms-norm", build_rms_norm },
+  { "roll", build_roll },
   { "rsqrt", build_rsqrt },
   { "scatter-add", build_scatter_add },
   { "sigmoid", build_sigmoid },
@@ -474,11 +554,14 @@ static const Operator operators[] = {
   { "sin", build_sin },
   { "softmax", build_softmax },
   { "softplus", build_softplus },
+  { "sort", build_sort },
   { "sqrt", build_sqrt },
   { "square", build_square },
   { "sub", build_sub },
+  { "take-along", build_take_along },
   { "tanh", build_tanh },
   { "topk", build_topk },
+  { "unfold", build_unfold },
 };
 
 static gboolean

@@ -169,3 +169,15 @@ fm_argument_mask (FmArguments *a)
     }
   return &a->mask;
 }
+
+const FmWindow *
+fm_argument_window (FmArguments *a)
+{
+  gint64 *numbers = (gint64 *) &a->window;
+
+  if (below (a, 4) == 0)
+    return NULL;
+  for (guint i = 0; i < sizeof a->window / sizeof *numbers; i++)
+    numbers[i] = a->nasty ? fm_argument_size (a) : below (a, 3);
+  return &a->window;
+}

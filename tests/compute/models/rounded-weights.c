@@ -15,12 +15,15 @@ scale_of (FmGraph *g, FmTensor *x, gdouble levels)
   return fm_stop_gradient (g, fm_mul_scalar (g, fm_add_scalar (g, range, 1e-6), 1.0 / levels));
 }
 
-static FmTensor *
-rounded (FmGraph *g, FmTensor *x, gdouble levels, FmTensor *(*how) (FmGraph *, FmTensor *))
-{
-  FmTensor *scale = scale_of (g, x, levels), *whole;
+typedef enum { NEAREST, BELOW, ABOVE } How;
 
-  whole = fm_clamp (g, how (g, fm_div (g, x, scale)), -levels, levels);
+static FmTensor *
+rounded (FmGraph *g, FmTensor *x, gdouble levels, How how)
+{
+  FmTensor *scale = scale_of (g, x, levels), *whole = fm_div (g, x, scale);
+
+  whole = how == NEAREST ? fm_round (g, whole) : how == BELOW ? fm_floor (g, whole) : fm_ceil (g, whole);
+  whole = fm_clamp (g, whole, -levels, levels);
   return fm_straight_through (g, fm_mul (g, whole, scale), x);
 }
 
@@ -33,9 +36,9 @@ build (FmGraph *g)
   FmTensor *down = fm_param (g, "down", FM_SHAPE (C, F), fm_init_normal (0.4));
   FmTensor *h, *low, *logits;
 
-  h = fm_relu (g, fm_affine (g, rounded (g, x, 15, fm_round), rounded (g, up, 7, fm_round), NULL));
-  h = fm_expm1 (g, rounded (g, fm_log1p (g, h), 15, fm_floor)); /* on a logarithmic scale */
-  logits = fm_affine (g, h, rounded (g, down, 7, fm_ceil), NULL);
+  h = fm_relu (g, fm_affine (g, rounded (g, x, 15, NEAREST), rounded (g, up, 7, NEAREST), NULL));
+  h = fm_expm1 (g, rounded (g, fm_log1p (g, h), 15, BELOW)); /* on a logarithmic scale */
+  logits = fm_affine (g, h, rounded (g, down, 7, ABOVE), NULL);
   /* How often the answer is the least likely of all: told, not trained. */
   low = fm_equal (g, fm_argmin (g, logits, -1), target);
   fm_graph_output (g, "worst", fm_mean (g, low, 0));
