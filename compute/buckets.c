@@ -52,8 +52,7 @@ fm_pack_offsets (FmGraph *g, FmTensor *lengths)
 {
   FmTensor *parts[2];
 
-  if (fm_graph_failed (g))
-    return g->poison;
+  FM_REFUSE_NULL (g, "pack", lengths);
   if (lengths->type != FM_I32 || lengths->shape.rank != 1)
     return fm_graph_fail (g, "pack", "wants lengths as i32 [B]");
   parts[0] = i32 (g, 0);
@@ -123,6 +122,8 @@ fm_expert_slots (FmGraph *g, FmTensor *expert, gint64 experts, gint64 capacity)
 FmTensor *
 fm_expert_choice (FmGraph *g, FmTensor *scores, gint64 capacity, FmTensor **token)
 {
+  if (token)
+    *token = g->poison;
   FM_REFUSE_NULL (g, "expert choice", scores);
   if (!fm_graph_failed (g) && scores->shape.rank != 2)
     {
@@ -135,6 +136,8 @@ fm_expert_choice (FmGraph *g, FmTensor *scores, gint64 capacity, FmTensor **toke
 FmTensor *
 fm_top_p (FmGraph *g, FmTensor *probs, gdouble p, gint64 most, FmTensor **index)
 {
+  if (index)
+    *index = g->poison;
   FM_REFUSE_NULL (g, "top p", probs);
   FmTensor *top = fm_top_k (g, probs, most, index), *kept;
 

@@ -109,6 +109,8 @@ fm_stack (FmGraph *g, FmTensor * const *x, guint n, gint axis)
     return g->poison;
   if (n < 1)
     return fm_graph_fail (g, "stack", "wants at least one tensor");
+  if (fm_graph_refuse_null (g, "stack", x, n))
+    return g->poison;
   rank = (gint) x[0]->shape.rank;
   if (rank == FM_MAX_RANK || axis > rank || axis < -rank - 1)
     return fm_graph_fail (g, "stack", "cannot put axis %d into %d axes; %d are the most", axis, rank, FM_MAX_RANK);

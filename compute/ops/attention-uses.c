@@ -50,6 +50,8 @@ bucket_start (gint64 k, gint64 buckets, gint64 max_distance)
   return max_distance;
 }
 
+#define MOST_BUCKETS 1024 /* each is a node or two; 32 are usual */
+
 FmTensor *
 fm_attention_buckets (FmGraph *g, FmTensor *table, gint64 n_query, gint64 n_key, gboolean causal, gint64 max_distance)
 {
@@ -62,10 +64,10 @@ fm_attention_buckets (FmGraph *g, FmTensor *table, gint64 n_query, gint64 n_key,
   if (table->type != FM_F32 || table->shape.rank != 2 || n_query < 1 || n_key < 1)
     return fm_graph_fail (g, "buckets", "wants a table f32 [buckets,H], and one query and key at least");
   buckets = causal ? table->shape.dims[0] : table->shape.dims[0] / 2; /* of one direction */
-  if (buckets < 2 || (!causal && table->shape.dims[0] % 2 != 0) || max_distance <= buckets / 2)
-    return fm_graph_fail (g, "buckets", "%" G_GINT64_FORMAT " buckets up to distance %" G_GINT64_FORMAT "; wants at "
-                          "least 2 a direction, and a distance beyond those of one step", table->shape.dims[0],
-                          max_distance);
+  if (buckets < 2 || buckets > MOST_BUCKETS || (!causal && table->shape.dims[0] % 2 != 0) || max_distance <= buckets / 2)
+    return fm_graph_fail (g, "buckets", "%" G_GINT64_FORMAT " buckets up to distance %" G_GINT64_FORMAT "; wants 2 to "
+                          "%d a direction, and a distance beyond those of one step", table->shape.dims[0],
+                          max_distance, MOST_BUCKETS);
   d = distances (g, n_query, n_key, causal);
   size = fm_cast (g, d, FM_F32);
   size = causal ? fm_maximum (g, size, number (g, FM_F32, 0.0)) : fm_abs (g, size);
@@ -132,12 +134,12 @@ FmTensor *
 fm_attention_split (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, gdouble scale, FmTensor *key_lengths,
                     guint n_parts)
 {
-  FM_REFUSE_NULL (g, "attention split", q, k, v);
-  g_autofree FmAttentionPartial *parts = g_new0 (FmAttentionPartial, MAX (n_parts, 1));
+  g_autofree FmAttentionPartial *parts = NULL;
   FmAttentionPartial all;
   gint64 n, size;
 
-  if (fm_graph_failed (g) || !fm_attention_heads_are_sound (g, q, k, v))
+  FM_REFUSE_NULL (g, "attention-split", q, k, v);
+  if (!fm_attention_heads_are_sound (g, q, k, v))
     return g->poison;
   n = k->shape.dims[2];
   if (n_parts < 1 || n_parts > n)
@@ -145,6 +147,7 @@ fm_attention_split (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, gdouble s
                           n_parts, n);
   size = (n + n_parts - 1) / n_parts;
   n_parts = (guint) ((n + size - 1) / size);
+  parts = g_new0 (FmAttentionPartial, n_parts);
   for (guint i = 0; i < n_parts; i++)
     {
       gint64 from = i * size, length = MIN (size, n - from);

@@ -414,6 +414,8 @@ fm_crf_score (FmGraph *g, FmTensor *emissions, FmTensor *transitions, FmTensor *
 FmTensor *
 fm_crf_decode (FmGraph *g, FmTensor *emissions, FmTensor *transitions, FmTensor *lengths, FmTensor **score)
 {
+  if (score)
+    *score = g->poison;
   FM_REFUSE_NULL (g, "crf decode", emissions, transitions);
   FmTensor *in[3];
   FmNode *node;

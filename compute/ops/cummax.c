@@ -125,6 +125,8 @@ FM_OPS (cummax, &row);
 FmTensor *
 fm_cummax (FmGraph *g, FmTensor *x, gint axis, FmTensor **index)
 {
+  if (index)
+    *index = g->poison;
   FM_REFUSE_NULL (g, "cummax", x);
   FmNode *node;
 

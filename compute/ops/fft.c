@@ -209,6 +209,8 @@ transform_by_products (FmGraph *g, FmTensor *re, FmTensor *im, gboolean inverse,
 FmTensor *
 fm_fft (FmGraph *g, FmTensor *re, FmTensor *im, gint axis, gboolean inverse, FmTensor **out_im)
 {
+  if (out_im)
+    *out_im = g->poison;
   FM_REFUSE_NULL (g, "fft", re);
   FmTensor *in[2] = { re, im }, *y[2];
   gboolean vector, last;

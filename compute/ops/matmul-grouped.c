@@ -274,6 +274,8 @@ fm_matmul_grouped (FmGraph *g, FmTensor *x, FmTensor *weights, FmTensor *offsets
 FmTensor *
 fm_group_rows (FmGraph *g, FmTensor *group, gint64 groups, FmTensor **offsets)
 {
+  if (offsets)
+    *offsets = g->poison;
   FM_REFUSE_NULL (g, "group rows", group);
   FmTensor *member, *counts, *first, *place;
 

@@ -342,6 +342,8 @@ static const FmOp matrix_scan_backward_op = {
 FmTensor *
 fm_matrix_scan (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, FmTensor *decay, FmTensor *start, FmTensor **last)
 {
+  if (last)
+    *last = g->poison;
   FM_REFUSE_NULL (g, "matrix scan", q, k, v);
   FmTensor *in[5] = { q, k, v, decay, start };
   FmShape shape;

@@ -109,14 +109,12 @@ FM_OPS (quantise, &quantise_op);
 FmTensor *
 fm_quantise (FmGraph *g, FmTensor *x, FmTensor **scale)
 {
-  FM_REFUSE_NULL (g, "quantise", x);
   FmTensor *fixed = *scale, *in[2];
   FmShape shape, rows;
   FmNode *node;
 
   *scale = g->poison;
-  if (fm_graph_failed (g))
-    return g->poison;
+  FM_REFUSE_NULL (g, "quantise", x);
   if (x->type != FM_F32 || x->shape.rank < 1)
     return fm_graph_fail (g, "quantise", "takes f32 rows, not %s", fm_type_name (x->type));
   if (fixed && (fixed->type != FM_F32 || fm_shape_count (&fixed->shape) != 1))

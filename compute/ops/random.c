@@ -206,6 +206,7 @@ fm_gumbel (FmGraph *g, const char *name, FmShape shape)
 FmTensor *
 fm_bernoulli (FmGraph *g, const char *name, FmTensor *p)
 {
+  FM_REFUSE_NULL (g, "bernoulli", p);
   if (fm_graph_failed (g))
     return g->poison;
   return fm_less (g, draw (g, name, p->shape, UNIFORM, 0.0), p);
@@ -238,6 +239,7 @@ fm_dropout (FmGraph *g, const char *name, FmTensor *x, gdouble rate)
 FmTensor *
 fm_stochastic_depth (FmGraph *g, const char *name, FmTensor *x, gdouble rate)
 {
+  FM_REFUSE_NULL (g, "stochastic depth", x);
   FmShape shape;
 
   if (fm_graph_failed (g) || rate == 0.0)

@@ -545,6 +545,8 @@ fm_gru (FmGraph *g, FmTensor *gates, FmTensor *weight, FmTensor *bias, FmTensor 
 FmTensor *
 fm_lstm (FmGraph *g, FmTensor *gates, FmTensor *weight, FmTensor *h0, FmTensor *c0, gboolean reverse, FmTensor **cells)
 {
+  if (cells)
+    *cells = g->poison;
   FM_REFUSE_NULL (g, "lstm", gates, weight);
   FmTensor *in[4];
   FmNode *node;

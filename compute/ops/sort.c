@@ -217,6 +217,8 @@ FM_OPS (sort, &sort_op);
 FmTensor *
 fm_sort (FmGraph *g, FmTensor *x, gboolean descending, FmTensor **index)
 {
+  if (index)
+    *index = g->poison;
   FM_REFUSE_NULL (g, "sort", x);
   FmAttr attr = { .i = { descending != FALSE } };
   FmNode *node;

@@ -137,6 +137,8 @@ static const FmOp top_k_op = {
 FmTensor *
 fm_top_k (FmGraph *g, FmTensor *x, gint64 k, FmTensor **index)
 {
+  if (index)
+    *index = g->poison;
   FM_REFUSE_NULL (g, "top k", x);
   FmAttr attr = { .i = { k } };
   FmNode *node;

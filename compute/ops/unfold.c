@@ -21,18 +21,22 @@ or_one (gint64 n)
 }
 
 gboolean
-fm_places_init (FmGraph *g, const char *what, const FmConvWindow *w, gint64 y, gint64 x, FmAttr *attr)
+fm_places_init (FmGraph *g, const char *what, const FmConvWindow *window, gint64 y, gint64 x, FmAttr *attr)
 {
+  static const FmConvWindow none = { 0 }; /* refused below: it has no sides */
+  const FmConvWindow *w = window ? window : &none;
   FmPlaces p = { .rows = w->rows, .columns = w->columns, .row_step = or_one (w->row_step),
                  .column_step = or_one (w->column_step), .row_dilation = or_one (w->row_dilation),
                  .column_dilation = or_one (w->column_dilation), .top = w->top, .left = w->left, .y = y, .x = x };
   gint64 high, wide;
 
   if (p.rows < 1 || p.columns < 1 || p.row_step < 1 || p.column_step < 1 || p.row_dilation < 1 || p.column_dilation < 1
-      || w->top < 0 || w->bottom < 0 || w->left < 0 || w->right < 0)
+      || w->top < 0 || w->bottom < 0 || w->left < 0 || w->right < 0 || p.rows > G_MAXINT32 || p.columns > G_MAXINT32
+      || p.row_dilation > G_MAXINT32 || p.column_dilation > G_MAXINT32 || w->top > G_MAXINT32 || w->bottom > G_MAXINT32
+      || w->left > G_MAXINT32 || w->right > G_MAXINT32 || y > G_MAXINT32 || x > G_MAXINT32) /* sums below stay exact */
     {
       fm_graph_fail (g, what, "window of %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT ": sides, steps and dilations must be 1 or "
-                     "more, padding 0 or more", w->rows, w->columns);
+                     "more, padding 0 or more, and all below 2^31", w->rows, w->columns);
       return FALSE;
     }
   high = y + w->top + w->bottom - ((p.rows - 1) * p.row_dilation + 1);

@@ -423,30 +423,38 @@ turned (FmGraph *g, FmTensor *x)
 }
 
 OP (conv1d, turned (g, fm_conv1d (g, turned (g, x[0]), turned (g, x[1]), x[2],
-                                  &(FmWindow){ .column_step = 2, .left = 1, .right = 1 }, 1)))
+                                  &(FmConvWindow){ .column_step = 2, .left = 1, .right = 1 }, 1)))
 OP (conv1d_dilated, turned (g, fm_conv1d (g, turned (g, x[0]), turned (g, x[1]), NULL,
-                                          &(FmWindow){ .column_dilation = 4, .left = 4, .right = 4 }, 1)))
+                                          &(FmConvWindow){ .column_dilation = 4, .left = 4, .right = 4 }, 1)))
 #define AROUND .top = 1, .bottom = 1, .left = 1, .right = 1
 OP (conv2d, channels_first (g, fm_conv2d (g, channels_last (g, x[0]), channels_last (g, x[1]), x[2],
-                                          &(FmWindow){ .row_step = 2, .column_step = 2, AROUND }, 1)))
+                                          &(FmConvWindow){ .row_step = 2, .column_step = 2, AROUND }, 1)))
 OP (conv2d_same, channels_first (g, fm_conv2d (g, channels_last (g, x[0]), channels_last (g, x[1]), x[2],
-                                               &(FmWindow){ AROUND }, 1)))
+                                               &(FmConvWindow){ AROUND }, 1)))
 OP (conv2d_grouped, channels_first (g, fm_conv2d (g, channels_last (g, x[0]), channels_last (g, x[1]), x[2],
-                                                  &(FmWindow){ AROUND }, 4)))
+                                                  &(FmConvWindow){ AROUND }, 4)))
 OP (conv_transposed1d, turned (g, fm_conv1d_transposed (g, turned (g, x[0]), turned (g, x[1]), x[2],
-                                                        &(FmWindow){ .column_step = 2, .left = 1, .right = 1 })))
+                                                        &(FmConvWindow){ .column_step = 2, .left = 1, .right = 1 })))
 OP (conv_transposed2d, channels_first (g, fm_conv2d_transposed (g, channels_last (g, x[0]), channels_last (g, x[1]), x[2],
-                                                                &(FmWindow){ .row_step = 2, .column_step = 2 })))
+                                                                &(FmConvWindow){ .row_step = 2, .column_step = 2 })))
 OP (max_pool, channels_first (g, fm_max_pool (g, channels_last (g, x[0]),
-                                              &(FmWindow){ .rows = 2, .columns = 2, .row_step = 2, .column_step = 2 })))
+                                              &(FmConvWindow){ .rows = 2, .columns = 2, .row_step = 2, .column_step = 2 })))
 OP (bilinear, channels_first (g, fm_resize (g, channels_last (g, x[0]), 7, 9, FALSE)))
 OP (long_conv, turned (g, fm_long_conv (g, turned (g, x[0]), fm_transpose (g, x[1], 0, 1))))
 OP (roll, fm_roll (g, x[0], 1, 3))
-OP (sort, fm_sort (g, x[0], TRUE, NULL))
+
+static FmTensor *
+build_sort (FmGraph *g, FmTensor **x)
+{
+  FmTensor *index;
+
+  return fm_sort (g, x[0], TRUE, &index);
+}
+
 OP (argsort, fm_argsort (g, x[0], FALSE))
 OP (take_along, fm_gather (g, x[0], 1, x[1]))
 
-static const FmWindow unfolding = { .rows = 3, .columns = 2, .row_step = 2, .column_step = 2, AROUND };
+static const FmConvWindow unfolding = { .rows = 3, .columns = 2, .row_step = 2, .column_step = 2, AROUND };
 
 /* PyTorch keeps a place's cells as [C rows columns], ours are [rows columns, C]. */
 static FmTensor *

@@ -170,7 +170,7 @@ fm_argument_mask (FmArguments *a)
   return &a->mask;
 }
 
-const FmWindow *
+const FmConvWindow *
 fm_argument_window (FmArguments *a)
 {
   gint64 *numbers = (gint64 *) &a->window;

@@ -23,7 +23,7 @@ struct _FmArguments
   gint      axes[FM_MAX_RANK];
   gint64    sizes[FM_MAX_RANK];
   FmAttentionMask mask;
-  FmWindow  window;
+  FmConvWindow  window;
   FmTensor *last;    /* tensor given last: axes are made for it */
 };
 
@@ -44,4 +44,4 @@ FmInit        fm_argument_init   (FmArguments *a);
 const gint   *fm_argument_axes   (FmArguments *a);
 const gint64 *fm_argument_sizes  (FmArguments *a);
 const FmAttentionMask *fm_argument_mask (FmArguments *a);
-const FmWindow *fm_argument_window (FmArguments *a);
+const FmConvWindow *fm_argument_window (FmArguments *a);

@@ -16,7 +16,7 @@ simple = {
     "FmTensor *": "tensor", "gint": "axis", "guint": "flags", "gint64": "size", "gdouble": "real", "gboolean": "truth",
     "const char *": "name", "FmShape": "shape", "FmType": "type", "FmInit": "init",
     "const gint *": "axes", "const gint64 *": "sizes", "const FmAttentionMask *": "mask",
-    "const FmWindow *": "window",
+    "const FmConvWindow *": "window",
 }
 enums = {"FmPadMode", "FmFeature"}
 rows, unknown = [], []
