@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TIMEOUT_MS 5000 /* our own transactions take milliseconds */
@@ -64,16 +65,32 @@ read_int (FmStore *store, const char *sql, gint64 *value, GError **error)
   return TRUE;
 }
 
-/* Whose file is it, and which version? Reading the schema also finds a file that was cut short. */
+/* SQLite fills up a last page that was cut short with zeros. While there is a log, the end of the file may still lie in it. */
+static gboolean
+is_cut_short (FmStore *store, gint64 bytes)
+{
+  g_autofree char *log = g_strconcat (store->path, "-wal", NULL);
+  struct stat file, wal;
+
+  if (stat (log, &wal) == 0 && wal.st_size > 0)
+    return FALSE;
+  return stat (store->path, &file) == 0 && file.st_size > 0 && file.st_size < bytes;
+}
+
+/* Whose file is it, and which version? Reading the schema also finds a file that was cut short, but for its last page. */
 static gboolean
 inspect (FmStore *store, gint64 *version, gboolean *empty, GError **error)
 {
-  gint64 tables, application;
+  gint64 tables, application, pages, page_bytes;
 
   if (!read_int (store, "SELECT count(*) FROM sqlite_schema", &tables, error) ||
       !read_int (store, "PRAGMA application_id", &application, error) ||
+      !read_int (store, "PRAGMA page_count", &pages, error) ||
+      !read_int (store, "PRAGMA page_size", &page_bytes, error) ||
       !read_int (store, "PRAGMA user_version", version, error))
     return FALSE;
+  if (is_cut_short (store, pages * page_bytes))
+    return fm_store_set_error (store, SQLITE_CORRUPT, error);
   *empty = tables == 0 && *version == 0;
   if (!*empty && application != FM_STORE_APPLICATION_ID)
     {

@@ -4,7 +4,7 @@
  * card polyhistor (patch merge); card icm-lora (1-D encoder and decoder); card after-survey (long convolution); card gpicl
  * (unfold); card token-mixing (Fourier mixing over tokens and width).
  * Shapes: B pictures of S x S cells with C channels; K points; N steps of a line. */
-#include "models/models.h"
+#include "models.h"
 
 enum { B = 2, S = 8, C = 3, D = 6, K = 5, N = 12, CLASSES = 4 };
 

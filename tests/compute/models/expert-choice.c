@@ -2,7 +2,7 @@
  * Source: card moe-survey: Zhou et al. 2022, arXiv:2202.09368 (each expert takes the tokens that score best); Fedus, Zoph,
  * Shazeer 2021, arXiv:2101.03961, section 2.2 (capacity).
  * Shapes: T tokens, D width, E experts of C slots, F hidden width. */
-#include "models/models.h"
+#include "models.h"
 
 enum { T = 20, D = 12, E = 4, C = 6, F = 9, CLASSES = 6 };
 

@@ -1,7 +1,7 @@
 /* generated-weights.c: a variational autoencoder over flat weights, conditioned on a task's vector.
  * Source: card icm-lora: "In-Context Meta LoRA Generation", 2025, stage C; noise by Kingma and Welling 2013.
  * Shapes: B vectors, W weights in each, C width of the condition, H hidden width, Z latent width. */
-#include "models/models.h"
+#include "models.h"
 
 enum { B = 16, W = 24, C = 4, H = 12, Z = 5 };
 

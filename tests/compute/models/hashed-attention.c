@@ -3,7 +3,7 @@
  * by random rotations, tokens sorted by bucket, each chunk of the order attends to itself and the chunk before, results go
  * back to where the tokens stood. One round of hashing.
  * Shapes: B, N tokens, D width, C tokens of a chunk, R rotations (2 R buckets). */
-#include "models/models.h"
+#include "models.h"
 
 #include <math.h>
 

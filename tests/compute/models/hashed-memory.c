@@ -3,7 +3,7 @@
  * numbers, each into a table of its own, and the rows are weighted by how sure the signs are. Card apem: embeddings of
  * sparse features, averaged over a ragged history.
  * Shapes: T tokens, D width in K pieces of S bits, P items of histories, V items. */
-#include "models/models.h"
+#include "models.h"
 
 #include <math.h>
 

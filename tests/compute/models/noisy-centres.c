@@ -1,7 +1,7 @@
 /* noisy-centres.c: pixels choose a centre by noisy cosine, hard forward and soft backward, and are contrasted in pairs.
  * Source: card kmax: "k-means Mask Transformer", 2022, section 3.2; Gumbel sampling and pixel contrast as in its stages.
  * Shapes: P pixels, D width, L centres. */
-#include "models/models.h"
+#include "models.h"
 
 enum { P = 18, D = 10, L = 4 };
 

@@ -1,7 +1,7 @@
 /* pooling-block.c: a block whose mixer averages neighbours, with group norm, layer scale and stochastic depth.
  * Source: card metaformer: "MetaFormer Is Actually What You Need for Vision", 2021, equation 5 and section 3.
  * Shapes: B pictures of Y x X cells, D channels. */
-#include "models/models.h"
+#include "models.h"
 
 enum { B = 6, Y = 5, X = 4, D = 8, CLASSES = 5 };
 

@@ -1,7 +1,7 @@
 /* step-chain.c: steps of a chain, each only after the one before, scored over masked events in logarithms.
  * Source: card apem: "Adaptive Pattern Extraction Multi-Task Learning for Multi-Step Conversion Estimations", 2023: the
  * product of conditional probabilities; the gate over padded events. Shapes: B users, N events, D width, K steps. */
-#include "models/models.h"
+#include "models.h"
 
 enum { B = 12, N = 7, D = 10, K = 3 };
 

@@ -1,7 +1,7 @@
 /* two-passes.c: an expert drawn for each pass, two passes over one batch, and a loss that pulls their answers together.
  * Source: card thor: "Taming Sparsely Activated Transformer with Stochastic Experts", 2021, equations 4 and 5.
  * Shapes: T tokens, D width, F hidden width, E experts. */
-#include "models/models.h"
+#include "models.h"
 
 enum { T = 20, D = 12, F = 16, E = 3, CLASSES = 7 };
 
