@@ -318,12 +318,12 @@ cost (const FmNode *node, FmCost *cost_)
   cost_->bytes += 4.0 * node->n_out * (gdouble) fm_shape_count (&chain->shape);
 }
 
-/* "mul, add-scalar, gelu": constants are no work. */
+/* "affine, gelu", "mul, add-scalar, gelu": constants are no work. */
 static char *
 inside (const FmNode *node)
 {
   const FmChain *chain = (const FmChain *) node;
-  GString *names = g_string_new (NULL);
+  GString *names = g_string_new (chain->head ? chain->head->op->name : NULL);
 
   for (guint k = 0; k < chain->n_links; k++)
     if (chain->links[k].node->op->family != FM_FAMILY_CONSTANT)
@@ -349,6 +349,7 @@ const FmOp fm_fused_product_op = {
   .infer = infer, .no_gradient = "chains are made after the gradients", .cpu = product_cpu,
   .vulkan = product_vulkan,
   .workspace = product_workspace, .cost = cost,
+  .inside = inside,
 };
 
 FM_OPS (fused, &fm_fused_op, &fm_fused_product_op);
