@@ -82,7 +82,7 @@ random_graph (guint32 seed, guint n, FmShape shape)
       guint pick = (guint) fm_random_below (&random, weight ? 25 : 22);
       FmTensor *a = fm_random_below (&random, 3) ? y : pool[fm_random_below (&random, used)];
       FmTensor *b = pool[fm_random_below (&random, used)];
-      FmTensor *wide = a->shape.rank > 1 ? a : x;
+      FmTensor *wide = a->shape.rank > 1 && fm_tensor_get_dim (a, -1) == width ? a : x;
 
       switch (pick)
         {
