@@ -700,6 +700,7 @@ FM_API gboolean fm_least_squares (const gfloat *a, const gfloat *b, gint64 m, gi
 FM_API FmTensor *fm_uniform (FmGraph *g, const char *name, FmShape shape); /* [0,1), multiples of 2^-24 */
 FM_API FmTensor *fm_normal  (FmGraph *g, const char *name, FmShape shape); /* mean 0, variance 1 */
 FM_API FmTensor *fm_gumbel  (FmGraph *g, const char *name, FmShape shape); /* -log (-log u) */
+FM_API FmTensor *fm_permutation (FmGraph *g, const char *name, FmShape shape); /* i32 [..,N]: of 0..N-1, a row each */
 FM_API FmTensor *fm_bernoulli (FmGraph *g, const char *name, FmTensor *p); /* 1 with probability @p, else 0 */
 FM_API FmTensor *fm_dropout        (FmGraph *g, const char *name, FmTensor *x, gdouble rate);
 /** fm_stochastic_depth: x [B,..]: whole examples of a residual branch are dropped; the others weigh 1 / (1 - rate). */

@@ -198,6 +198,18 @@ fm_gumbel (FmGraph *g, const char *name, FmShape shape)
 }
 
 /**
+ * fm_permutation:
+ * @shape: i32 `[..,N]`: a permutation of 0..N-1 along the last axis, drawn anew for each row
+ *
+ * The places of sorted uniform draws. Equal draws, one pair in 2^24, keep their order.
+ */
+FmTensor *
+fm_permutation (FmGraph *g, const char *name, FmShape shape)
+{
+  return fm_argsort (g, draw (g, name, shape, UNIFORM, 0.0), FALSE);
+}
+
+/**
  * fm_bernoulli:
  * @p: f32, the probability of a 1 for each element
  *

@@ -180,6 +180,62 @@ test_masks (void)
   g_assert_cmpuint (dropped, <, 135);
 }
 
+enum { ROWS = 300, LENGTH = 37 };
+
+static void
+permutations (FmDevice *device, gint32 *out)
+{
+  const gint32 seed[] = { 8, 9 }, step = 1;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(FmGraph) g = fm_graph_new ();
+  g_autoptr(FmVariables) variables = fm_variables_new (device, 1);
+  g_autoptr(FmProgram) p = NULL;
+
+  fm_graph_output (g, "order", fm_permutation (g, "order", FM_SHAPE (ROWS, LENGTH)));
+  p = fm_program_new (g, device, variables, &error);
+  g_assert_no_error (error);
+  fm_program_write (p, "@seed", seed, sizeof seed, &error);
+  fm_program_write (p, "@step", &step, sizeof step, &error);
+  fm_program_run (p, &error);
+  fm_program_read (p, "order", out, ROWS * LENGTH * sizeof *out, &error);
+  g_assert_no_error (error);
+}
+
+/* Every number once a row, and as often at one place as at another: chi-square of the first place, 36 degrees. */
+static void
+test_permutation (void)
+{
+  g_autofree gint32 *order = g_new (gint32, ROWS * LENGTH), *other = g_new (gint32, ROWS * LENGTH);
+  guint first[LENGTH] = { 0 };
+  gdouble chi = 0;
+
+  permutations (fm_op_test_cpu (2), order);
+  for (int r = 0; r < ROWS; r++)
+    {
+      gboolean seen[LENGTH] = { FALSE };
+
+      for (int i = 0; i < LENGTH; i++)
+        {
+          gint32 at = order[r * LENGTH + i];
+
+          g_assert_cmpint (at, >=, 0);
+          g_assert_cmpint (at, <, LENGTH);
+          g_assert_false (seen[at]);
+          seen[at] = TRUE;
+        }
+      first[order[r * LENGTH]]++;
+    }
+  for (int i = 0; i < LENGTH; i++)
+    chi += pow (first[i] - (gdouble) ROWS / LENGTH, 2) / ((gdouble) ROWS / LENGTH);
+  g_assert_cmpfloat (chi, <, 75); /* one in 7000 */
+  g_assert_cmpfloat (chi, >, 12);
+  if (!g_test_quick () && fm_op_test_vulkan ())
+    {
+      permutations (fm_op_test_vulkan (), other);
+      g_assert_cmpmem (order, ROWS * LENGTH * sizeof *order, other, ROWS * LENGTH * sizeof *order);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -187,6 +243,7 @@ main (int argc, char **argv)
   g_test_add_func ("/compute/random/normal", test_normal);
   g_test_add_func ("/compute/random/gumbel", test_gumbel);
   g_test_add_func ("/compute/random/masks", test_masks);
+  g_test_add_func ("/compute/random/permutation", test_permutation);
   if (!g_test_quick ())
     g_test_add_func ("/compute/random/same-bits/vulkan", test_vulkan);
   return g_test_run ();
