@@ -129,7 +129,7 @@ fm_weighted_mean (FmGraph *g, FmTensor *values, FmTensor *weights)
  * @target: f32 in [0,1], broadcast
  * @positive_weight: factor on the term of the target; 1 for none
  *
- * -(w t log sigma (x) + (1 - t) log (1 - sigma (x))), element by element, finite and exact to a few roundings for any x.
+ * -(w t log sigma (x) + (1 - t) log (1 - sigma (x))), element by element, finite and exact for any x but for roundings.
  */
 FmTensor *
 fm_binary_cross_entropy (FmGraph *g, FmTensor *logits, FmTensor *target, gdouble positive_weight)

@@ -5,8 +5,8 @@
  * Element i is lane i % 4 of the block with counter (i / 4, step). A uniform draw is (bits >> 8) 2^-24, in [0,1).
  *
  * A normal or Gumbel draw is the inverse distribution function at (bits + 1/2) 2^-32, from a table of polynomials, in
- * integer arithmetic to the end: integers have no rounding, contraction or order of evaluation to differ in. So the bits
- * are the same on every conformant driver and at every processor level, which no float formula could promise. */
+ * integer arithmetic to the end: integers have no rounding, contraction or order of evaluation to differ in. So the
+ * bits are the same on every conformant driver and at every processor level, which no float formula could promise. */
 #include "compute/compute-private.h"
 #include "compute/ops/quantiles.h"
 

@@ -3,7 +3,7 @@
  * Node: in x f32, seen as [outer, axis, inner]; out [outer, inner]. attr.i: 0 the axis, 1 the kind, 2 whether the axis
  * stays with size 1; attr.f[0] a factor on the sum. A long axis is cut into pieces whose results go to the workspace
  * and are combined in order: how it is cut depends on the shape alone, so every thread count gives the same bits.
- * A minimum is the maximum of what is negated on its way. One NaN makes the result NaN, and its place the first of them. */
+ * A minimum is the maximum of what is negated on its way. One NaN makes the result NaN, its place the first. */
 #include "compute/ops/reduce.h"
 
 #include <math.h>

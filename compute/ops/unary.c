@@ -156,7 +156,8 @@ forward_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 static FmTensor *
 gelu_tanh_second (FmGraph *g, FmTensor *s)
 {
-  FmTensor *square = fm_square (g, s), *w = fm_add_scalar (g, fm_mul_scalar (g, square, 0.214064449), 1.59576912), *t, *r;
+  FmTensor *square = fm_square (g, s), *t, *r;
+  FmTensor *w = fm_add_scalar (g, fm_mul_scalar (g, square, 0.214064449), 1.59576912);
 
   t = fm_sigmoid (g, fm_mul (g, s, fm_add_scalar (g, fm_mul_scalar (g, square, 0.0713548163), 1.59576912)));
   r = fm_mul (g, fm_add_scalar (g, fm_mul_scalar (g, t, -2), 1), fm_square (g, w));
@@ -315,7 +316,8 @@ fm_leaky_relu (FmGraph *g, FmTensor *x, gdouble slope)
   FM_REFUSE_NULL (g, "leaky relu", x);
   if (!(slope >= 0.0))
     return fm_graph_fail (g, "leaky-relu", "slope %g must not be negative", slope);
-  return fm_op1 (g, &forward_rows[FM_UNARY_LEAKY_RELU], &(FmAttr){ .i = { FM_UNARY_LEAKY_RELU }, .f = { slope } }, 1, x);
+  return fm_op1 (g, &forward_rows[FM_UNARY_LEAKY_RELU], &(FmAttr){ .i = { FM_UNARY_LEAKY_RELU }, .f = { slope } }, 1,
+                 x);
 }
 
 FmTensor *

@@ -387,7 +387,8 @@ static const FmOpCase cases[] = {
   CASE ("symmetric-kl/masked", reference_numbers, SYMMETRIC, 0, 0, FILLED (fill_some_masked, 5, 9),
         FILLED (fill_some_masked, 5, 9)),
   CASE ("kl-divergence", reference_numbers, KL, 0, 0, SHARE (5, 9), SHARE (5, 9)),
-  CASE ("kl-divergence/zeros", reference_numbers, KL, 0, 0, { FM_F32, FM_SHAPE (4, 9), 0.1, 1, FALSE, fill_probabilities },
+  CASE ("kl-divergence/zeros", reference_numbers, KL, 0, 0,
+        { FM_F32, FM_SHAPE (4, 9), 0.1, 1, FALSE, fill_probabilities },
         PROBABILITY (4, 9)),
   CASE ("js-divergence", reference_numbers, JS, 0, 0, SHARE (5, 9), SHARE (5, 9)),
   CASE ("js-divergence/zeros", reference_numbers, JS, 0, 0,
@@ -431,13 +432,14 @@ static FmProgram *
 batch_program (FmGraph *g, FmDevice *device, FmVariables *variables, gboolean training)
 {
   g_autoptr(GError) error = NULL;
-  FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (B, C, N)), *y, *dx;
+  FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (B, C, N)), *w, *y, *dx;
   FmProgram *p;
 
   y = fm_batch_norm (g, x, 1, "norm", 0.1, 1e-5, training);
   fm_graph_output (g, "y", y);
   /* A sum that is not flat in x, so that its gradient says something. */
-  fm_grad (g, fm_sum_all (g, fm_mul (g, fm_square (g, y), fm_graph_input (g, "w", FM_F32, FM_SHAPE (B, C, N)))), &x, 1, &dx);
+  w = fm_graph_input (g, "w", FM_F32, FM_SHAPE (B, C, N));
+  fm_grad (g, fm_sum_all (g, fm_mul (g, fm_square (g, y), w)), &x, 1, &dx);
   fm_graph_output (g, "dx", dx);
   p = fm_program_new (g, device, variables, &error);
   g_assert_no_error (error);
@@ -457,7 +459,11 @@ batch_loss (const float *x, const float *w, int at, gdouble h, const gdouble *gi
       for (int i = 0; i < B * N; i++)
         mean += (x[(i / N * C + c) * N + i % N] + ((i / N * C + c) * N + i % N == at ? h : 0)) / (B * N);
       for (int i = 0; i < B * N; i++)
-        variance += pow (x[(i / N * C + c) * N + i % N] + ((i / N * C + c) * N + i % N == at ? h : 0) - mean, 2) / (B * N);
+        {
+          int k = (i / N * C + c) * N + i % N;
+
+          variance += pow (x[k] + (k == at ? h : 0) - mean, 2) / (B * N);
+        }
       if (given)
         {
           mean = given[c];

@@ -137,7 +137,8 @@ test_masks (void)
   g_autoptr(FmGraph) g = fm_graph_new ();
   g_autoptr(FmVariables) variables = fm_variables_new (fm_op_test_cpu (2), 1);
   g_autoptr(FmProgram) program = NULL;
-  FmTensor *p = fm_graph_input (g, "p", FM_F32, FM_SHAPE (4, 10000)), *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (400, 3, 5));
+  FmTensor *p = fm_graph_input (g, "p", FM_F32, FM_SHAPE (4, 10000));
+  FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (400, 3, 5));
   g_autofree float *data = g_new (float, 40000), *ones = g_new (float, 40000);
   guint dropped = 0;
 

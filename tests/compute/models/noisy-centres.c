@@ -1,5 +1,5 @@
 /* noisy-centres.c: pixels choose a centre by noisy cosine, hard forward and soft backward, and are contrasted in pairs.
- * Source: card kmax: "k-means Mask Transformer", 2022, section 3.2; Gumbel sampling and pixel contrast as in its stages.
+ * Source: card kmax: "k-means Mask Transformer", 2022, section 3.2; Gumbel sampling, pixel contrast.
  * Shapes: P pixels, D width, L centres. */
 #include "models.h"
 
@@ -8,10 +8,11 @@ enum { P = 18, D = 10, L = 4 };
 static FmTensor *
 build (FmGraph *g)
 {
-  FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (P, D)), *other = fm_graph_input (g, "other", FM_F32, FM_SHAPE (P, D));
+  FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (P, D));
+  FmTensor *other = fm_graph_input (g, "other", FM_F32, FM_SHAPE (P, D));
   FmTensor *centres = fm_param (g, "centres", FM_SHAPE (L, D), fm_init_normal (1.0));
-  FmTensor *pixel = fm_linear (g, x, D, "pixel"), *pair = fm_linear (g, other, D, "pixel"), *scores, *soft, *hard, *mixed;
-  FmTensor *loss, *counts;
+  FmTensor *pixel = fm_linear (g, x, D, "pixel"), *pair = fm_linear (g, other, D, "pixel");
+  FmTensor *scores, *soft, *hard, *mixed, *loss, *counts;
 
   scores = fm_matmul (g, fm_l2_normalize (g, pixel, 1e-12), fm_l2_normalize (g, centres, 1e-12), FM_TRANS_B);
   scores = fm_add (g, fm_mul_scalar (g, scores, 4.0), fm_mul_scalar (g, fm_gumbel (g, "noise", FM_SHAPE (P, L)), 0.1));
