@@ -39,7 +39,8 @@ message_fault (const char *message, const char *builder)
 {
   static const struct { const char *builder, *word; } aliases[] = { /* what they are made of */
     { "fm_variance", "mean" }, { "fm_tile", "repeat" }, { "fm_tril", "triangle" }, { "fm_triu", "triangle" },
-    { "fm_unpack_index", "pack" },
+    { "fm_unpack_index", "pack" }, { "fm_conv1d", "conv2d" }, { "fm_conv1d_transposed", "conv2d" },
+    { "fm_depthwise_conv1d", "depthwise" },
   };
   g_autofree char *plain = g_strdup (builder + strlen ("fm_")), *hyphens = g_strdelimit (g_strdup (plain), "_", '-');
   g_autofree char *spaces = g_strdelimit (g_strdup (plain), "_", ' ');
