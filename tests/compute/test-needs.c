@@ -297,7 +297,7 @@ test_op_rows (void)
       else if (!(op->flags & FM_OP_VIEW) && op->cpu == NULL)
         lacks = "a CPU kernel";
       /* Chains that the plan makes for one backend alone are not for builders. */
-      else if (!(op->flags & FM_OP_VIEW) && op->vulkan == NULL && !g_str_has_prefix (op->name, "fused-"))
+      else if (!(op->flags & FM_OP_VIEW) && op->vulkan == NULL)
         lacks = "a Vulkan kernel";
       else if (op->n_out > FM_NODE_MAX_OUT || op->n_in_min > op->n_in_max
                || (op->n_out == 0 && !(op->flags & FM_OP_EFFECT)))
