@@ -296,7 +296,6 @@ test_op_rows (void)
         lacks = "a gradient, or in no_gradient the reason why none";
       else if (!(op->flags & FM_OP_VIEW) && op->cpu == NULL)
         lacks = "a CPU kernel";
-      /* Chains that the plan makes for one backend alone are not for builders. */
       else if (!(op->flags & FM_OP_VIEW) && op->vulkan == NULL)
         lacks = "a Vulkan kernel";
       else if (op->n_out > FM_NODE_MAX_OUT || op->n_in_min > op->n_in_max
