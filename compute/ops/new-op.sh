@@ -155,8 +155,8 @@ insert ops "$name" meson.build
 insert shaders "$name" meson.build
 insert op_tests "test-$name" $tests/meson.build
 awk -v line="FM_API FmTensor *fm_${c} (FmGraph *g, FmTensor *x);" \
-  '/fm_stop_gradient/ && !done { print line; done = 1 } { print }' ../compute.h > ../compute.h.new
-mv ../compute.h.new ../compute.h
+  '/fm_stop_gradient/ && !done { print line; done = 1 } { print }' ops.h > ops.h.new
+mv ops.h.new ops.h
 # The table of needs: the first row of its first section; move it to its family and name who needs it.
 awk -v row="| $name: what it is for | op \`$name\` | \`fm_${c} ()\` | planned: after-survey |" \
   '{ print } /^\| --- / && !done { print row; done = 1 }' README.md > README.md.new

@@ -1,4 +1,4 @@
-/* test-random-graphs.c: every builder of compute.h with arguments drawn at random.
+/* test-random-graphs.c: every builder of compute.h and ops.h with arguments drawn at random.
  *
  * bad-arguments: NULL, wrong types, impossible sizes and axes: a graph fails with one sentence that names the op, or goes
  * on; nothing aborts. graphs: valid draws make graphs of a dozen nodes. Run with 1 thread and 2, with chains fused and

@@ -1,4 +1,4 @@
-/* builders.h: every builder of compute.h, callable without knowing its arguments; the calls are generated. */
+/* builders.h: every builder of compute.h and ops.h, callable without knowing its arguments; the calls are generated. */
 #pragma once
 
 #include "compute/compute-private.h"
