@@ -201,7 +201,6 @@ typedef struct
   gboolean        nesterov; /* SGD: look ahead by one step of the momentum */
   gdouble         average;  /* in (0,1): PATH@ema follows PATH, ema += (1 - average) (parameter - ema) */
 } FmOptimizer;
-typedef FmOptimizer FmAdamW; /* its first five numbers, by position, are AdamW's */
 
 /**
  * fm_train_step:

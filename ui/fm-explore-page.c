@@ -15,11 +15,13 @@
 #include "fm-explore-runs.h"
 #include "fm-figure-view.h"
 #include "fm-head-stats.h"
+#include "fm-heads.h"
 #include "fm-panes.h"
+#include "fm-prediction.h"
 #include "fm-session.h"
 #include "fm-trouble-bar.h"
 
-enum { AT_ONCE = 12, N_ANSWERS = 3 };
+enum { AT_ONCE = 12 };
 
 typedef enum { SHOW_HEAD, SHOW_MEAN, SHOW_MAX, N_MODES } Mode;
 
@@ -38,14 +40,12 @@ struct _FmExplorePage
   GtkBox         *input_box, *figure_box, *heads_box;
   FmExperts      *routing;
 
-  GtkLabel       *statement, *from, *example_text, *prediction_text, *heads_text, *no_map;
+  GtkLabel       *statement, *from, *example_text, *no_map;
   FmFigureView   *figure;
-  GtkGrid        *heads_grid;
+  FmHeads        *heads;
   GtkWidget      *modes, *mode_buttons[N_MODES];
   FmHeadStats    *stats;
-  GtkWidget      *answer_rows[N_ANSWERS];
-  GtkLabel       *answer_names[N_ANSWERS], *answer_values[N_ANSWERS];
-  GtkProgressBar *answer_bars[N_ANSWERS];
+  FmPrediction   *prediction;
   GtkWidget      *more_examples;
 
   GSimpleActionGroup *actions;
@@ -63,7 +63,6 @@ struct _FmExplorePage
   gfloat           *weights; /* [queries, keys], for mean and max */
   FmAttentionImage  image;
   FmAttentionMap    map;
-  GArray           *thumbnails; /* FmAttentionMap */
   guint             spin_timeout;
 };
 
@@ -160,102 +159,29 @@ choose_head (FmExplorePage *self,
     return;
   self->layer = CLAMP (layer, 0, self->maps->layers - 1);
   self->head = CLAMP (head, 0, self->maps->heads - 1);
-  for (guint i = 0; i < self->thumbnails->len; i++)
-    {
-      FmAttentionMap *map = &g_array_index (self->thumbnails, FmAttentionMap, i);
-      GtkWidget *view = gtk_grid_get_child_at (self->heads_grid, 1 + i % self->maps->heads, 1 + i / self->maps->heads);
-
-      map->selected = i == self->layer * self->maps->heads + self->head;
-      gtk_widget_set_focusable (view, map->selected);
-      gtk_widget_queue_draw (view);
-    }
+  fm_heads_choose (self->heads, self->layer, self->head);
   fm_head_stats_set (self->stats, self->maps, self->layer, self->head);
   show_figure (self);
 }
 
 static void
-thumbnail_picked (FmFigureView  *view,
-                  gint64         index,
-                  gdouble        x,
-                  gdouble        y,
-                  FmExplorePage *self)
+head_picked (FmExplorePage *self,
+             gint64         layer,
+             gint64         head,
+             gboolean       pointed)
 {
-  gint64 i = GPOINTER_TO_INT (g_object_get_data (G_OBJECT (view), "index"));
-
-  if (self->mode != SHOW_HEAD)
+  if (pointed && self->mode != SHOW_HEAD)
     gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->mode_buttons[SHOW_HEAD]), TRUE);
-  choose_head (self, i / self->maps->heads, i % self->maps->heads);
-  gtk_widget_grab_focus (GTK_WIDGET (view));
-}
-
-static void
-thumbnail_moved (FmExplorePage *self,
-                 gint           dx,
-                 gint           dy)
-{
-  GtkWidget *view;
-
-  choose_head (self, self->layer + dy, self->head + dx);
-  view = gtk_grid_get_child_at (self->heads_grid, 1 + self->head, 1 + self->layer);
-  if (view != NULL)
-    gtk_widget_grab_focus (view);
+  choose_head (self, layer, head);
 }
 
 static void
 fill_heads (FmExplorePage *self)
 {
-  const FmMaps *m = self->maps;
-  GtkWidget *child;
-  g_autofree char *text = NULL;
-  int side;
-
-  /* Same shape as before: the thumbnails stay, only what they show is new. */
-  while ((child = gtk_widget_get_first_child (GTK_WIDGET (self->heads_grid))) != NULL)
-    gtk_grid_remove (self->heads_grid, child);
-  g_array_set_size (self->thumbnails, 0);
-  gtk_widget_set_visible (gtk_widget_get_parent (GTK_WIDGET (self->heads_text)), m != NULL);
-  gtk_widget_set_visible (self->modes, m != NULL && m->heads > 1);
-  if (m == NULL)
-    {
-      fm_head_stats_set (self->stats, NULL, 0, 0);
-      return;
-    }
-  side = CLAMP (264 / (int) m->heads - 8, 28, 64);
-  g_array_set_size (self->thumbnails, m->layers * m->heads);
-  for (gint64 h = 0; h < m->heads; h++)
-    {
-      g_autofree char *number = g_strdup_printf ("%d", (int) h + 1);
-
-      child = fm_label (number, "caption dim-label numeric");
-      gtk_label_set_xalign (GTK_LABEL (child), 0.5);
-      gtk_grid_attach (self->heads_grid, child, 1 + h, 0, 1, 1);
-    }
-  for (gint64 l = 0; l < m->layers; l++)
-    {
-      g_autofree char *number = g_strdup_printf ("%d", (int) l + 1);
-
-      child = fm_label (number, "caption dim-label numeric");
-      gtk_grid_attach (self->heads_grid, child, 0, 1 + l, 1, 1);
-      for (gint64 h = 0; h < m->heads; h++)
-        {
-          g_autofree char *name = g_strdup_printf (_("Layer %d, head %d"), (int) l + 1, (int) h + 1);
-          FmAttentionMap *map = &g_array_index (self->thumbnails, FmAttentionMap, l * m->heads + h);
-          GtkWidget *view = fm_figure_view_new (name);
-
-          *map = (FmAttentionMap) { m->queries, m->keys, fm_maps_head (m, l, h), NULL, -1, -1, NAN, TRUE, FALSE };
-          fm_figure_view_set (FM_FIGURE_VIEW (view), &fm_figure_attention_map, map);
-          gtk_widget_set_size_request (view, side, side);
-          gtk_widget_set_halign (view, GTK_ALIGN_START);
-          gtk_widget_set_tooltip_text (view, name);
-          g_object_set_data (G_OBJECT (view), "index", GINT_TO_POINTER (l * m->heads + h));
-          g_signal_connect_object (view, "picked", G_CALLBACK (thumbnail_picked), self, 0);
-          g_signal_connect_object (view, "moved", G_CALLBACK (thumbnail_moved), self, G_CONNECT_SWAPPED);
-          gtk_grid_attach (self->heads_grid, view, 1 + h, 1 + l, 1, 1);
-        }
-    }
-  text = m->grid_rows > 0 ? g_strdup_printf (_("%d looking patches × %d patches"), (int) m->queries, (int) m->keys)
-                          : g_strdup_printf (_("%d looking tokens × %d tokens"), (int) m->queries, (int) m->keys);
-  gtk_label_set_text (self->heads_text, text);
+  fm_heads_set (self->heads, self->maps);
+  gtk_widget_set_visible (self->modes, self->maps != NULL && self->maps->heads > 1);
+  if (self->maps == NULL)
+    fm_head_stats_set (self->stats, NULL, 0, 0);
 }
 
 static void
@@ -266,51 +192,6 @@ mode_toggled (GtkToggleButton *button,
     return;
   self->mode = GPOINTER_TO_INT (g_object_get_data (G_OBJECT (button), "mode"));
   show_figure (self);
-}
-
-/* --- Prediction ---------------------------------------------------------------------------------------------------*/
-
-static void
-show_prediction (FmExplorePage *self)
-{
-  const FmExploreAnswer *a = current_answer (self);
-  g_autofree gboolean *used = NULL;
-  g_autofree char *chance = NULL;
-  g_autofree char *text = NULL;
-
-  if (a == NULL || a->probabilities == NULL)
-    {
-      for (guint i = 0; i < N_ANSWERS; i++)
-        gtk_widget_set_visible (self->answer_rows[i], FALSE);
-      gtk_label_set_text (self->prediction_text, "");
-      return;
-    }
-  used = g_new0 (gboolean, a->n_classes);
-  for (guint i = 0; i < N_ANSWERS; i++)
-    {
-      gint64 best = -1;
-      g_autofree char *number = NULL;
-      g_autofree char *fallback = NULL;
-
-      for (gint64 k = 0; k < a->n_classes; k++)
-        if (!used[k] && (best < 0 || a->probabilities[k] > a->probabilities[best]))
-          best = k;
-      gtk_widget_set_visible (self->answer_rows[i], best >= 0);
-      if (best < 0)
-        continue;
-      used[best] = TRUE;
-      number = fm_format_number (a->probabilities[best], 2);
-      fallback = g_strdup_printf ("%" G_GINT64_FORMAT, best);
-      gtk_label_set_text (self->answer_names[i], a->classes != NULL ? a->classes[best] : fallback);
-      gtk_label_set_text (self->answer_values[i], number);
-      gtk_progress_bar_set_fraction (self->answer_bars[i], CLAMP (a->probabilities[best], 0, 1));
-      fm_set_name (GTK_WIDGET (self->answer_bars[i]), gtk_label_get_text (self->answer_names[i]));
-    }
-  chance = fm_format_number (1.0 / a->n_classes, 2);
-  text = a->label == NULL || a->answer == NULL
-           ? g_strdup_printf (_("chance is %s"), chance)
-           : g_strdup_printf (_("%s, chance is %s"), g_str_equal (a->label, a->answer) ? _("right") : _("wrong"), chance);
-  gtk_label_set_text (self->prediction_text, text);
 }
 
 /* --- The chosen example -------------------------------------------------------------------------------------------*/
@@ -374,7 +255,7 @@ show_example (FmExplorePage *self)
     choose_head (self, self->layer, self->head);
   else
     show_figure (self);
-  show_prediction (self);
+  fm_prediction_set (self->prediction, a);
   index = fm_format_count (fm_example_get_index (example) + 1);
   n = fm_format_count (a->n_examples);
   text = a->image != NULL ? g_strdup_printf (_("Image %s of %s, label %s"), index, n, a->label != NULL ? a->label : "–")
@@ -774,9 +655,6 @@ build_input (FmExplorePage *self)
 static void
 build_figure (FmExplorePage *self)
 {
-  GtkWidget *line = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
-  GtkWidget *label;
-
   self->statement = GTK_LABEL (fm_title (""));
   self->from = GTK_LABEL (fm_label ("", "dim-label"));
   self->figure = FM_FIGURE_VIEW (fm_figure_view_new (_("Where the model looks")));
@@ -790,54 +668,18 @@ build_figure (FmExplorePage *self)
   gtk_box_append (self->figure_box, GTK_WIDGET (self->figure));
   gtk_box_append (self->figure_box, GTK_WIDGET (self->no_map));
 
-  label = fm_label (_("Prediction"), "heading");
-  gtk_widget_set_hexpand (label, TRUE);
-  gtk_box_append (GTK_BOX (line), label);
-  self->prediction_text = GTK_LABEL (fm_label ("", "caption dim-label numeric"));
-  gtk_box_append (GTK_BOX (line), GTK_WIDGET (self->prediction_text));
-  gtk_widget_set_margin_top (line, 20);
-  gtk_widget_set_margin_bottom (line, 6);
-  gtk_box_append (self->figure_box, line);
-  for (guint i = 0; i < N_ANSWERS; i++)
-    {
-      GtkWidget *row = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
-
-      self->answer_names[i] = GTK_LABEL (fm_label ("", i == 0 ? "heading" : NULL));
-      gtk_label_set_width_chars (self->answer_names[i], 9);
-      gtk_label_set_wrap (self->answer_names[i], FALSE);
-      self->answer_bars[i] = GTK_PROGRESS_BAR (gtk_progress_bar_new ());
-      gtk_widget_set_hexpand (GTK_WIDGET (self->answer_bars[i]), TRUE);
-      gtk_widget_set_valign (GTK_WIDGET (self->answer_bars[i]), GTK_ALIGN_CENTER);
-      gtk_widget_add_css_class (GTK_WIDGET (self->answer_bars[i]), i == 0 ? "first-answer" : "other-answer");
-      self->answer_values[i] = GTK_LABEL (fm_label ("", "numeric"));
-      gtk_label_set_width_chars (self->answer_values[i], 5);
-      gtk_label_set_xalign (self->answer_values[i], 1.0);
-      gtk_box_append (GTK_BOX (row), GTK_WIDGET (self->answer_names[i]));
-      gtk_box_append (GTK_BOX (row), GTK_WIDGET (self->answer_bars[i]));
-      gtk_box_append (GTK_BOX (row), GTK_WIDGET (self->answer_values[i]));
-      gtk_widget_set_margin_top (row, 6);
-      fm_set_name (GTK_WIDGET (self->answer_bars[i]), _("Probability"));
-      gtk_box_append (self->figure_box, row);
-      self->answer_rows[i] = row;
-    }
+  self->prediction = g_object_new (FM_TYPE_PREDICTION, NULL);
+  gtk_box_append (self->figure_box, GTK_WIDGET (self->prediction));
 }
 
 static void
 build_heads (FmExplorePage *self)
 {
   static const char * const modes[N_MODES] = { N_("This head"), N_("Mean"), N_("Max") };
-  GtkWidget *line = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 9);
 
-  gtk_box_append (GTK_BOX (line), fm_label (_("Heads"), "heading"));
-  self->heads_text = GTK_LABEL (fm_label ("", "caption dim-label numeric"));
-  gtk_box_append (GTK_BOX (line), GTK_WIDGET (self->heads_text));
-  gtk_box_append (self->heads_box, line);
-  self->heads_grid = GTK_GRID (gtk_grid_new ());
-  gtk_grid_set_row_spacing (self->heads_grid, 8);
-  gtk_grid_set_column_spacing (self->heads_grid, 8);
-  gtk_widget_set_margin_top (GTK_WIDGET (self->heads_grid), 9);
-  gtk_box_append (self->heads_box, GTK_WIDGET (self->heads_grid));
-
+  self->heads = g_object_new (FM_TYPE_HEADS, NULL);
+  g_signal_connect_object (self->heads, "picked", G_CALLBACK (head_picked), self, G_CONNECT_SWAPPED);
+  gtk_box_append (self->heads_box, GTK_WIDGET (self->heads));
   self->modes = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 0);
   gtk_widget_add_css_class (self->modes, "linked");
   gtk_widget_set_halign (self->modes, GTK_ALIGN_START);
@@ -943,7 +785,6 @@ fm_explore_page_dispose (GObject *object)
 static void
 fm_explore_page_finalize (GObject *object)
 {
-  g_array_unref (FM_EXPLORE_PAGE (object)->thumbnails);
   g_free (FM_EXPLORE_PAGE (object)->weights);
   G_OBJECT_CLASS (fm_explore_page_parent_class)->finalize (object);
 }
@@ -1000,7 +841,6 @@ fm_explore_page_init (FmExplorePage *self)
   GtkEventController *keys = gtk_shortcut_controller_new ();
   g_autoptr (GMenu) more = g_menu_new (), views = g_menu_new ();
 
-  self->thumbnails = g_array_new (FALSE, TRUE, sizeof (FmAttentionMap));
   self->looking = self->seen = -1;
   gtk_widget_init_template (GTK_WIDGET (self));
   self->actions = g_simple_action_group_new ();

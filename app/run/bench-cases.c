@@ -195,7 +195,7 @@ write_random (const FmBenchCase *c, const Setting *s, FmTask *task, GError **err
 static gboolean
 build_step (FmBenchCase *c, const FmBenchOptions *o, GError **error)
 {
-  static const FmAdamW adamw = { 0.9, 0.999, 1e-8, 0.01, 0.0 };
+  static const FmOptimizer adamw = { 0.9, 0.999, 1e-8, 0.01, 0.0 };
   static const gint32 seed[2] = { 1, 0 };
   const Setting *s = &c->row->setting;
   g_autoptr (FmArchitecture) a = architecture (s, o, error);

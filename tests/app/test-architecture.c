@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-static const FmAdamW adamw = { 0.9, 0.999, 1e-8, 0.01, 1.0 };
+static const FmOptimizer adamw = { 0.9, 0.999, 1e-8, 0.01, 1.0 };
 
 static FmTask *
 task_new (const char *id)

@@ -20,7 +20,7 @@ typedef struct
 static void
 set_up (Fixture *f, gconstpointer data)
 {
-  static const FmAdamW adamw = { 0.9, 0.999, 1e-8, 0.01, 1.0 };
+  static const FmOptimizer adamw = { 0.9, 0.999, 1e-8, 0.01, 1.0 };
   g_autoptr (GError) error = NULL;
   FmGraph *g = f->graph = fm_graph_new ();
   FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (8, 16));

@@ -105,7 +105,7 @@ block (FmGraph *g, FmTensor *x, gint64 width)
 static void
 build_training (FmGraph *g)
 {
-  FmAdamW options = { 0.9, 0.999, 1e-8, 0.01, 1.0 };
+  FmOptimizer options = { 0.9, 0.999, 1e-8, 0.01, 1.0 };
   FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (4, 21, 24));
   FmTensor *target = fm_graph_input (g, "target", FM_I32, FM_SHAPE (4));
   FmTensor *logits;

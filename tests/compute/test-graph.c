@@ -222,7 +222,7 @@ regression (FmGraph *g, FmDevice *device, FmVariables *variables)
   FmProgram *program;
 
   y = fm_square (g, fm_linear (g, x, 2, "f"));
-  fm_train_step (g, fm_sum_all (g, y), &(FmAdamW){ 0.9, 0.999, 1e-8, 0.0, 1.0 });
+  fm_train_step (g, fm_sum_all (g, y), &(FmOptimizer){ 0.9, 0.999, 1e-8, 0.0, 1.0 });
   program = fm_program_new (g, device, variables, &error);
   g_assert_no_error (error);
   return program;

@@ -121,7 +121,7 @@ run_new (const FmModelRow *row, FmDevice *device, gboolean train)
   g_assert_cmpuint (run->params->len, >, 0);
   if (train)
     {
-      FmAdamW options = { 0.9, 0.999, 1e-8, 0.0, 1.0 };
+      FmOptimizer options = { 0.9, 0.999, 1e-8, 0.0, 1.0 };
 
       fm_train_step (run->g, loss, &options);
     }

@@ -282,7 +282,7 @@ test_training (gconstpointer data)
   g_autoptr(FmVariables) vectors = load_vectors (folder, model->name);
   g_autoptr(FmGraph) g = fm_graph_new ();
   g_autoptr(FmProgram) p = NULL;
-  FmAdamW options = { 0.9, 0.999, 1e-8, 0.1, 1.0 };
+  FmOptimizer options = { 0.9, 0.999, 1e-8, 0.1, 1.0 };
   gfloat rate = 3e-3f, losses[6];
   g_autoptr(GError) error = NULL;
 

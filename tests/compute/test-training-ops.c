@@ -73,7 +73,7 @@ typedef struct
 } Adam;
 
 static void
-reference_adamw (Adam *a, const float *gradient, gdouble norm, gdouble rate, gint t, const FmAdamW *o, gdouble decay)
+reference_adamw (Adam *a, const float *gradient, gdouble norm, gdouble rate, gint t, const FmOptimizer *o, gdouble decay)
 {
   gdouble scale = o->clip > 0 ? MIN (1.0, o->clip / norm) : 1.0;
 
@@ -93,7 +93,7 @@ static void
 test_adamw (gconstpointer vulkan)
 {
   FmDevice *device = device_of (vulkan);
-  FmAdamW options = { 0.9, 0.999, 1e-8, 0.01, 1.0 };
+  FmOptimizer options = { 0.9, 0.999, 1e-8, 0.01, 1.0 };
   g_autoptr(FmGraph) g = fm_graph_new ();
   g_autoptr(FmVariables) variables = NULL;
   g_autoptr(FmProgram) program = NULL;
