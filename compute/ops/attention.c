@@ -294,7 +294,7 @@ forward_tiles (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, gint6
  * Nothing is reused but by the heads of a group, so the work is reading keys and values once. They are split into parts
  * of a fixed length, whatever the number of threads, and the parts are merged: card lean-attn. */
 
-#define PART 512 /* keys */
+#define PART 1024 /* keys */
 
 static gboolean
 is_decode (const FmAttentionProblem *p)
@@ -359,6 +359,15 @@ FM_KERNEL (void, part_softmax, (float *restrict s, gint64 n, float *max, float *
   *sum = total[0];
 }
 
+/* Asks for rows that are read once: they must not push weights out of the caches. */
+static void
+prefetch_once (const float *x, gint64 stride, gint64 rows, gint64 d)
+{
+  for (gint64 r = 0; r < rows; r++)
+    for (gint64 c = 0; c < d; c += 16)
+      __builtin_prefetch (x + r * stride + c, 0, 0);
+}
+
 /* Keys [from,to) of (b, kv) for all heads of its group. */
 static void
 decode_part (const FmAttentionProblem *p, gint64 b, gint64 kv, gint64 from, gint64 to, const float *q, const float *k,
@@ -380,7 +389,14 @@ decode_part (const FmAttentionProblem *p, gint64 b, gint64 kv, gint64 from, gint
   for (gint64 h = 0; h < p->group; h++)
     scaled_row (q + b * p->q_stride[0] + (kv * p->group + h) * p->q_stride[1], p->d, p->scale * FM_LOG2E,
                 queries + h * p->d);
-  fm_tile_dots (p->group, to - from, p->d, queries, p->d, k, p->k_stride[2], NULL, s, PART);
+  /* Values come while keys are read: one stream alone leaves the memory waiting. */
+  for (gint64 j = 0; j < to - from; j += 32)
+    {
+      gint64 n = MIN (32, to - from - j);
+
+      prefetch_once (v + j * p->v_stride[2], p->v_stride[2], n, p->dv);
+      fm_tile_dots (p->group, n, p->d, queries, p->d, k + j * p->k_stride[2], p->k_stride[2], NULL, s + j, PART);
+    }
   for (gint64 h = 0; h < p->group; h++)
     {
       part_softmax (s + h * PART, to - from, &max[h], &sum[h]);
