@@ -204,6 +204,27 @@ FM_API FmTensor *fm_quantise (FmGraph *g, FmTensor *x, FmTensor **scale);
 FM_API FmTensor *fm_affine_int8 (FmGraph *g, FmTensor *x, FmTensor *x_scale, FmTensor *weight, FmTensor *scale,
                                  FmTensor *bias);
 
+/* What the 16 codes of four bits mean, in steps: whole numbers from -8 to 7; or quantiles of a normal distribution, -1 to 1
+ * (NF4: Dettmers et al. 2023, arXiv:2305.14314, appendix E). */
+typedef enum { FM_INT4_EVEN, FM_INT4_NORMAL } FmInt4;
+/**
+ * fm_pack_int4:
+ * @w: f32 [m,k]
+ * @group: inputs that share a scale: a multiple of 32 that divides k
+ * @scale: (out): what one step means, f32 [m,k/group]: the group's largest magnitude / the highest level, or 1 for zeros
+ *
+ * Every w as the code of the nearest level times its scale. In 16 bytes lie 32 inputs: byte i has input i in its low half
+ * and input i + 16 in its high half. No gradient.
+ * Returns: i8 [m,k/2]
+ */
+FM_API FmTensor *fm_pack_int4 (FmGraph *g, FmTensor *w, gint64 group, FmInt4 levels, FmTensor **scale);
+/** fm_unpack_int4: level times scale, f32 [m,k]; the group follows from the shapes. Gradient by scale alone: codes are no
+ * numbers. */
+FM_API FmTensor *fm_unpack_int4 (FmGraph *g, FmTensor *packed, FmTensor *scale, FmInt4 levels);
+/** fm_affine_int4: fm_affine() with such a weight, never unpacked for few rows. Gradients by x, scale and bias. */
+FM_API FmTensor *fm_affine_int4 (FmGraph *g, FmTensor *x, FmTensor *packed, FmTensor *scale, FmInt4 levels,
+                                 FmTensor *bias);
+
 /* --- Softmax, norms, losses ---------------------------------------------------------------------------------------*/
 
 /** fm_softmax: over the last axis of @x times @scale. A row of only -inf gives zeros, not NaN. */

@@ -193,6 +193,8 @@ NAME (totals) (NAME (vec) a, NAME (vec) b, NAME (vec) c, NAME (vec) d)
 #define LOAD(p) NAME (bytes) (p)
 #include "dot-kernel.h"
 
+#include "int4-kernel.h"
+
 /* Eight rows of b are added to the sums at once; the sums, a few hundred, stay in the first-level cache. */
 static void
 NAME (rows) (gint64 n, gint64 k, const float *a, gint64 a_column, const float *b, gint64 ldb, const float *bias,

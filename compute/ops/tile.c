@@ -84,6 +84,19 @@ fm_tile_dots_stored (FmType type, gint64 m, gint64 n, gint64 k, const float *a, 
     LEVELS (dots_i8, m, n, k, a, lda, b, ldb, scale, bias, c, ldc);
 }
 
+void
+fm_tile_dots_i4 (const float *levels, gint64 group, gint64 m, gint64 n, gint64 k, const float *a, gint64 lda,
+                 const guint8 *b, gint64 ldb, const float *scale, gint64 lds, const float *bias, float *c, gint64 ldc)
+{
+  LEVELS (dots_i4, levels, group, m, n, k, a, lda, b, ldb, scale, lds, bias, c, ldc);
+}
+
+void
+fm_tile_unpack_i4 (const float *levels, gint64 group, gint64 k, const guint8 *b, const float *scale, float *to)
+{
+  LEVELS (unpack_i4, levels, group, k, b, scale, to);
+}
+
 /* --- Whole numbers ------------------------------------------------------------------------------------------------*/
 
 FM_KERNEL (void, dots_whole, (gint64 m, gint64 n, gint64 k, const gint8 *a, gint64 lda, const gint8 *b, gint64 ldb,

@@ -28,6 +28,14 @@ void fm_tile_dots_stored (FmType type, gint64 m, gint64 n, gint64 k, const float
 void fm_tile_dots_i8 (gint64 m, gint64 n, gint64 k, const gint8 *a, gint64 lda, const gint8 *b, gint64 ldb, gint32 *c,
                       gint64 ldc);
 
+/* c [m,n] = a [m,k] b [n,k]^T (+ bias [n]), b packed as fm_pack_int4() says, rows ldb bytes apart; a group of inputs has
+ * one of the scales [n,k/group], rows lds apart. */
+void fm_tile_dots_i4 (const float *levels, gint64 group, gint64 m, gint64 n, gint64 k, const float *a, gint64 lda,
+                      const guint8 *b, gint64 ldb, const float *scale, gint64 lds, const float *bias, float *c,
+                      gint64 ldc);
+/* One row of such weights as floats. */
+void fm_tile_unpack_i4 (const float *levels, gint64 group, gint64 k, const guint8 *b, const float *scale, float *to);
+
 /* c [n] = a [k] (stride a_column) b [k,n] (+ bias [n]): b is read row by row, as it lies. */
 void fm_tile_rows (gint64 n, gint64 k, const float *a, gint64 a_column, const float *b, gint64 ldb,
                    const float *bias, float *c);
