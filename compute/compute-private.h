@@ -361,7 +361,7 @@ struct _FmProgram
   FmMemoryPlan *plan;
   guint         generation; /* of the variables when it was made */
   gboolean      profiling;
-  gboolean      written; /* for backends: inputs changed since the last run */
+  guint64       runs; /* that were started without an error */
   GArray       *profile; /* double seconds, guint64 calls by node: FmNodeTime */
   gpointer      backend; /* the backend's own record */
 };
@@ -395,7 +395,9 @@ struct _FmBackendClass
   void      (*program_clear) (FmProgram *p);
   gboolean  (*program_write) (FmProgram *p, FmTensor *input, gconstpointer data, gsize bytes, GError **error);
   gboolean  (*program_run)   (FmProgram *p, GError **error);
-  gboolean  (*program_read)  (FmProgram *p, FmTensor *output, gpointer data, gsize bytes, GError **error);
+  gboolean  (*program_start) (FmProgram *p, GError **error); /* NULL where a run is all there is */
+  guint     (*program_kept)  (FmProgram *p);                 /* NULL: 1 */
+  gboolean  (*program_read)  (FmProgram *p, FmTensor *output, guint runs_ago, gpointer data, gsize bytes, GError **error);
 };
 
 extern const FmBackendClass fm_cpu_backend;

@@ -389,8 +389,23 @@ FM_API void          fm_program_free (FmProgram *p);
 /** fm_program_write: fills an input for the next run; inputs keep their values between runs. */
 FM_API gboolean      fm_program_write (FmProgram *p, const char *input, gconstpointer data, gsize bytes, GError **error);
 FM_API gboolean      fm_program_has_input (FmProgram *p, const char *input);
+/** fm_program_run: returns when the results are there. */
 FM_API gboolean      fm_program_run  (FmProgram *p, GError **error);
+/**
+ * fm_program_start: a run that the host does not wait for, where the device works beside it (Vulkan); else a run
+ *
+ * Runs are done in the order they were started in, of all programs of a device; at most two are on their way, a third
+ * start waits for the first. Inputs may be written at once. Whatever needs a result waits: reading an output or a
+ * variable, writing a variable, fm_program_run(). What goes wrong on the device is told by the first call that waits.
+ */
+FM_API gboolean      fm_program_start (FmProgram *p, GError **error);
 FM_API gboolean      fm_program_read (FmProgram *p, const char *output, gpointer data, gsize bytes, GError **error);
+/** fm_program_read_earlier: what the run @runs_ago before the last one left, so that the host may look at several runs at
+ * once; @runs_ago < fm_program_get_kept(), and there were as many. */
+FM_API gboolean      fm_program_read_earlier (FmProgram *p, guint runs_ago, const char *output, gpointer data, gsize bytes,
+                                              GError **error);
+/** fm_program_get_kept: of how many runs the outputs can be read: 1 on the CPU; more where runs go on beside the host. */
+FM_API guint         fm_program_get_kept (FmProgram *p);
 FM_API const FmPlan *fm_program_get_plan (FmProgram *p);
 /** fm_program_count_fallbacks: nodes of the program that have no kernel on its device; making it refuses them, so 0. */
 FM_API guint         fm_program_count_fallbacks (FmProgram *p);

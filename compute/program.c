@@ -125,8 +125,8 @@ fm_program_write (FmProgram *p, const char *input, gconstpointer data, gsize byt
   return FALSE;
 }
 
-gboolean
-fm_program_run (FmProgram *p, GError **error)
+static gboolean
+is_current (FmProgram *p, GError **error)
 {
   if (p->generation != p->variables->generation)
     {
@@ -134,12 +134,53 @@ fm_program_run (FmProgram *p, GError **error)
                    "a variable was grown, replaced or removed after this program was made; make the program again");
       return FALSE;
     }
-  return p->device->class->program_run (p, error);
+  return TRUE;
+}
+
+gboolean
+fm_program_run (FmProgram *p, GError **error)
+{
+  if (!is_current (p, error) || !p->device->class->program_run (p, error))
+    return FALSE;
+  p->runs++;
+  return TRUE;
+}
+
+gboolean
+fm_program_start (FmProgram *p, GError **error)
+{
+  const FmBackendClass *class = p->device->class;
+
+  if (class->program_start == NULL || p->profiling)
+    return fm_program_run (p, error);
+  if (!is_current (p, error) || !class->program_start (p, error))
+    return FALSE;
+  p->runs++;
+  return TRUE;
+}
+
+guint
+fm_program_get_kept (FmProgram *p)
+{
+  return p->device->class->program_kept ? p->device->class->program_kept (p) : 1;
 }
 
 gboolean
 fm_program_read (FmProgram *p, const char *output, gpointer data, gsize bytes, GError **error)
 {
+  return fm_program_read_earlier (p, 0, output, data, bytes, error);
+}
+
+gboolean
+fm_program_read_earlier (FmProgram *p, guint runs_ago, const char *output, gpointer data, gsize bytes, GError **error)
+{
+  if (runs_ago > 0 && (runs_ago >= fm_program_get_kept (p) || runs_ago >= p->runs))
+    {
+      g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH,
+                   "output %s of %u runs ago is not kept: there were %" G_GUINT64_FORMAT ", the last %u are", output,
+                   runs_ago, p->runs, fm_program_get_kept (p));
+      return FALSE;
+    }
   for (guint i = 0; i < p->graph->outputs->len; i++)
     {
       FmTensor *t = g_ptr_array_index (p->graph->outputs, i);
@@ -153,7 +194,7 @@ fm_program_read (FmProgram *p, const char *output, gpointer data, gsize bytes, G
                        fm_tensor_data_bytes (t), bytes);
           return FALSE;
         }
-      return p->device->class->program_read (p, t, data, bytes, error);
+      return p->device->class->program_read (p, t, runs_ago, data, bytes, error);
     }
   g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH, "the program has no output “%s”", output);
   return FALSE;

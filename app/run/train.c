@@ -15,6 +15,7 @@
 #define LOOKS              10  /* at validation, evenly over training */
 #define POINTS             200 /* of the loss curve at most, unless there are fewer steps */
 #define PROGRESS_INTERVAL  (G_USEC_PER_SEC / 4)
+#define AHEAD_INTERVAL     (G_USEC_PER_SEC / 4) /* before the host looks at what a device does beside it */
 
 typedef struct
 {
@@ -115,16 +116,16 @@ look_at_validation (Training *t, gint64 step, GError **error)
   return TRUE;
 }
 
-/* Which parameter's gradient is not finite; "loss" when the loss itself is not. */
+/* Which parameter's gradient was not finite @ago runs before the last; "loss" when the loss itself was not. */
 static char *
-blame (Training *t, gfloat loss)
+blame (Training *t, guint ago, gfloat loss)
 {
   g_autoptr (GPtrArray) paths = fm_graph_param_paths (t->graph->graph);
   g_autofree gfloat *norms = g_new0 (gfloat, paths->len);
 
   if (!isfinite (loss))
     return g_strdup ("loss");
-  if (fm_program_read (t->program, "@norms", norms, paths->len * sizeof (gfloat), NULL))
+  if (fm_program_read_earlier (t->program, ago, "@norms", norms, paths->len * sizeof (gfloat), NULL))
     for (guint i = 0; i < paths->len; i++)
       if (!isfinite (norms[i]))
         return g_strconcat (g_ptr_array_index (paths, i), " (gradient)", NULL);
@@ -132,7 +133,7 @@ blame (Training *t, gfloat loss)
 }
 
 static gboolean
-step (Training *t, gint64 number, gfloat *loss, gfloat *norm, GError **error)
+start_step (Training *t, gint64 number, GError **error)
 {
   g_auto (FmBatch) batch = { 0 };
   gfloat rate = fm_recipe_rate (t->recipe, number);
@@ -143,50 +144,75 @@ step (Training *t, gint64 number, gfloat *loss, gfloat *norm, GError **error)
          && fm_program_write (t->program, "@rate", &rate, sizeof rate, error)
          && (!fm_program_has_input (t->program, "@step") /* plain SGD does not count */
              || fm_program_write (t->program, "@step", &step_number, sizeof step_number, error))
-         && fm_program_run (t->program, error)
-         && fm_program_read (t->program, "@loss", loss, sizeof *loss, error)
-         && fm_program_read (t->program, "@norm", norm, sizeof *norm, error);
+         && fm_program_start (t->program, error);
 }
 
-/* @diverged (out): the step's loss or gradient is not finite; the result says where. */
+/* Looks at the last @n steps, up to @number. @loss (out): the last's. @diverged (out): the loss or gradient of one is not
+ * finite; the result says where. */
+static gboolean
+look_at_steps (Training *t, gint64 number, guint n, gfloat *loss, gboolean *diverged, GError **error)
+{
+  for (guint ago = n; ago-- > 0;)
+    {
+      gfloat norm;
+
+      if (!fm_program_read_earlier (t->program, ago, "@loss", loss, sizeof *loss, error)
+          || !fm_program_read_earlier (t->program, ago, "@norm", &norm, sizeof norm, error))
+        return FALSE;
+      if (!isfinite (*loss) || !isfinite (norm))
+        {
+          *diverged = TRUE;
+          t->result->diverged_step = number - ago;
+          t->result->diverged_tensor = blame (t, ago, *loss);
+          return TRUE;
+        }
+    }
+  return TRUE;
+}
+
+/* A device that works beside the host gets steps ahead until something is to be looked at: as many as it keeps results
+ * of, or a quarter of a second. @diverged (out): see above. */
 static gboolean
 run_steps (Training *t, gboolean *diverged, GError **error)
 {
   gint64 steps = t->recipe->steps;
-  gint64 every = MAX (1, steps / POINTS), look_every = MAX (1, steps / LOOKS);
+  gint64 every = MAX (1, steps / POINTS), look_every = MAX (1, steps / LOOKS), kept = fm_program_get_kept (t->program);
 
-  for (gint64 number = 1; number <= steps; number++)
+  for (gint64 number = 1; number <= steps;)
     {
-      gfloat loss, norm;
-      gint64 start;
-      gboolean ok;
+      gint64 first = number, start;
+      gfloat loss = 0;
+      gboolean ok = TRUE, point = FALSE;
 
       fm_worker_wait_while_paused ();
       fm_quiet_begin_step (t->job->quiet);
       start = g_get_monotonic_time ();
-      ok = step (t, number, &loss, &norm, error);
+      do
+        {
+          ok = start_step (t, number, error);
+          point = number % every == 0 || number == 1;
+          number++;
+        }
+      while (ok && !point && number <= steps && (number - 1) % look_every != 0 && number - first < kept
+             && g_get_monotonic_time () - start < AHEAD_INTERVAL);
+      ok = ok && look_at_steps (t, number - 1, (guint) (number - first), &loss, diverged, error);
       t->seconds += (g_get_monotonic_time () - start) / 1e6;
       fm_quiet_end (t->job->quiet);
       if (!ok)
         {
-          g_prefix_error (error, "step %" G_GINT64_FORMAT ": ", number);
+          g_prefix_error (error, "step %" G_GINT64_FORMAT ": ", number - 1);
           return FALSE;
         }
-      if (!isfinite (loss) || !isfinite (norm))
+      if (*diverged)
+        return TRUE;
+      if (point)
         {
-          *diverged = TRUE;
-          t->result->diverged_step = number;
-          t->result->diverged_tensor = blame (t, loss);
-          return TRUE;
-        }
-      if (number % every == 0 || number == 1)
-        {
-          add_point (t, number, "loss", "", loss);
-          if (!add_logs (t, number, error))
+          add_point (t, number - 1, "loss", "", loss);
+          if (!add_logs (t, number - 1, error))
             return FALSE;
         }
-      tell_progress (t, number, loss, number == steps);
-      if (number % look_every == 0 && number < steps && !look_at_validation (t, number, error))
+      tell_progress (t, number - 1, loss, number > steps);
+      if ((number - 1) % look_every == 0 && number <= steps && !look_at_validation (t, number - 1, error))
         return FALSE;
     }
   return TRUE;

@@ -357,7 +357,7 @@ cpu_program_run (FmProgram *p, GError **error)
 }
 
 static gboolean
-cpu_program_read (FmProgram *p, FmTensor *output, gpointer data, gsize bytes, GError **error)
+cpu_program_read (FmProgram *p, FmTensor *output, guint runs_ago, gpointer data, gsize bytes, GError **error)
 {
   memcpy (data, address (p, output), bytes);
   return TRUE;

@@ -24,7 +24,7 @@ fm_vulkan_fails_now (FmVulkanFault fault)
 static void
 read_faults (void)
 {
-  static const char * const names[FM_VULKAN_N_FAULTS] = { "submit:", "allocate:", "pipeline:" };
+  static const char * const names[FM_VULKAN_N_FAULTS] = { "submit:", "wait:", "allocate:", "pipeline:" };
   const char *text = g_getenv ("FORMARIUM_VULKAN_FAIL");
 
   for (guint i = 0; text != NULL && i < FM_VULKAN_N_FAULTS; i++)
@@ -68,19 +68,64 @@ fm_vulkan_check (FmVulkanDevice *d, VkResult result, const char *what, GError **
   return FALSE;
 }
 
+/* --- Submissions --------------------------------------------------------------------------------------------------
+ * They are numbered from 1 and done in order. */
+
 gboolean
-fm_vulkan_submit (FmVulkanDevice *d, VkCommandBuffer commands, GError **error)
+fm_vulkan_wait_for (FmVulkanDevice *d, guint64 serial, GError **error)
+{
+  if (d->completed < serial && (d->lost || fm_vulkan_fails_now (FM_VULKAN_FAULT_WAIT)))
+    return fm_vulkan_check (d, VK_ERROR_DEVICE_LOST, "waiting for a submission", error);
+  while (d->completed < serial)
+    {
+      VkFence *fence = &d->fences[(d->completed + 1) % FM_VULKAN_FLIGHTS];
+
+      d->waits++;
+      if (!fm_vulkan_check (d, fm_vk.WaitForFences (d->device, 1, fence, VK_TRUE, G_MAXUINT64), "vkWaitForFences", error))
+        return FALSE;
+      d->completed++;
+    }
+  return TRUE;
+}
+
+gboolean
+fm_vulkan_wait (FmVulkanDevice *d, GError **error)
+{
+  return fm_vulkan_wait_for (d, d->submitted, error);
+}
+
+void
+fm_vulkan_settle (FmVulkanDevice *d)
+{
+  if (fm_vulkan_wait (d, NULL))
+    return;
+  fm_vk.DeviceWaitIdle (d->device);
+  d->completed = d->submitted;
+}
+
+gboolean
+fm_vulkan_start (FmVulkanDevice *d, const VkCommandBuffer *commands, guint n, GError **error)
 {
   VkSubmitInfo submit = {
-    .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &commands
+    .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = n, .pCommandBuffers = commands
   };
+  VkFence *fence = &d->fences[(d->submitted + 1) % FM_VULKAN_FLIGHTS];
 
   if (d->lost || fm_vulkan_fails_now (FM_VULKAN_FAULT_SUBMIT))
     return fm_vulkan_check (d, VK_ERROR_DEVICE_LOST, "a submission", error);
-  return fm_vulkan_check (d, fm_vk.ResetFences (d->device, 1, &d->fence), "vkResetFences", error)
-         && fm_vulkan_check (d, fm_vk.QueueSubmit (d->queue, 1, &submit, d->fence), "vkQueueSubmit", error)
-         && fm_vulkan_check (d, fm_vk.WaitForFences (d->device, 1, &d->fence, VK_TRUE, G_MAXUINT64),
-                             "vkWaitForFences", error);
+  if ((d->submitted - d->completed >= FM_VULKAN_FLIGHTS
+       && !fm_vulkan_wait_for (d, d->submitted + 1 - FM_VULKAN_FLIGHTS, error))
+      || !fm_vulkan_check (d, fm_vk.ResetFences (d->device, 1, fence), "vkResetFences", error)
+      || !fm_vulkan_check (d, fm_vk.QueueSubmit (d->queue, 1, &submit, *fence), "vkQueueSubmit", error))
+    return FALSE;
+  d->submitted++;
+  return TRUE;
+}
+
+gboolean
+fm_vulkan_submit (FmVulkanDevice *d, VkCommandBuffer commands, GError **error)
+{
+  return fm_vulkan_start (d, &commands, 1, error) && fm_vulkan_wait (d, error);
 }
 
 /* --- Opening ------------------------------------------------------------------------------------------------------*/
@@ -134,9 +179,11 @@ create_device (FmVulkanDevice *d, GError **error)
       return FALSE;
     }
   fm_vk.GetDeviceQueue (d->device, d->physical.family, 0, &d->queue);
+  for (guint i = 0; i < FM_VULKAN_FLIGHTS; i++)
+    if (!fm_vulkan_check (d, fm_vk.CreateFence (d->device, &fence, NULL, &d->fences[i]), "vkCreateFence", error))
+      return FALSE;
   return fm_vulkan_check (d, fm_vk.CreateCommandPool (d->device, &pool, NULL, &d->commands), "vkCreateCommandPool",
-                          error)
-         && fm_vulkan_check (d, fm_vk.CreateFence (d->device, &fence, NULL, &d->fence), "vkCreateFence", error);
+                          error);
 }
 
 static void
@@ -203,8 +250,9 @@ fm_vulkan_close (FmDevice *device)
       fm_vk.DeviceWaitIdle (d->device); /* a lost device says so, and is destroyed all the same */
       fm_vulkan_pipelines_close (d);
       fm_vulkan_memory_close (d);
-      if (d->fence != VK_NULL_HANDLE)
-        fm_vk.DestroyFence (d->device, d->fence, NULL);
+      for (guint i = 0; i < FM_VULKAN_FLIGHTS; i++)
+        if (d->fences[i] != VK_NULL_HANDLE)
+          fm_vk.DestroyFence (d->device, d->fences[i], NULL);
       if (d->commands != VK_NULL_HANDLE)
         fm_vk.DestroyCommandPool (d->device, d->commands, NULL);
       fm_vk.DestroyDevice (d->device, NULL);
@@ -229,5 +277,7 @@ const FmBackendClass fm_vulkan_backend = {
   .program_clear = fm_vulkan_program_clear,
   .program_write = fm_vulkan_program_write,
   .program_run = fm_vulkan_program_run,
+  .program_start = fm_vulkan_program_start,
+  .program_kept = fm_vulkan_program_kept,
   .program_read = fm_vulkan_program_read,
 };

@@ -173,6 +173,7 @@ fm_vulkan_buffer_free (FmVulkanDevice *d, FmVulkanBuffer *buffer)
 {
   if (buffer == NULL)
     return;
+  fm_vulkan_settle (d); /* what is on its way may use it */
   fm_vk.DestroyBuffer (d->device, buffer->buffer, NULL);
   if (--buffer->block->live == 0)
     block_free (d, buffer->block);
@@ -184,7 +185,7 @@ fm_vulkan_arena_ensure (FmVulkanDevice *d, guint64 bytes, GError **error)
 {
   if (d->arena != NULL && d->arena->bytes >= bytes)
     return TRUE;
-  /* The old one goes first, since both may not fit. Nothing runs: every submission is waited for. */
+  /* The old one goes first, since both may not fit. */
   fm_vulkan_buffer_free (d, d->arena);
   d->arena_generation++;
   d->arena = fm_vulkan_buffer_new (d, bytes, FM_VULKAN_MEMORY_DEVICE, "the plan's arena", error);
@@ -273,6 +274,8 @@ fm_vulkan_memory_write (FmDevice *device, gpointer memory, gconstpointer data, g
   g_return_val_if_fail (bytes <= b->bytes, FALSE);
   if (d->lost)
     return fm_vulkan_check (d, VK_ERROR_DEVICE_LOST, "writing a variable", error);
+  if (!fm_vulkan_wait (d, error))
+    return FALSE;
   if (b->mapped != NULL)
     {
       memcpy (b->mapped, data, bytes);
@@ -300,6 +303,8 @@ fm_vulkan_memory_read (FmDevice *device, gpointer memory, gpointer data, gsize b
   g_return_val_if_fail (bytes <= b->bytes, FALSE);
   if (d->lost)
     return fm_vulkan_check (d, VK_ERROR_DEVICE_LOST, "reading a variable", error);
+  if (!fm_vulkan_wait (d, error))
+    return FALSE;
   if (b->mapped != NULL && b->cached)
     {
       memcpy (data, b->mapped, bytes); /* a program's last barrier made its writes visible to the host */

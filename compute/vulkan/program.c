@@ -1,14 +1,16 @@
 /* program.c: a program is one command buffer, recorded once and submitted for each run.
  *
- * Inputs lie in a buffer of the program that the host writes; outputs are copied into another one at the end, so
- * that reading is a memcpy and outputs stay valid when another program uses the arena. Everything between lives in
- * the device's arena at the plan's offsets. When the arena becomes another buffer, recordings made for the old one are
+ * A submission has three parts: inputs are copied from where the host wrote them, if it did; the program; outputs are
+ * copied to where the host reads them. So the host may write inputs while the last ones are still in use (two uploads
+ * take turns), and read outputs of several runs at once (readback keeps the last ones), also after another program has
+ * used the arena. Everything between lives in the device's arena at the plan's offsets. When the arena becomes another buffer, recordings made for the old one are
  * made again at the next run. Profiling has a recording of its own, with a timestamp after each node and a barrier
  * before it, so that nodes do not overlap. */
 #include "compute/vulkan/vulkan-private.h"
 
 #include <string.h>
 
+#define KEPT_BYTES (1u << 20) /* of outputs: fewer runs are kept of a program that has many */
 
 static guint64
 round_up (guint64 n)
@@ -84,19 +86,62 @@ recording_forget (FmVulkanDevice *d, FmVulkanRecording *recording)
   recording->recorded = FALSE;
 }
 
+/* Begins @recording again for what follows, after all that came before; it may be on its way twice at a time. */
 static gboolean
-copy_outputs (FmProgram *p, VkCommandBuffer commands, GError **error)
+record_begin (FmVulkanDevice *d, VkCommandBuffer *commands, VkPipelineStageFlags to, VkAccessFlags to_access,
+              GError **error)
 {
-  FmVulkanProgram *vp = p->backend;
+  VkCommandBufferAllocateInfo allocate = {
+    .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO, .commandPool = d->commands,
+    .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY, .commandBufferCount = 1
+  };
+  VkCommandBufferBeginInfo begin = {
+    .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO, .flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT
+  };
 
-  memory_barrier (commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
-                  VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_HOST_BIT,
-                  VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_HOST_READ_BIT);
+  if (*commands == VK_NULL_HANDLE
+      && !fm_vulkan_check (d, fm_vk.AllocateCommandBuffers (d->device, &allocate, commands), "vkAllocateCommandBuffers",
+                           error))
+    return FALSE;
+  if (!fm_vulkan_check (d, fm_vk.BeginCommandBuffer (*commands, &begin), "vkBeginCommandBuffer", error))
+    return FALSE;
+  memory_barrier (*commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_ACCESS_MEMORY_WRITE_BIT, to, to_access);
+  return TRUE;
+}
+
+static gboolean
+record_copy_in (FmProgram *p, guint upload, GError **error)
+{
+  FmVulkanDevice *d = device_of (p);
+  FmVulkanProgram *vp = p->backend;
+  VkBufferCopy region = { .size = vp->inputs->bytes };
+
+  if (!record_begin (d, &vp->copy_in[upload], VK_PIPELINE_STAGE_TRANSFER_BIT,
+                     VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT, error))
+    return FALSE;
+  fm_vk.CmdCopyBuffer (vp->copy_in[upload], vp->uploads[upload]->buffer, vp->inputs->buffer, 1, &region);
+  return fm_vulkan_check (d, fm_vk.EndCommandBuffer (vp->copy_in[upload]), "vkEndCommandBuffer", error);
+}
+
+/* Also makes what the program wrote visible to the host, which may see variables without a copy. */
+static gboolean
+record_copy_out (FmProgram *p, guint slot, GError **error)
+{
+  FmVulkanDevice *d = device_of (p);
+  FmVulkanProgram *vp = p->backend;
+  FmVulkanRecording *recording = &vp->copy_out[slot];
+  VkCommandBuffer commands;
+
+  recording->recorded = FALSE;
+  if (!record_begin (d, &recording->commands, VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_HOST_BIT,
+                     VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT | VK_ACCESS_HOST_READ_BIT, error))
+    return FALSE;
+  commands = recording->commands;
   for (guint i = 0; i < p->graph->outputs->len; i++)
     {
       FmTensor *t = g_ptr_array_index (p->graph->outputs, i);
       gsize to = GPOINTER_TO_SIZE (g_hash_table_lookup (vp->output_offset, t)) - 1;
-      VkBufferCopy region = { .dstOffset = to, .size = fm_tensor_data_bytes (t) };
+      VkBufferCopy region = { .dstOffset = slot * vp->output_bytes + to, .size = fm_tensor_data_bytes (t) };
       FmVulkanPlace place;
 
       if (!fm_vulkan_program_place (p, t, &place, error))
@@ -106,6 +151,10 @@ copy_outputs (FmProgram *p, VkCommandBuffer commands, GError **error)
     }
   memory_barrier (commands, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT, VK_PIPELINE_STAGE_HOST_BIT,
                   VK_ACCESS_HOST_READ_BIT);
+  if (!fm_vulkan_check (d, fm_vk.EndCommandBuffer (commands), "vkEndCommandBuffer", error))
+    return FALSE;
+  recording->recorded = TRUE;
+  recording->generation = d->arena_generation;
   return TRUE;
 }
 
@@ -146,28 +195,19 @@ record (FmProgram *p, FmVulkanRecording *recording, gboolean profiled, GError **
 {
   FmVulkanDevice *d = device_of (p);
   FmVulkanProgram *vp = p->backend;
-  VkCommandBufferAllocateInfo allocate = {
-    .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO, .commandPool = d->commands,
-    .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY, .commandBufferCount = 1
-  };
-  VkCommandBufferBeginInfo begin = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO };
   g_autoptr(GArray) accesses = g_array_new (FALSE, FALSE, sizeof (FmVulkanAccess));
   FmVulkanRecorder r = { .device = d, .program = p, .vulkan = vp, .accesses = accesses };
 
+  if (!fm_vulkan_wait (d, error)) /* what is on its way uses the sets that go */
+    return FALSE;
   recording_forget (d, recording);
-  if (recording->commands == VK_NULL_HANDLE
-      && !fm_vulkan_check (d, fm_vk.AllocateCommandBuffers (d->device, &allocate, &recording->commands),
-                           "vkAllocateCommandBuffers", error))
+  if (!record_begin (d, &recording->commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+                     VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_READ_BIT
+                       | VK_ACCESS_TRANSFER_WRITE_BIT, error))
     return FALSE;
   r.commands = recording->commands;
   vp->recording = recording;
-  if (!fm_vulkan_check (d, fm_vk.BeginCommandBuffer (r.commands, &begin), "vkBeginCommandBuffer", error))
-    return FALSE;
-  /* What earlier submissions and copies wrote. */
-  memory_barrier (r.commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_ACCESS_MEMORY_WRITE_BIT,
-                  VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
-                  VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_READ_BIT);
-  if (!record_nodes (p, &r, profiled, error) || !copy_outputs (p, r.commands, error))
+  if (!record_nodes (p, &r, profiled, error))
     {
       fm_vk.ResetCommandBuffer (r.commands, 0);
       return FALSE;
@@ -200,6 +240,17 @@ check_ops (FmProgram *p, GError **error)
   return TRUE;
 }
 
+/* Memory that the host reads well, too: what it did not write again is copied from the other upload. */
+static gboolean
+make_upload (FmProgram *p, guint upload, GError **error)
+{
+  FmVulkanProgram *vp = p->backend;
+
+  vp->uploads[upload] = fm_vulkan_buffer_new (device_of (p), vp->inputs->bytes, FM_VULKAN_MEMORY_READBACK,
+                                              "the program's inputs", error);
+  return vp->uploads[upload] != NULL && record_copy_in (p, upload, error);
+}
+
 static gboolean
 make_buffers (FmProgram *p, GError **error)
 {
@@ -216,10 +267,11 @@ make_buffers (FmProgram *p, GError **error)
     }
   if (bytes > 0)
     {
-      vp->inputs = fm_vulkan_buffer_new (d, bytes, FM_VULKAN_MEMORY_UPLOAD, "the program's inputs", error);
-      if (vp->inputs == NULL)
+      vp->inputs = fm_vulkan_buffer_new (d, bytes, FM_VULKAN_MEMORY_DEVICE, "the program's inputs", error);
+      if (vp->inputs == NULL || !make_upload (p, 0, error))
         return FALSE;
-      memset (vp->inputs->mapped, 0, vp->inputs->bytes);
+      memset (vp->uploads[0]->mapped, 0, vp->uploads[0]->bytes);
+      vp->written = TRUE;
     }
   bytes = 0;
   for (guint i = 0; i < p->graph->outputs->len; i++)
@@ -239,7 +291,9 @@ make_buffers (FmProgram *p, GError **error)
     }
   if (bytes == 0)
     return TRUE;
-  vp->readback = fm_vulkan_buffer_new (d, bytes, FM_VULKAN_MEMORY_READBACK, "the program's outputs", error);
+  vp->output_bytes = bytes;
+  vp->kept = (guint) CLAMP (KEPT_BYTES / bytes, 1, FM_VULKAN_KEPT);
+  vp->readback = fm_vulkan_buffer_new (d, bytes * vp->kept, FM_VULKAN_MEMORY_READBACK, "the program's outputs", error);
   return vp->readback != NULL;
 }
 
@@ -253,10 +307,11 @@ fm_vulkan_program_init (FmProgram *p, GError **error)
   vp = p->backend = g_new0 (FmVulkanProgram, 1);
   vp->input_offset = g_hash_table_new (NULL, NULL);
   vp->output_offset = g_hash_table_new (NULL, NULL);
+  vp->kept = 1;
   vp->plain.pools = g_array_new (FALSE, FALSE, sizeof (FmVulkanPool));
   vp->profiled.pools = g_array_new (FALSE, FALSE, sizeof (FmVulkanPool));
   if (!make_buffers (p, error) || !fm_vulkan_arena_ensure (device_of (p), p->plan->bytes.arena_bytes, error)
-      || !record (p, &vp->plain, FALSE, error))
+      || !record (p, &vp->plain, FALSE, error) || !record_copy_out (p, 0, error))
     {
       fm_vulkan_program_clear (p);
       return FALSE;
@@ -281,8 +336,18 @@ fm_vulkan_program_clear (FmProgram *p)
 
   if (vp == NULL)
     return;
+  fm_vulkan_settle (d);
   recording_clear (d, &vp->plain);
   recording_clear (d, &vp->profiled);
+  for (guint i = 0; i < FM_VULKAN_KEPT; i++)
+    if (vp->copy_out[i].commands != VK_NULL_HANDLE)
+      fm_vk.FreeCommandBuffers (d->device, d->commands, 1, &vp->copy_out[i].commands);
+  for (guint i = 0; i < 2; i++)
+    {
+      if (vp->copy_in[i] != VK_NULL_HANDLE)
+        fm_vk.FreeCommandBuffers (d->device, d->commands, 1, &vp->copy_in[i]);
+      fm_vulkan_buffer_free (d, vp->uploads[i]);
+    }
   if (vp->queries != VK_NULL_HANDLE)
     fm_vk.DestroyQueryPool (d->device, vp->queries, NULL);
   fm_vulkan_buffer_free (d, vp->inputs);
@@ -297,26 +362,41 @@ fm_vulkan_program_clear (FmProgram *p)
 gboolean
 fm_vulkan_program_write (FmProgram *p, FmTensor *input, gconstpointer data, gsize bytes, GError **error)
 {
+  FmVulkanDevice *d = device_of (p);
   FmVulkanProgram *vp = p->backend;
   gsize at = GPOINTER_TO_SIZE (g_hash_table_lookup (vp->input_offset, input));
 
   if (at == 0) /* nothing needs it */
     return TRUE;
   g_return_val_if_fail (bytes <= fm_tensor_bytes (input), FALSE);
-  memcpy (vp->inputs->mapped + (at - 1), data, bytes);
+  if (vp->upload_serial[vp->upload] > d->completed) /* may still be read */
+    {
+      guint other = 1 - vp->upload;
+
+      if (!fm_vulkan_wait_for (d, vp->upload_serial[other], error)
+          || (vp->uploads[other] == NULL && !make_upload (p, other, error)))
+        return FALSE;
+      memcpy (vp->uploads[other]->mapped, vp->uploads[vp->upload]->mapped, vp->inputs->bytes);
+      vp->upload = other;
+    }
+  memcpy (vp->uploads[vp->upload]->mapped + (at - 1), data, bytes);
+  vp->written = TRUE;
   return TRUE;
 }
 
 gboolean
-fm_vulkan_program_read (FmProgram *p, FmTensor *output, gpointer data, gsize bytes, GError **error)
+fm_vulkan_program_read (FmProgram *p, FmTensor *output, guint runs_ago, gpointer data, gsize bytes, GError **error)
 {
   FmVulkanProgram *vp = p->backend;
+  guint slot = (vp->slot + vp->kept - runs_ago) % vp->kept;
   gsize at = GPOINTER_TO_SIZE (g_hash_table_lookup (vp->output_offset, output));
 
   g_return_val_if_fail (at > 0 && bytes <= fm_tensor_bytes (output), FALSE);
   if (device_of (p)->lost)
     return fm_vulkan_check (device_of (p), VK_ERROR_DEVICE_LOST, "reading an output", error);
-  memcpy (data, vp->readback->mapped + (at - 1), bytes);
+  if (!fm_vulkan_wait (device_of (p), error))
+    return FALSE;
+  memcpy (data, vp->readback->mapped + slot * vp->output_bytes + (at - 1), bytes);
   return TRUE;
 }
 
@@ -369,11 +449,13 @@ collect_times (FmProgram *p, GError **error)
 }
 
 gboolean
-fm_vulkan_program_run (FmProgram *p, GError **error)
+fm_vulkan_program_start (FmProgram *p, GError **error)
 {
   FmVulkanDevice *d = device_of (p);
   FmVulkanProgram *vp = p->backend;
   FmVulkanRecording *recording = p->profiling ? &vp->profiled : &vp->plain;
+  guint slot = (vp->slot + 1) % vp->kept, n = 0;
+  VkCommandBuffer commands[3];
 
   if (d->lost)
     return fm_vulkan_check (d, VK_ERROR_DEVICE_LOST, "a run", error);
@@ -382,5 +464,31 @@ fm_vulkan_program_run (FmProgram *p, GError **error)
   if ((!recording->recorded || recording->generation != d->arena_generation)
       && !record (p, recording, p->profiling, error))
     return FALSE;
-  return fm_vulkan_submit (d, recording->commands, error) && (!p->profiling || collect_times (p, error));
+  if ((!vp->copy_out[slot].recorded || vp->copy_out[slot].generation != d->arena_generation)
+      && !record_copy_out (p, slot, error))
+    return FALSE;
+  if (vp->written)
+    commands[n++] = vp->copy_in[vp->upload];
+  commands[n++] = recording->commands;
+  commands[n++] = vp->copy_out[slot].commands;
+  if (!fm_vulkan_start (d, commands, n, error))
+    return FALSE;
+  if (vp->written)
+    vp->upload_serial[vp->upload] = d->submitted;
+  vp->written = FALSE;
+  vp->slot = slot;
+  return TRUE;
+}
+
+gboolean
+fm_vulkan_program_run (FmProgram *p, GError **error)
+{
+  return fm_vulkan_program_start (p, error) && fm_vulkan_wait (device_of (p), error)
+         && (!p->profiling || collect_times (p, error));
+}
+
+guint
+fm_vulkan_program_kept (FmProgram *p)
+{
+  return ((FmVulkanProgram *) p->backend)->kept;
 }

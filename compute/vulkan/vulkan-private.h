@@ -101,9 +101,13 @@ typedef enum
   FM_VULKAN_MEMORY_READBACK, /* read by the host */
 } FmVulkanMemoryUse;
 
+#define FM_VULKAN_FLIGHTS 2  /* submissions that may be on their way: one at work, one behind it */
+#define FM_VULKAN_KEPT    16 /* runs whose outputs are kept, where these are small */
+
 typedef enum
 {
   FM_VULKAN_FAULT_SUBMIT,
+  FM_VULKAN_FAULT_WAIT,
   FM_VULKAN_FAULT_ALLOCATE,
   FM_VULKAN_FAULT_PIPELINE,
   FM_VULKAN_N_FAULTS
@@ -120,7 +124,9 @@ typedef struct
   VkDevice         device;
   VkQueue          queue;
   VkCommandPool    commands;
-  VkFence          fence;
+  VkFence          fences[FM_VULKAN_FLIGHTS]; /* of submission s: s modulo their number */
+  guint64          submitted, completed;      /* submissions; completed: known to be */
+  guint            waits;                     /* times the host waited for a fence, for tests */
   gboolean         lost;
   gboolean         force_staging; /* FORMARIUM_VULKAN_STAGING=1: as if no device memory were visible to the host */
 
@@ -147,11 +153,18 @@ gboolean  fm_vulkan_measure_roof (FmDevice *device, FmRoof *roof, GError **error
 /* Sets @error for a failed call and returns FALSE: out of memory, lost, or the number. TRUE for VK_SUCCESS. */
 gboolean fm_vulkan_check (FmVulkanDevice *d, VkResult result, const char *what, GError **error);
 gboolean fm_vulkan_error_memory (FmVulkanDevice *d, guint64 wanted, const char *what, GError **error);
+/* Submits @n command buffers as one; waits only while FM_VULKAN_FLIGHTS others are on their way. */
+gboolean fm_vulkan_start  (FmVulkanDevice *d, const VkCommandBuffer *commands, guint n, GError **error);
+/* Until submission number @serial, or the last, is done. */
+gboolean fm_vulkan_wait_for (FmVulkanDevice *d, guint64 serial, GError **error);
+gboolean fm_vulkan_wait   (FmVulkanDevice *d, GError **error);
+/* Before anything is freed: nothing is on its way any more, also on a device that was lost. */
+void     fm_vulkan_settle (FmVulkanDevice *d);
 /* Submits and waits until it is done. */
 gboolean fm_vulkan_submit (FmVulkanDevice *d, VkCommandBuffer commands, GError **error);
 
 /* The @nth of these from now on (1 = the next) fails once, on any device; 0 = none. The environment can ask too:
- * FORMARIUM_VULKAN_FAIL=submit:3, allocate:2 or pipeline:1, read when a device is opened. */
+ * FORMARIUM_VULKAN_FAIL=submit:3, wait:1, allocate:2 or pipeline:1, read when a device is opened. */
 void     fm_vulkan_fail_at (FmVulkanFault fault, guint nth);
 gboolean fm_vulkan_fails_now (FmVulkanFault fault);
 
@@ -229,8 +242,16 @@ typedef struct
 
 struct _FmVulkanProgram
 {
-  FmVulkanBuffer   *inputs;   /* all of them, or NULL */
-  FmVulkanBuffer   *readback; /* all outputs, or NULL */
+  FmVulkanBuffer   *inputs;    /* all of them, as shaders see them, or NULL */
+  FmVulkanBuffer   *uploads[2]; /* all of them, as the host writes them; the second when both are needed */
+  guint64           upload_serial[2]; /* the last submission that reads each */
+  guint             upload;    /* the one that is written */
+  gboolean          written;   /* since it was copied last */
+  VkCommandBuffer   copy_in[2];
+  FmVulkanBuffer   *readback;  /* all outputs of the last runs, or NULL */
+  guint64           output_bytes; /* of one run there */
+  guint             kept, slot;   /* runs there; that of the last */
+  FmVulkanRecording copy_out[FM_VULKAN_KEPT];
   GHashTable       *input_offset;  /* FmTensor -> byte offset + 1 */
   GHashTable       *output_offset; /* FmTensor -> byte offset + 1 */
   FmVulkanRecording plain, profiled;
@@ -242,7 +263,10 @@ gboolean fm_vulkan_program_init  (FmProgram *p, GError **error);
 void     fm_vulkan_program_clear (FmProgram *p);
 gboolean fm_vulkan_program_write (FmProgram *p, FmTensor *input, gconstpointer data, gsize bytes, GError **error);
 gboolean fm_vulkan_program_run   (FmProgram *p, GError **error);
-gboolean fm_vulkan_program_read  (FmProgram *p, FmTensor *output, gpointer data, gsize bytes, GError **error);
+gboolean fm_vulkan_program_start (FmProgram *p, GError **error);
+guint    fm_vulkan_program_kept  (FmProgram *p);
+gboolean fm_vulkan_program_read  (FmProgram *p, FmTensor *output, guint runs_ago, gpointer data, gsize bytes,
+                                  GError **error);
 /* Where @tensor's base lives: arena, inputs or a variable's buffer. */
 gboolean fm_vulkan_program_place (FmProgram *p, const FmTensor *tensor, FmVulkanPlace *place, GError **error);
 

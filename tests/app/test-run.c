@@ -148,6 +148,44 @@ test_diverged (void)
   g_assert_cmpstr (again->out, ==, run->out);
 }
 
+/* Long enough that a device which works beside the host is looked at every twenty steps: the step and the tensor are
+ * still the ones that the processor names, which is looked at every step. */
+static void
+test_diverged_ahead (void)
+{
+  static const char * const devices[] = { "cpu", "vulkan" };
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *tensor = NULL;
+  gint64 step = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (devices); i++)
+    {
+      g_autofree char *more = g_strdup_printf ("rate=1e30\nwarmup=0\ndevice=%s", devices[i]);
+      g_autofree char *path = place_batch (place, devices[i], "pooling x mlp", 1, 4000, more);
+      g_autoptr (Run) run = program ("run", path, "--json", NULL);
+      g_autoptr (JsonArray) rows = NULL;
+      JsonObject *row;
+
+      if (i > 0 && strstr (run->err, "no Vulkan") != NULL)
+        {
+          g_test_skip ("no Vulkan device is here");
+          return;
+        }
+      rows = run_rows (run);
+      row = row_at (rows, 0);
+      g_assert_cmpstr (json_object_get_string_member (row, "state"), ==, "diverged");
+      if (i == 0)
+        {
+          step = json_object_get_int_member (row, "diverged_step");
+          tensor = g_strdup (json_object_get_string_member (row, "diverged_tensor"));
+          g_assert_cmpint (step % 20, >, 1); /* within a stretch, neither its first nor its last */
+          continue;
+        }
+      g_assert_cmpint (json_object_get_int_member (row, "diverged_step"), ==, step);
+      g_assert_cmpstr (json_object_get_string_member (row, "diverged_tensor"), ==, tensor);
+    }
+}
+
 /* Data that is not here: its cell is skipped and says how to add it, the other runs; later it is tried again. */
 static void
 test_absent (void)
@@ -406,6 +444,7 @@ main (int argc, char **argv)
   g_test_add_func ("/run/whole", test_whole);
   g_test_add_func ("/run/training-keys", test_training_keys);
   g_test_add_func ("/run/diverged", test_diverged);
+  g_test_add_func ("/run/diverged-ahead", test_diverged_ahead);
   g_test_add_func ("/run/absent", test_absent);
   g_test_add_func ("/run/learns", test_learns);
   g_test_add_func ("/run/control", test_control);

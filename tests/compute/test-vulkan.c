@@ -569,6 +569,120 @@ test_lost (void)
   }
 }
 
+/* The same where the work is already on its way: whoever waits is told, and so is everybody after. */
+static void
+test_lost_on_the_way (void)
+{
+  g_autoptr(FmGraph) g = two_products (4, 8);
+  float y[32];
+
+  if (!have_device ())
+    return;
+  {
+    g_autoptr(FmDevice) device = &open_vulkan ()->base;
+    g_autoptr(FmVariables) variables = fm_variables_new (device, 1);
+    g_autoptr(FmProgram) p = fm_program_new (g, device, variables, NULL);
+
+    g_assert_true (fm_program_start (p, NULL));
+    fm_vulkan_fail_at (FM_VULKAN_FAULT_WAIT, 1);
+    for (guint i = 0; i < 2; i++)
+      {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_false (fm_program_read (p, "y", y, sizeof y, &error));
+        g_assert_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_DEVICE);
+        g_assert_nonnull (strstr (error->message, "lost"));
+        g_clear_error (&error);
+        g_assert_false (fm_program_start (p, &error));
+        g_assert_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_DEVICE);
+      }
+  }
+}
+
+/* --- Runs that nobody waits for -----------------------------------------------------------------------------------*/
+
+enum { WIDE = 512, RUNS = 40 };
+
+/* A state gathers an input after a chain of products that takes a while: y = total so far, z = the input itself. */
+static FmGraph *
+gathering (void)
+{
+  FmGraph *g = fm_graph_new ();
+  FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (1)), *still = fm_graph_input (g, "still", FM_F32, FM_SHAPE (1));
+  FmTensor *total = fm_state (g, "total", FM_F32, FM_SHAPE (1), fm_init_zeros ());
+  FmTensor *busy = fm_param (g, "busy", FM_SHAPE (WIDE, WIDE), fm_init_normal (1.0 / WIDE));
+  FmTensor *slow = busy, *sum;
+
+  for (guint i = 0; i < 4; i++)
+    slow = fm_matmul (g, slow, busy, 0);
+  slow = fm_mul_scalar (g, fm_slice (g, fm_reshape (g, slow, FM_SHAPE (-1)), 0, 0, 1), 0.0);
+  sum = fm_add (g, total, fm_add (g, fm_add (g, x, slow), still));
+  fm_graph_output (g, "y", sum);
+  fm_graph_output (g, "z", fm_add (g, x, slow));
+  fm_assign (g, total, sum);
+  return g;
+}
+
+/* Inputs are written while runs are on their way, and none sees another's; sixteen results are read at once; an input
+ * that was written once stays. */
+static void
+test_started (void)
+{
+  g_autoptr(FmGraph) g = gathering ();
+
+  if (!have_device ())
+    return;
+  {
+    FmVulkanDevice *d = open_vulkan ();
+    g_autoptr(FmDevice) device = &d->base;
+    g_autoptr(FmVariables) variables = fm_variables_new (device, 1);
+    g_autoptr(FmProgram) p = fm_program_new (g, device, variables, NULL), other = fm_program_new (g, device, variables, NULL);
+    const float still = 1000;
+    float y = 0, z = 0, expected[RUNS + 1] = { 0 };
+    g_autoptr(GError) error = NULL;
+    guint waits;
+
+    g_assert_cmpuint (fm_program_get_kept (p), ==, FM_VULKAN_KEPT);
+    g_assert_true (fm_program_write (p, "still", &still, sizeof still, NULL));
+    waits = d->waits;
+    for (guint i = 1; i <= RUNS; i++)
+      {
+        float x = i;
+
+        expected[i] = expected[i - 1] + x + still;
+        g_assert_true (fm_program_write (p, "x", &x, sizeof x, NULL));
+        g_assert_true (fm_program_start (p, NULL));
+        g_assert_cmpuint (d->submitted - d->completed, ==, MIN (i, FM_VULKAN_FLIGHTS));
+        x = -1;
+        g_assert_true (fm_program_write (p, "x", &x, sizeof x, NULL)); /* for the next run, which writes it again */
+      }
+    g_assert_cmpuint (d->waits - waits, <=, RUNS); /* never for all that is on its way */
+    for (guint ago = 0; ago < FM_VULKAN_KEPT; ago++)
+      {
+        g_assert_true (fm_program_read_earlier (p, ago, "y", &y, sizeof y, NULL));
+        g_assert_true (fm_program_read_earlier (p, ago, "z", &z, sizeof z, NULL));
+        g_assert_cmpfloat (y, ==, expected[RUNS - ago]);
+        g_assert_cmpfloat (z, ==, RUNS - ago);
+      }
+    g_assert_cmpuint (d->submitted, ==, d->completed);
+    g_assert_false (fm_program_read_earlier (p, FM_VULKAN_KEPT, "y", &y, sizeof y, &error));
+    g_assert_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH);
+    g_clear_error (&error);
+
+    /* Another program on the same variable, in turns; reading the variable waits for both. */
+    g_assert_false (fm_program_read_earlier (other, 1, "y", &y, sizeof y, &error));
+    g_assert_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_GRAPH);
+    z = 1;
+    g_assert_true (fm_program_write (p, "x", &z, sizeof z, NULL) && fm_program_write (other, "x", &z, sizeof z, NULL));
+    g_assert_true (fm_program_start (p, NULL) && fm_program_start (other, NULL) && fm_program_start (p, NULL));
+    g_assert_true (fm_variables_read (variables, "total", &y, sizeof y, NULL));
+    g_assert_cmpfloat (y, ==, expected[RUNS] + 2 * (1 + still) + 1);
+    g_assert_true (fm_program_read (p, "y", &z, sizeof z, NULL));
+    g_assert_cmpfloat (z, ==, y);
+    g_assert_true (fm_program_start (p, NULL)); /* closing waits */
+  }
+}
+
 /* A driver that refuses a shader: the program is not made, the sentence says which shader of which op, and the device
  * stays sound for the next try. */
 static void
@@ -627,7 +741,7 @@ test_out_of_memory (void)
     }
   fm_vulkan_fail_at (FM_VULKAN_FAULT_ALLOCATE, 0);
   g_unsetenv ("FORMARIUM_VULKAN_STAGING");
-  g_assert_cmpuint (n, ==, 7); /* two variables, staging, inputs, outputs, arena, and the one that goes well */
+  g_assert_cmpuint (n, ==, 8); /* two variables, staging, inputs, their upload, outputs, arena, and the one that goes well */
 }
 
 /* A heap cannot be bigger than itself: the sentence states what was planned and what is there. */
@@ -676,7 +790,7 @@ test_validation_counts (void)
       return;
     }
   g_assert_cmpuint (fm_vulkan_validation_count (), ==, 0);
-  fm_vk.ResetFences (d->device, 0, &d->fence); /* no fence at all: harmless, and not allowed */
+  fm_vk.ResetFences (d->device, 0, &d->fences[0]); /* no fence at all: harmless, and not allowed */
   g_assert_cmpuint (fm_vulkan_validation_count (), >, 0);
   fm_device_unref (&d->base);
 }
@@ -722,6 +836,8 @@ main (int argc, char *argv[])
   g_test_add_func ("/compute/vulkan/limits", test_limits);
   g_test_add_func ("/compute/vulkan/profile", test_profile);
   g_test_add_func ("/compute/vulkan/lost", test_lost);
+  g_test_add_func ("/compute/vulkan/lost-on-the-way", test_lost_on_the_way);
+  g_test_add_func ("/compute/vulkan/started", test_started);
   g_test_add_func ("/compute/vulkan/refused-shader", test_refused_shader);
   g_test_add_func ("/compute/vulkan/out-of-memory", test_out_of_memory);
   g_test_add_func ("/compute/vulkan/too-big", test_too_big);
