@@ -98,16 +98,26 @@ FM_API FmTensor *fm_iota           (FmGraph *g, gint64 n);
  * Variables live outside the graph, in an FmVariables, under their full path. Initial values come from
  * (seed, path) alone. */
 
-typedef enum { FM_INIT_ZEROS, FM_INIT_CONSTANT, FM_INIT_NORMAL, FM_INIT_UNIFORM } FmInitKind;
+typedef enum
+{
+  FM_INIT_ZEROS,
+  FM_INIT_CONSTANT,
+  FM_INIT_NORMAL,
+  FM_INIT_UNIFORM,
+  FM_INIT_ORTHOGONAL,          /* rows [..,d] of length 1, orthogonal in groups of d, no direction preferred; f32 */
+  FM_INIT_ORTHOGONAL_GAUSSIAN, /* the same, as long as vectors of normal numbers */
+} FmInitKind;
 typedef struct
 {
   FmInitKind kind;
-  gdouble    scale; /* CONSTANT: the value; NORMAL: standard deviation; UNIFORM: half width */
+  gdouble    scale; /* CONSTANT: the value; NORMAL: standard deviation; UNIFORM: half width; ORTHOGONAL: a factor */
 } FmInit;
 #define fm_init_zeros()      ((FmInit){ FM_INIT_ZEROS, 0.0 })
 #define fm_init_constant(v)  ((FmInit){ FM_INIT_CONSTANT, (v) })
 #define fm_init_normal(std)  ((FmInit){ FM_INIT_NORMAL, (std) })
 #define fm_init_uniform(a)   ((FmInit){ FM_INIT_UNIFORM, (a) })
+#define fm_init_orthogonal(length)           ((FmInit){ FM_INIT_ORTHOGONAL, (length) })
+#define fm_init_orthogonal_gaussian(factor)  ((FmInit){ FM_INIT_ORTHOGONAL_GAUSSIAN, (factor) })
 
 /**
  * fm_param:
@@ -267,12 +277,41 @@ FM_API void fm_graph_end_recompute   (FmGraph *g);
 /**
  * fm_graph_bind:
  * @path: a parameter's full path
- * @t: f32
+ * @t: (nullable): f32; NULL: the variable again
  *
  * From now on fm_param() at @path gives @t, and gradients flow into it: weights made by a graph (merged low-rank
- * adapters, generated or transformed weights). An existing variable of that path keeps its old users.
+ * adapters, generated or transformed weights, inner steps). An existing variable of that path keeps its old users.
  */
 FM_API void  fm_graph_bind (FmGraph *g, const char *path, FmTensor *t);
+
+/**
+ * fm_inner_step:
+ * @loss: [1], made of @params
+ * @params: (inout): @n tensors f32, variables or not: replaced by where one step of the optimizer leads
+ * @rate: f32 [1], or anything that broadcasts to each of @params; may be trained
+ * @options: FM_OPTIMIZER_SGD with momentum and nesterov, or FM_OPTIMIZER_ADAMW; decay. No clip, no average
+ * @step: from 1
+ * @moments: (inout) (nullable): 2 @n tensors or NULLs, carried from step to step; may be NULL for SGD without momentum
+ * @first_order: the inner gradient is a constant to the outer one: no second derivatives
+ *
+ * A step that is itself part of the graph: gradients flow through it (meta-learning), through ops that have a second
+ * derivative; others are refused by name. The rules are those of fm_train_step(), but AdamW's root is of v + eps^2, which
+ * has a slope at 0. Source: Finn, Abbeel and Levine 2017, arXiv:1703.03400, sections 2.2 and 5.2.
+ */
+FM_API void  fm_inner_step (FmGraph *g, FmTensor *loss, FmTensor **params, guint n, FmTensor *rate,
+                            const FmOptimizer *options, guint step, FmTensor **moments, gboolean first_order);
+
+/** FmInnerLossFunc: builds the inner loss [1] of @step, from 1; fm_param() gives what the steps before made. */
+typedef FmTensor *(*FmInnerLossFunc) (FmGraph *g, guint step, gpointer user_data);
+/**
+ * fm_adapt:
+ * @paths: @n full paths of parameters that the first inner loss builds; each stays bound to its adapted tensor until
+ *   fm_graph_bind (g, path, NULL)
+ *
+ * @steps times @loss and fm_inner_step().
+ */
+FM_API void  fm_adapt (FmGraph *g, const char * const *paths, guint n, FmInnerLossFunc loss, gpointer user_data,
+                       FmTensor *rate, const FmOptimizer *options, guint steps, gboolean first_order);
 
 /** fm_graph_mark_params: marks the parameters built so far whose path matches @pattern ("layers.*.bias"); returns how many. */
 FM_API guint fm_graph_mark_params (FmGraph *g, const char *pattern, FmMark mark, gdouble value);

@@ -114,6 +114,12 @@ fm_graph_bind (FmGraph *g, const char *path, FmTensor *t)
 {
   if (fm_graph_failed (g))
     return;
+  if (t == NULL)
+    {
+      if (g->bound)
+        g_hash_table_remove (g->bound, path);
+      return;
+    }
   if (t->type != FM_F32)
     {
       fm_graph_fail (g, path, "is bound to a tensor that is not f32");

@@ -4,7 +4,65 @@
 #include "compute/compute-private.h"
 #include "compute/half.h"
 
+#include <math.h>
 #include <string.h>
+
+static gdouble
+normal_row (FmRandom *random, gdouble *row, gint64 d)
+{
+  gdouble square = 0;
+
+  for (gint64 k = 0; k < d; k++)
+    {
+      row[k] = fm_random_normal (random);
+      square += row[k] * row[k];
+    }
+  return sqrt (square);
+}
+
+/* Normal rows, each less its parts along those of its group before: the directions a QR decomposition with a positive
+ * diagonal would give, so evenly spread (Mezzadri 2007, arXiv:math-ph/0609050). In double and twice, as once leaves what
+ * rounding made of the first time; plain loops, so that no library's threads show in the bits. */
+static void
+initialise_orthogonal (const FmTensor *variable, FmRandom *random, gfloat *data, gint64 n)
+{
+  guint rank = variable->shape.rank;
+  gint64 d = variable->shape.dims[rank - 1], rows = rank > 1 ? variable->shape.dims[rank - 2] : 1;
+  g_autofree gdouble *group = g_new (gdouble, d * MIN (d, rows)), *other = g_new (gdouble, d);
+
+  for (gint64 r = 0; r < n / d; r++)
+    {
+      gint64 before = r % rows % d;
+      gdouble *row = group + before * d, length, left, scale = variable->init.scale;
+
+      do
+        {
+          length = normal_row (random, row, d);
+          for (gint64 k = 0; k < 2 * before; k++)
+            {
+              const gdouble *unit = group + k % before * d;
+              gdouble dot = 0;
+
+              for (gint64 i = 0; i < d; i++)
+                dot += row[i] * unit[i];
+              for (gint64 i = 0; i < d; i++)
+                row[i] -= dot * unit[i];
+            }
+          left = 0;
+          for (gint64 i = 0; i < d; i++)
+            left += row[i] * row[i];
+          left = sqrt (left);
+        }
+      while (left < 1e-9 * length); /* nearly inside what the others span: no direction left, draw again */
+      if (variable->init.kind == FM_INIT_ORTHOGONAL_GAUSSIAN)
+        scale *= normal_row (random, other, d);
+      for (gint64 i = 0; i < d; i++)
+        {
+          row[i] /= left;
+          data[r * d + i] = (gfloat) (scale * row[i]);
+        }
+    }
+}
 
 static void
 initialise_float (const FmTensor *variable, FmRandom *random, gfloat *data, gint64 n)
@@ -22,6 +80,10 @@ initialise_float (const FmTensor *variable, FmRandom *random, gfloat *data, gint
     case FM_INIT_UNIFORM:
       for (gint64 i = 0; i < n; i++)
         data[i] = (gfloat) (variable->init.scale * (2.0 * fm_random_uniform (random) - 1.0));
+      break;
+    case FM_INIT_ORTHOGONAL:
+    case FM_INIT_ORTHOGONAL_GAUSSIAN:
+      initialise_orthogonal (variable, random, data, n);
       break;
     case FM_INIT_ZEROS:
     default:

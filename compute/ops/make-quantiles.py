@@ -77,3 +77,11 @@ print('/* quantiles.h: made by make-quantiles.py; for C and for shaders: an octa
 show('FM_QUANTILES_NORMAL', normal, 27)
 show('FM_QUANTILES_GUMBEL_LOW', gumbel_low, 26)
 show('FM_QUANTILES_GUMBEL_HIGH', gumbel_high, 26)
+
+# One more, without octaves: 2^x on [0,1), for indices that are drawn log-uniformly.
+nodes = [0.5 + 0.5 * math.cos(math.pi * (i + 0.5) / (DEGREE + 1)) for i in range(DEGREE + 1)]
+rows = [[Fraction(x) ** j for j in range(DEGREE + 1)] + [Fraction(2.0**x)] for x in nodes]
+power = [round(v * 2**29) for v in solve(rows)]
+off = max(abs(evaluate(power, min(i << 15, 2**31 - 1)) / 2.0**29 - 2.0 ** (i / 65536)) for i in range(65537))
+print(f'\n/* Scale 2^-29; off by {off:.1e} at the most. */')
+print(f'#define FM_POWERS_OF_TWO(X) \\\n  X (0, {", ".join(str(v) for v in power)})')

@@ -180,6 +180,12 @@ FM_API FmTensor *fm_group_rows (FmGraph *g, FmTensor *group, gint64 groups, FmTe
 FM_API FmTensor *fm_block_diagonal (FmGraph *g, FmTensor *x, FmTensor *blocks);
 /** fm_kronecker: x [..,p q] times (A (x) B)^T, which is never formed: A [r,p], B [s,q] -> [..,r s]. */
 FM_API FmTensor *fm_kronecker (FmGraph *g, FmTensor *x, FmTensor *a, FmTensor *b);
+/** fm_squared_distances: x [..,N,D], y [..,M,D] -> |x_i - y_j|^2 [..,N,M], never below zero. From the differences
+ * themselves up to D = 8, else by a product about the mean of y; see distances.c for what that costs in digits. */
+FM_API FmTensor *fm_squared_distances (FmGraph *g, FmTensor *x, FmTensor *y);
+/** fm_pseudo_inverse: a [..,n,m] -> [..,m,n] by @iterations, 1 to 64, of products: 6 for a softmax map, more for small
+ * singular values (see pseudo-inverse.c). Source: Xiong et al. 2021, arXiv:2102.03902, section 3.2. */
+FM_API FmTensor *fm_pseudo_inverse (FmGraph *g, FmTensor *a, gint64 iterations);
 
 /* Stored weights, for inference. Made by a program of their own: fm_quantise () or fm_cast (), then fm_assign () to an
  * fm_state (). Gradients by x, scale and bias are those of the product; by the stored weight one comes back as f32, for
@@ -240,12 +246,36 @@ FM_API FmTensor *fm_l2_normalize (FmGraph *g, FmTensor *x, gdouble eps);
 FM_API FmTensor *fm_masked_softmax (FmGraph *g, FmTensor *x, FmTensor *mask, gdouble scale);
 /** fm_joint_softmax: one softmax over the last axes of @n tensors; @y (out caller-allocates): @n tensors. */
 FM_API void      fm_joint_softmax (FmGraph *g, FmTensor * const *x, guint n, gdouble scale, FmTensor **y);
+/** fm_landmark_softmax: weights [..,Nq,Nk] of a causal softmax in two levels, over @scores [..,Nq,Nk] times @scale. The
+ * last of every @block keys is a landmark; inside its own block a query sees the keys, of an earlier one the landmark,
+ * whose share that block's keys divide among them. Landmarks themselves have 0. Needs @block >= 2.
+ * Source: Mohtashami and Jaggi 2023, arXiv:2305.16300. */
+FM_API FmTensor *fm_landmark_softmax (FmGraph *g, FmTensor *scores, gdouble scale, gint64 block);
+/**
+ * fm_sinkhorn: the logarithm of the matrix diag (u) exp (scores) diag (v) with the wanted sums of rows and columns
+ * @scores: [..,N,M], for transport -cost / regularisation; -inf is a pair that must not be
+ * @rows, @columns: (nullable): [..,N], [..,M] not negative, of one total. NULL: equal shares of the other's total; if
+ *   both are, rows of 1 and columns of N / M
+ * @iterations: 1 to 4096, each rows, then columns: columns are met to the rounding, rows as far as it has converged
+ * Returns: [..,N,M], -inf in rows and columns that have no mass or no pair. Source: Cuturi 2013, arXiv:1306.0895.
+ */
+FM_API FmTensor *fm_sinkhorn (FmGraph *g, FmTensor *scores, FmTensor *rows, FmTensor *columns, gint64 iterations);
 /** fm_log_softmax: over the last axis; -inf stays -inf, in a row of nothing else too. */
 FM_API FmTensor *fm_log_softmax (FmGraph *g, FmTensor *x);
 /** fm_cross_entropy: logits [..,C], target i32 [..] -> nats [..]; a target outside [0,C) gives 0 and no gradient. */
 FM_API FmTensor *fm_cross_entropy (FmGraph *g, FmTensor *logits, FmTensor *target);
 /** fm_cross_entropy_smooth: the same with @smoothing of the target's probability spread over all classes. */
 FM_API FmTensor *fm_cross_entropy_smooth (FmGraph *g, FmTensor *logits, FmTensor *target, gdouble smoothing);
+/**
+ * fm_sampled_softmax: cross-entropy over the target and sampled classes in the place of all
+ * @positive: [T], logits of the targets; @negative: [T,S], logits of the samples
+ * @target: i32 [T], negative ones give 0; @sampled: i32 [S], for all rows; a sample that is a row's target is left out
+ * @log_q_positive, @log_q_negative: (nullable): [T], [S]: logarithms of how often each class is drawn, as
+ *   fm_random_index_log_p() has them, taken off the logits
+ * Returns: nats [T]. Source: Jean et al. 2014, arXiv:1412.2007, section 3.1. See sampled-softmax.c.
+ */
+FM_API FmTensor *fm_sampled_softmax (FmGraph *g, FmTensor *positive, FmTensor *negative, FmTensor *target,
+                                     FmTensor *sampled, FmTensor *log_q_positive, FmTensor *log_q_negative);
 /** fm_weighted_mean: sum (values weights) / sum (weights), [1]: the end of a masked loss. @weights >= 0, of @values'
  * shape; a value of weight 0 may be NaN; 0 if all weights are 0. */
 FM_API FmTensor *fm_weighted_mean (FmGraph *g, FmTensor *values, FmTensor *weights);
@@ -371,6 +401,17 @@ typedef enum { FM_FEATURE_NONE, FM_FEATURE_ELU /* elu + 1 */, FM_FEATURE_RELU } 
 FM_API FmTensor *fm_linear_attention (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, FmFeature feature, gdouble eps,
                                       gboolean causal, FmTensor *key_lengths);
 
+/* Random features of the softmax kernel: fm_linear_attention() without a feature map over them is the Performer.
+ * Source: Choromanski et al. 2020, arXiv:2009.14794, lemma 1 and section 2.4. See features.c. */
+/** fm_orthogonal_features: a projection f32 [@m,@d]: rows orthogonal in groups of @d, long as Gaussian vectors are. There
+ * are @draws of them in a state @name, made from (seed, path), the same bits on every backend. @every > 0: the input
+ * "@step" chooses, each time so many steps have passed the next, round and round; 0: always the first. */
+FM_API FmTensor *fm_orthogonal_features (FmGraph *g, const char *name, gint64 m, gint64 d, gint64 draws, gint64 every);
+/** fm_positive_features: x [..,N,d], @projection [m,d] -> [..,N,m]: (exp (w x' - |x'|^2 / 2 - c) + 1e-6) / sqrt (m)
+ * with x' = sqrt (@scale) x; products of two estimate exp (scale x y). c keeps exponents small: the row's largest, or
+ * with @keys the largest of all rows, since the keys of one sum must share theirs. */
+FM_API FmTensor *fm_positive_features (FmGraph *g, FmTensor *x, FmTensor *projection, gdouble scale, gboolean keys);
+
 /** fm_attention_map: the weights themselves, [B,H,Nq,Nk]: O(N^2) memory, for open probes and tests. */
 FM_API FmTensor *fm_attention_map  (FmGraph *g, FmTensor *q, FmTensor *k, gdouble scale, const FmAttentionMask *mask);
 /**
@@ -423,6 +464,19 @@ FM_API FmTensor *fm_conv1d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor 
  * Y' = (Y - 1) row_step + (rows - 1) row_dilation + 1 - top - bottom; the gradient of fm_conv2d() by its picture. */
 FM_API FmTensor *fm_conv2d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window);
 FM_API FmTensor *fm_conv1d_transposed (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window);
+
+/* The window of a film [B,T,Y,X,C]: as above in a picture, and along time. */
+typedef struct
+{
+  FmConvWindow picture;
+  gint64 frame_step, frame_dilation; /* 0 counts as 1 */
+  gint64 before, after;              /* padding of the time */
+} FmFilmWindow;
+/** fm_conv3d: x [B,T,Y,X,C], weight [out,frames,rows,columns,C/groups], bias [out] or NULL -> [B,T',Y',X',out]: a
+ * fm_conv2d() for each frame of @weight, summed; derivatives of every order. @window: (nullable): its sides come from
+ * @weight. */
+FM_API FmTensor *fm_conv3d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmFilmWindow *window,
+                            gint64 groups);
 /** fm_depthwise_conv2d: x [B,Y,X,C], weight [rows,columns,C], bias [C] or NULL: every channel by itself. */
 FM_API FmTensor *fm_depthwise_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window);
 FM_API FmTensor *fm_depthwise_conv1d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window);
@@ -598,6 +652,11 @@ FM_API FmTensor *fm_normal  (FmGraph *g, const char *name, FmShape shape); /* me
 FM_API FmTensor *fm_gumbel  (FmGraph *g, const char *name, FmShape shape); /* -log (-log u) */
 FM_API FmTensor *fm_permutation (FmGraph *g, const char *name, FmShape shape); /* i32 [..,N]: of 0..N-1, a row each */
 FM_API FmTensor *fm_bernoulli (FmGraph *g, const char *name, FmTensor *p); /* 1 with probability @p, else 0 */
+/** fm_random_index: i32 in 0..@n-1, n up to 2^24, with returns; uniform, or with @log_uniform index i with probability
+ * log ((i + 2) / (i + 1)) / log (n + 1): classes in falling order of frequency. */
+FM_API FmTensor *fm_random_index (FmGraph *g, const char *name, FmShape shape, gint64 n, gboolean log_uniform);
+/** fm_random_index_log_p: the logarithm of that probability, f32 of @index's shape; outside, that of the nearest. */
+FM_API FmTensor *fm_random_index_log_p (FmGraph *g, FmTensor *index, gint64 n, gboolean log_uniform);
 FM_API FmTensor *fm_dropout        (FmGraph *g, const char *name, FmTensor *x, gdouble rate);
 /** fm_stochastic_depth: x [B,..]: whole examples of a residual branch are dropped; the others weigh 1 / (1 - rate). */
 FM_API FmTensor *fm_stochastic_depth (FmGraph *g, const char *name, FmTensor *x, gdouble rate);

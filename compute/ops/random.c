@@ -1,7 +1,8 @@
-/* random.c: uniform, normal and Gumbel draws and dropout masks from Philox4x32-10, the same bits on every backend.
+/* random.c: uniform, normal and Gumbel draws, indices and dropout masks from Philox4x32-10, the same bits on every backend.
  *
  * Node: in seed i32 [2] (low and high word), step i32 [1]; out f32. attr.i[0]: the key of path, name and application;
- * i[1]: the kind; i[2], i[3]...: the shape, rank first; attr.f[0] the rate of the mask.
+ * i[1]: the kind; i[2], i[3]...: the shape, rank first; i[9] the number of indices; i[10] log2 (that + 1) in 2^-26;
+ * attr.f[0] the rate of the mask.
  * Element i is lane i % 4 of the block with counter (i / 4, step). A uniform draw is (bits >> 8) 2^-24, in [0,1).
  *
  * A normal or Gumbel draw is the inverse distribution function at (bits + 1/2) 2^-32, from a table of polynomials, in
@@ -10,15 +11,19 @@
 #include "compute/compute-private.h"
 #include "compute/ops/quantiles.h"
 
+#include <math.h>
 #include <string.h>
 
-typedef enum { UNIFORM, MASK, NORMAL, GUMBEL } Kind; /* random.comp has the same order */
+typedef enum { UNIFORM, MASK, NORMAL, GUMBEL, INDEX, LOG_INDEX } Kind; /* random.comp has the same order */
 
 #define NORMAL_BITS 27 /* of the tables, after the point */
 #define GUMBEL_BITS 26
+#define POWER_BITS  29
 
 #define ROW(octave, ...) { __VA_ARGS__ },
+#define NUMBERS(octave, ...) __VA_ARGS__
 static const gint32 normal_table[32][8] = { FM_QUANTILES_NORMAL (ROW) };
+static const gint32 power[8] = { FM_POWERS_OF_TWO (NUMBERS) };
 static const gint32 gumbel_table[2][32][8] = { { FM_QUANTILES_GUMBEL_LOW (ROW) }, { FM_QUANTILES_GUMBEL_HIGH (ROW) } };
 
 static gboolean
@@ -65,8 +70,29 @@ quantile (const gint32 table[32][8], guint32 t)
   return acc;
 }
 
+/* 2^u - 1 for u even in [0,log2 (n + 1)), rounded down: index i has a share of log ((i + 2) / (i + 1)). The product of the
+ * word and the logarithm has 58 bits after the point; behind it are 2^f by a polynomial and a shift. */
+FM_INLINE guint32
+log_index (guint32 bits, guint32 n, guint32 log_n)
+{
+  guint64 u = (guint64) bits * log_n;
+  guint32 whole = (guint32) (u >> 58), index;
+  gint32 f = (gint32) (u >> 27 & 0x7FFFFFFF), acc = power[7];
+
+  for (int k = 6; k >= 0; k--)
+    acc = power[k] + (gint32) ((gint64) acc * f >> 31);
+  index = ((guint32) acc >> (POWER_BITS - whole)) - 1;
+  return index < n ? index : n - 1;
+}
+
+/* What an index is drawn from. */
+typedef struct
+{
+  guint32 n, log_n;
+} Range;
+
 FM_INLINE float
-draw_one (Kind kind, guint32 bits, float rate, float keep)
+draw_one (Kind kind, guint32 bits, float rate, float keep, Range range)
 {
   float u = (float) (gint32) (bits >> 8) * 5.9604644775390625e-8f;
   gboolean upper = bits >> 31;
@@ -82,13 +108,17 @@ draw_one (Kind kind, guint32 bits, float rate, float keep)
       return fixed_to_float (upper ? -q : q, NORMAL_BITS);
     case GUMBEL:
       return fixed_to_float (quantile (gumbel_table[upper], t), GUMBEL_BITS);
+    case INDEX:
+      return (float) (gint32) ((guint64) bits * range.n >> 32);
+    case LOG_INDEX:
+      return (float) (gint32) log_index (bits, range.n, range.log_n);
     default:
       return u;
     }
 }
 
-FM_KERNEL (void, draw_block, (guint64 key, guint64 step, gint64 first, gint64 n, float rate, Kind kind, float *out),
-           (key, step, first, n, rate, kind, out))
+FM_KERNEL (void, draw_block, (guint64 key, guint64 step, gint64 first, gint64 n, float rate, Kind kind, Range range,
+                              float *out), (key, step, first, n, rate, kind, range, out))
 {
   float keep = 1.0f / (1.0f - rate);
 
@@ -98,7 +128,7 @@ FM_KERNEL (void, draw_block, (guint64 key, guint64 step, gint64 first, gint64 n,
 
       fm_philox (key, (guint64) (first + i) / 4, step, bits);
       for (gint64 k = 0; k < 4 && i + k < n; k++)
-        out[i + k] = draw_one (kind, bits[k], rate, keep);
+        out[i + k] = draw_one (kind, bits[k], rate, keep, range);
     }
 }
 
@@ -109,10 +139,11 @@ cpu (const FmNode *node, const FmCpuArgs *args)
   guint64 key = (guint64) node->attr.i[0] ^ ((guint64) seed[1] << 32 | seed[0]);
   guint32 step = *(const guint32 *) args->in[1];
   gint64 n = fm_shape_count (&node->out[0]->shape);
+  Range range = { (guint32) node->attr.i[9], (guint32) node->attr.i[10] };
 
 #pragma omp parallel for schedule(static) num_threads(args->threads) if (n >= 2 * FM_CPU_BLOCK)
   for (gint64 i = 0; i < n; i += FM_CPU_BLOCK)
-    draw_block (key, step, i, MIN (FM_CPU_BLOCK, n - i), node->attr.f[0], node->attr.i[1],
+    draw_block (key, step, i, MIN (FM_CPU_BLOCK, n - i), node->attr.f[0], node->attr.i[1], range,
                 (float *) args->out[0] + i);
 }
 
@@ -120,10 +151,10 @@ static gboolean
 vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 {
   guint64 key = node->attr.i[0];
-  struct { guint32 count, key_low, key_high, seed, step; float rate, keep; } push = {
+  struct { guint32 count, key_low, key_high, seed, step; float rate, keep; guint32 n, log_n; } push = {
     (guint32) fm_shape_count (&node->out[0]->shape), (guint32) key, (guint32) (key >> 32),
     (guint32) node->in[0]->offset, (guint32) node->in[1]->offset, node->attr.f[0],
-    1.0f / (1.0f - (float) node->attr.f[0]) };
+    1.0f / (1.0f - (float) node->attr.f[0]), (guint32) node->attr.i[9], (guint32) node->attr.i[10] };
 
   return fm_vulkan_dispatch (recorder, &(FmVulkanDispatch){
     .shader = "random", .bind = { node->in[0], node->in[1], node->out[0] }, .n_bind = 3, .push = &push,
@@ -143,7 +174,7 @@ static const FmOp row = {
 FM_OPS (random, &row);
 
 static FmTensor *
-draw (FmGraph *g, const char *name, FmShape shape, Kind kind, gdouble rate)
+draw_range (FmGraph *g, const char *name, FmShape shape, Kind kind, gdouble rate, gint64 n)
 {
   g_autofree char *path = NULL;
   FmAttr attr = { .f = { rate } };
@@ -156,8 +187,16 @@ draw (FmGraph *g, const char *name, FmShape shape, Kind kind, gdouble rate)
   attr.i[2] = shape.rank;
   for (guint a = 0; a < shape.rank; a++)
     attr.i[3 + a] = shape.dims[a];
+  attr.i[9] = n;
+  attr.i[10] = (gint64) ceil (log2 ((gdouble) n + 1.0) * (1 << 26));
   return fm_op1 (g, &row, &attr, 2, fm_graph_input (g, "@seed", FM_I32, FM_SHAPE (2)),
                  fm_graph_input (g, "@step", FM_I32, FM_SHAPE (1)));
+}
+
+static FmTensor *
+draw (FmGraph *g, const char *name, FmShape shape, Kind kind, gdouble rate)
+{
+  return draw_range (g, name, shape, kind, rate, 1);
 }
 
 /**
@@ -207,6 +246,22 @@ FmTensor *
 fm_permutation (FmGraph *g, const char *name, FmShape shape)
 {
   return fm_argsort (g, draw (g, name, shape, UNIFORM, 0.0), FALSE);
+}
+
+/**
+ * fm_random_index:
+ * @n: up to 2^24, which f32 counts exactly
+ *
+ * Shares are right to 2^-32, log-uniform ones to 2e-8 of their borders. Returns: i32; no gradient (zero)
+ */
+FmTensor *
+fm_random_index (FmGraph *g, const char *name, FmShape shape, gint64 n, gboolean log_uniform)
+{
+  if (fm_graph_failed (g))
+    return g->poison;
+  if (n < 1 || n > 1 << 24)
+    return fm_graph_fail (g, "random-index", "%" G_GINT64_FORMAT " indices: must be 1 to 2^24", n);
+  return fm_cast (g, draw_range (g, name, shape, log_uniform ? LOG_INDEX : INDEX, 0.0, n), FM_I32);
 }
 
 /**

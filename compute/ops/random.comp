@@ -2,8 +2,8 @@
 // random.comp: Philox4x32-10 as in base.h, four elements for each invocation.
 #include "common.glsl"
 #include "quantiles.h"
-layout (constant_id = 3) const uint KIND = 0; // 0 uniform, 1 dropout mask, 2 normal, 3 Gumbel; see random.c
-layout (push_constant) uniform Push { uint count, key_low, key_high, seed, step; float rate, keep; } push;
+layout (constant_id = 3) const uint KIND = 0; // 0 uniform, 1 dropout mask, 2 normal, 3 Gumbel, 4 and 5 indices; see random.c
+layout (push_constant) uniform Push { uint count, key_low, key_high, seed, step; float rate, keep; uint n, log_n; } push;
 layout (binding = 0) readonly buffer Seed { uint seed[]; };
 layout (binding = 1) readonly buffer Step { uint step_[]; };
 layout (binding = 2) writeonly buffer Y { float y[]; };
@@ -26,6 +26,7 @@ int horner (int acc, int f, int c)
   return c + int ((uint (high) << 1) | (uint (low) >> 31));
 }
 
+#define NUMBERS(k, c0, c1, c2, c3, c4, c5, c6, c7) c0, c1, c2, c3, c4, c5, c6, c7
 // The polynomial of t's octave. Choices and no array: lavapipe takes minutes over an indexed array of constants.
 #define PICK(k, c0, c1, c2, c3, c4, c5, c6, c7) \
   if (octave == k) \
@@ -55,6 +56,20 @@ int quantile (bool upper, uint t)
   return horner (horner (horner (horner (acc, f, a.w), f, a.z), f, a.y), f, a.x);
 }
 
+// See log_index () in random.c: the words of a product with 58 bits after the point.
+uint log_index (uint bits)
+{
+  uint high, low, index;
+  int f, c[8] = { FM_POWERS_OF_TWO (NUMBERS) }, acc;
+
+  umulExtended (bits, push.log_n, high, low);
+  f = int (((high << 5) | (low >> 27)) & 0x7FFFFFFFu);
+  acc = horner (horner (horner (c[7], f, c[6]), f, c[5]), f, c[4]);
+  acc = horner (horner (horner (horner (acc, f, c[3]), f, c[2]), f, c[1]), f, c[0]);
+  index = (uint (acc) >> (29 - (high >> 26))) - 1;
+  return min (index, push.n - 1);
+}
+
 float draw (uint bits)
 {
   float u = float (bits >> 8) * 5.9604644775390625e-8;
@@ -65,6 +80,15 @@ float draw (uint bits)
     return u;
   if (KIND == 1)
     return u >= push.rate ? push.keep : 0.0;
+  if (KIND == 4)
+    {
+      uint high, low;
+
+      umulExtended (bits, push.n, high, low);
+      return float (high);
+    }
+  if (KIND == 5)
+    return float (log_index (bits));
   q = quantile (upper, upper ? ~bits : bits);
   return KIND == 2 ? fixed_to_float (upper ? -q : q, 27) : fixed_to_float (q, 26);
 }

@@ -274,6 +274,59 @@ reference_line (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble
   y->shape = shape;
 }
 
+/* Films: n: window of the picture, of the time, groups. */
+static const FmFilmWindow films[] = {
+  { .picture = { 0 } },
+  { .before = 2, .after = 1, .frame_step = 2 },
+  { .frame_step = 3, .frame_dilation = 2, .after = 3 },
+};
+
+static FmFilmWindow
+film_window (const gint64 *n)
+{
+  FmFilmWindow w = films[n[1]];
+
+  w.picture = windows[n[0]];
+  return w;
+}
+
+static FmTensor *
+build_film (FmGraph *g, FmTensor **x, const gint64 *n, const gdouble *f)
+{
+  FmFilmWindow w = film_window (n);
+
+  return fm_conv3d (g, x[0], x[1], x[2], &w, n[2]);
+}
+
+static void
+reference_film (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble *f)
+{
+  const gint64 *d = x[0].shape.dims, *wd = x[1].shape.dims;
+  const FmFilmWindow w = film_window (n);
+  gint64 ot = places (d[1], w.before, w.after, wd[1], w.frame_step, w.frame_dilation);
+  gint64 oy = places (d[2], w.picture.top, w.picture.bottom, wd[2], w.picture.row_step, w.picture.row_dilation);
+  gint64 ox = places (d[3], w.picture.left, w.picture.right, wd[3], w.picture.column_step, w.picture.column_dilation);
+
+  fm_op_array_init (y, FM_SHAPE (d[0], ot, oy, ox, wd[0]));
+  for (gint64 i = 0; i < y->n; i++)
+    {
+      gint64 o = i % wd[0], at_x = i / wd[0] % ox, at_y = i / wd[0] / ox % oy, at_t = i / wd[0] / ox / oy % ot;
+      gint64 b = i / wd[0] / ox / oy / ot, first = o / (wd[0] / n[2]) * wd[4];
+
+      y->v[i] = x[2].v[o];
+      for (gint64 k = 0; k < wd[1]; k++)
+        for (gint64 tap = 0; tap < wd[2] * wd[3]; tap++)
+          {
+            gint64 t = at_t * or_one (w.frame_step) + k * or_one (w.frame_dilation) - w.before;
+            gint64 cell = cell_of (&w.picture, d[2], d[3], at_y, at_x, tap / wd[3], tap % wd[3]);
+
+            for (gint64 c = 0; t >= 0 && t < d[1] && cell >= 0 && c < wd[4]; c++)
+              y->v[i] += x[0].v[((b * d[1] + t) * d[2] * d[3] + cell) * d[4] + first + c]
+                         * x[1].v[((o * wd[1] + k) * wd[2] * wd[3] + tap) * wd[4] + c];
+          }
+    }
+}
+
 #define WHY "sums of up to 40 products of numbers up to 2"
 #define CONV(id, is_quick, window, groups, b, y, x, in_channels, out_channels, r, s) \
   { .name = "conv2d/" id, .quick = is_quick, .n = { window, groups }, \
@@ -296,6 +349,14 @@ reference_line (const FmOpArray *x, FmOpArray *y, const gint64 *n, const gdouble
     .build = build_##what, .reference = reference_##what, .atol = 5e-6, .rtol = 5e-6, .grad_atol = 3e-4, .grad_rtol = 1e-4, \
     .why = WHY }
 
+#define FILM(id, is_quick, window, time, groups, b, t, y, x, in_channels, out_channels, frames, r, s) \
+  { .name = "conv3d/" id, .quick = is_quick, .n = { window, time, groups }, \
+    .in = { { FM_F32, FM_SHAPE (b, t, y, x, in_channels), -1, 1, TRUE }, \
+            { FM_F32, FM_SHAPE (out_channels, frames, r, s, (in_channels) / (groups)), -1, 1, TRUE }, \
+            { FM_F32, FM_SHAPE (out_channels), -1, 1, TRUE } }, \
+    .build = build_film, .reference = reference_film, .atol = 1e-5, .rtol = 5e-6, .grad_atol = 4e-4, .grad_rtol = 1e-4, \
+    .why = WHY }
+
 static const FmOpCase convolutions[] = {
   CONV ("one", TRUE, 0, 1, 1, 1, 1, 1, 1, 1, 1), CONV ("pointwise", TRUE, 0, 1, 2, 3, 4, 5, 6, 1, 1),
   CONV ("same", TRUE, 1, 1, 2, 4, 5, 3, 4, 3, 3), CONV ("steps", TRUE, 2, 1, 2, 5, 7, 3, 4, 3, 2),
@@ -309,6 +370,9 @@ static const FmOpCase convolutions[] = {
     .in = { { FM_F32, FM_SHAPE (2, 5, 7, 3), -1, 1, TRUE }, { FM_F32, FM_SHAPE (3, 2, 3), -1, 1, TRUE } },
     .build = build_depthwise_second, .reference = reference_depthwise_second, .atol = 5e-5, .rtol = 1e-5,
     .grad_atol = 1e-3, .grad_rtol = 1e-4, .why = "sums of some hundred products" },
+  FILM ("one", TRUE, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1), FILM ("frames", TRUE, 0, 0, 1, 2, 5, 2, 3, 2, 3, 3, 1, 1),
+  FILM ("steps", TRUE, 2, 1, 1, 2, 5, 3, 5, 2, 3, 4, 3, 2), FILM ("dilated", FALSE, 3, 2, 1, 1, 6, 4, 5, 2, 3, 3, 2, 3),
+  FILM ("groups", FALSE, 1, 1, 2, 2, 4, 3, 4, 4, 6, 2, 3, 3),
   { .name = "conv1d/causal", .quick = TRUE, .n = { 0 },
     .in = { { FM_F32, FM_SHAPE (2, 9, 3), -1, 1, TRUE }, { FM_F32, FM_SHAPE (5, 4, 3), -1, 1, TRUE },
             { FM_F32, FM_SHAPE (5), -1, 1, TRUE } },

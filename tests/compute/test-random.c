@@ -120,12 +120,107 @@ test_gumbel (void)
   check (fm_gumbel, FALSE);
 }
 
+/* --- Indices ------------------------------------------------------------------------------------------------------*/
+
+static gint64 index_n;
+static gboolean index_log;
+
+static FmTensor *
+index_as_float (FmGraph *g, const char *name, FmShape shape)
+{
+  return fm_cast (g, fm_random_index (g, name, shape, index_n, index_log), FM_F32);
+}
+
+/* Each index against the exact one of its word; a border may fall to the other side where it is that near. Shares of the
+ * first against their probability; and the logarithms of all probabilities. */
+static void
+check_indices (gint64 n, gboolean log_uniform)
+{
+  static const int levels[] = { 1, 3, 4 };
+  const gint32 seed[] = { 12345, -7 };
+  g_autofree float *y = g_new (float, N), *other = g_new (float, N);
+  gdouble first = 0, share = log_uniform ? log (2) / log (n + 1) : 1.0 / n;
+  int best = fm_op_test_level ();
+
+  index_n = n;
+  index_log = log_uniform;
+  run (fm_op_test_cpu (2), index_as_float, y);
+  for (gint64 i = 0; i < N; i++)
+    {
+      gdouble u = word_of ("noise", i, seed, 3) / 4294967296.0, real = log_uniform ? pow (n + 1, u) - 1 : u * n;
+      gdouble near = log_uniform ? 1e-7 * (real + 1) : 0;
+
+      if (!(y[i] >= 0 && y[i] < n && y[i] >= floor (real - near) && y[i] <= floor (real + near)))
+        g_error ("index %g of %" G_GINT64_FORMAT ", not %g", y[i], n, real);
+      first += y[i] == 0;
+    }
+  g_assert_cmpfloat_with_epsilon (first / N, share, 4 * sqrt (share * (1 - share) / N) + 1e-12);
+  for (guint l = 0; l < G_N_ELEMENTS (levels); l++)
+    if (levels[l] <= best)
+      {
+        fm_cpu_level = levels[l];
+        run (fm_op_test_cpu (1), index_as_float, other);
+        g_assert_cmpmem (y, N * sizeof *y, other, N * sizeof *y);
+      }
+  fm_cpu_level = best;
+}
+
+static void
+test_indices (void)
+{
+  const gint64 sizes[] = { 1, 2, 10, 255, 256, 5000, 1000003, 1 << 24 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
+    for (int law = 0; law < 2; law++)
+      check_indices (sizes[i], law);
+}
+
+static void
+test_log_p (void)
+{
+  enum { CLASSES = 1000 };
+  g_autoptr(GError) error = NULL;
+  g_autoptr(FmGraph) g = fm_graph_new ();
+  g_autoptr(FmVariables) variables = fm_variables_new (fm_op_test_cpu (2), 1);
+  g_autoptr(FmProgram) program = NULL;
+  FmTensor *index = fm_graph_input (g, "index", FM_I32, FM_SHAPE (CLASSES + 2));
+  gint32 data[CLASSES + 2];
+  float p[CLASSES + 2], flat[CLASSES + 2];
+
+  fm_graph_output (g, "p", fm_random_index_log_p (g, index, CLASSES, TRUE));
+  fm_graph_output (g, "flat", fm_contiguous (g, fm_random_index_log_p (g, index, CLASSES, FALSE)));
+  program = fm_program_new (g, fm_op_test_cpu (2), variables, &error);
+  g_assert_no_error (error);
+  for (int i = 0; i < CLASSES + 2; i++)
+    data[i] = i - 1;
+  if (fm_program_has_input (program, "index"))
+    fm_program_write (program, "index", data, sizeof data, &error);
+  fm_program_run (program, &error);
+  fm_program_read (program, "p", p, sizeof p, &error);
+  fm_program_read (program, "flat", flat, sizeof flat, &error);
+  g_assert_no_error (error);
+  for (int i = 0; i < CLASSES + 2; i++)
+    {
+      int k = CLAMP (data[i], 0, CLASSES - 1);
+
+      g_assert_cmpfloat_with_epsilon (p[i], log (log ((k + 2.0) / (k + 1)) / log (CLASSES + 1.0)), 3e-6);
+      g_assert_cmpfloat_with_epsilon (flat[i], -log (CLASSES), 1e-6);
+    }
+}
+
 static void
 test_vulkan (void)
 {
   check_vulkan (fm_uniform);
   check_vulkan (fm_normal);
   check_vulkan (fm_gumbel);
+  for (index_log = 0; index_log < 2; index_log++)
+    {
+      index_n = 5000;
+      check_vulkan (index_as_float);
+      index_n = 1 << 24;
+      check_vulkan (index_as_float);
+    }
 }
 
 /* Shares of ones near their probabilities, and branches dropped whole or not at all. */
@@ -243,6 +338,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/compute/random/normal", test_normal);
   g_test_add_func ("/compute/random/gumbel", test_gumbel);
+  g_test_add_func ("/compute/random/indices", test_indices);
+  g_test_add_func ("/compute/random/log-p", test_log_p);
   g_test_add_func ("/compute/random/masks", test_masks);
   g_test_add_func ("/compute/random/permutation", test_permutation);
   if (!g_test_quick ())
