@@ -18,6 +18,42 @@ uncovered (Import *m, const char *format, ...)
   return fm_constant (m->g, FM_F32, FM_SHAPE (1), 0);
 }
 
+void
+put (Import *m, const char *name, FmTensor *t, const FmOnnxTensor *host_value)
+{
+  Value *v = g_new0 (Value, 1);
+
+  v->t = t;
+  v->host = host_value;
+  g_hash_table_insert (m->values, (gpointer) name, v);
+}
+
+const FmOnnxTensor *
+made_tensor (Import *m, FmOnnxType type, guint rank, const gint64 *dims, const gdouble *values)
+{
+  FmOnnxTensor *t = g_new0 (FmOnnxTensor, 1);
+
+  t->type = type;
+  t->rank = rank;
+  t->n = 1;
+  for (guint a = 0; a < rank; a++)
+    t->n *= t->dims[a] = dims[a];
+  t->values = g_memdup2 (values, (gsize) t->n * sizeof *values);
+  t->name = g_strdup_printf ("made-%u", m->made->len);
+  g_ptr_array_add (m->made, t);
+  return t;
+}
+
+FmTensor *
+numbers (Import *m, FmOnnxType type, FmShape shape, const gdouble *values)
+{
+  const FmOnnxTensor *t = made_tensor (m, type, shape.rank, shape.dims, values);
+  FmTensor *x = fm_graph_input (m->g, t->name, type == FM_ONNX_FLOAT ? FM_F32 : FM_I32, shape);
+
+  put (m, t->name, x, t);
+  return x;
+}
+
 FmShape
 shape_of (const FmOnnxTensor *t)
 {
@@ -53,8 +89,9 @@ in (Import *m, guint k)
   t = v->host;
   if (t->values == NULL || t->n == 0 || t->rank > FM_MAX_RANK)
     return uncovered (m, t->values == NULL ? "type %d" : "a tensor that is empty or of high rank", t->type);
-  v->t = fm_graph_input (m->g, input_name (m, k),
-                         t->type == FM_ONNX_INT64 || t->type == FM_ONNX_INT32 ? FM_I32 : FM_F32, shape_of (t));
+  v->t = fm_graph_input (m->g, input_name (m, k), fm_onnx_is_whole (t->type) ? FM_I32 : FM_F32, shape_of (t));
+  if (t->type == FM_ONNX_FLOAT16) /* the values are those of f16 */
+    v->t = fm_cast (m->g, v->t, FM_F16);
   return v->t;
 }
 
@@ -180,7 +217,6 @@ BINARY (op_add, fm_add)
 BINARY (op_sub, fm_sub)
 BINARY (op_mul, fm_mul)
 BINARY (op_div, fm_div)
-BINARY (op_pow, fm_pow)
 BINARY (op_less, fm_less)
 BINARY (op_less_equal, fm_less_equal)
 BINARY (op_greater, fm_greater)
@@ -190,6 +226,91 @@ BINARY (op_matmul, matmul)
 BINARY (op_and, fm_mul)
 BINARY (op_or, fm_maximum)
 BINARY (op_xor, fm_not_equal)
+
+/* The result has the base's type. */
+static FmTensor *
+op_pow (Import *m)
+{
+  FmTensor *x = fm_pow (m->g, fm_cast (m->g, in (m, 0), FM_F32), fm_cast (m->g, in (m, 1), FM_F32));
+
+  return fm_cast (m->g, x, in (m, 0)->type);
+}
+
+static FmTensor *
+op_tan (Import *m)
+{
+  return fm_div (m->g, fm_sin (m->g, in (m, 0)), fm_cos (m->g, in (m, 0)));
+}
+
+/* (e^x - e^-x) / 2, in a form that is exact near 0; with the other sign for the cosine. */
+static FmTensor *
+op_sinh (Import *m)
+{
+  FmTensor *x = in (m, 0);
+
+  return fm_mul_scalar (m->g, fm_sub (m->g, fm_expm1 (m->g, x), fm_expm1 (m->g, fm_neg (m->g, x))), 0.5);
+}
+
+static FmTensor *
+op_cosh (Import *m)
+{
+  FmTensor *x = in (m, 0);
+
+  return fm_mul_scalar (m->g, fm_add (m->g, fm_exp (m->g, x), fm_exp (m->g, fm_neg (m->g, x))), 0.5);
+}
+
+/* log (x + sqrt (x^2 + 1)), for |x| with the sign put back. */
+static FmTensor *
+op_asinh (Import *m)
+{
+  FmTensor *x = fm_abs (m->g, in (m, 0)), *root = fm_sqrt (m->g, fm_add_scalar (m->g, fm_square (m->g, x), 1));
+
+  return fm_mul (m->g, fm_log (m->g, fm_add (m->g, x, root)), fm_sign (m->g, in (m, 0)));
+}
+
+static FmTensor *
+op_acosh (Import *m)
+{
+  FmTensor *x = in (m, 0);
+
+  return fm_log (m->g, fm_add (m->g, x, fm_sqrt (m->g, fm_add_scalar (m->g, fm_square (m->g, x), -1))));
+}
+
+static FmTensor *
+op_atanh (Import *m)
+{
+  FmTensor *x = in (m, 0);
+
+  return fm_mul_scalar (m->g, fm_sub (m->g, fm_log1p (m->g, x), fm_log1p (m->g, fm_neg (m->g, x))), 0.5);
+}
+
+static FmTensor *
+op_is_nan (Import *m)
+{
+  return fm_not_equal (m->g, in (m, 0), in (m, 0));
+}
+
+static FmTensor *
+op_is_inf (Import *m)
+{
+  FmTensor *above = fm_equal (m->g, in (m, 0), number (m, INFINITY));
+  FmTensor *below = fm_equal (m->g, in (m, 0), number (m, -INFINITY));
+
+  if (!integer (m, "detect_positive", 1))
+    return below;
+  return integer (m, "detect_negative", 1) ? fm_maximum (m->g, above, below) : above;
+}
+
+/* Towards zero by a bias beyond a limit, zero within. */
+static FmTensor *
+op_shrink (Import *m)
+{
+  FmTensor *x = in (m, 0), *limit = number (m, real (m, "lambd", 0.5)), *y = number (m, 0);
+  gdouble bias = real (m, "bias", 0);
+
+  y = fm_where (m->g, fm_greater (m->g, x, limit), fm_add_scalar (m->g, x, -bias), y);
+  return fm_where (m->g, fm_less (m->g, x, fm_neg (m->g, limit)), fm_add_scalar (m->g, x, bias), y);
+}
 
 static FmTensor *
 op_identity (Import *m)
@@ -316,15 +437,33 @@ op_mean (Import *m)
 }
 
 static FmTensor *
+cast_to (Import *m, FmTensor *x, gint64 type)
+{
+  if (type == FM_ONNX_FLOAT || type == FM_ONNX_DOUBLE)
+    return fm_cast (m->g, x, FM_F32);
+  if (type == FM_ONNX_FLOAT16)
+    return fm_cast (m->g, x, FM_F16);
+  if (type == FM_ONNX_INT32 || type == FM_ONNX_INT64)
+    return fm_cast (m->g, x, FM_I32);
+  if (type == FM_ONNX_BOOL)
+    return fm_not_equal (m->g, x, fm_constant (m->g, x->type, FM_SHAPE (1), 0));
+  return uncovered (m, "cast to type %d", (int) type);
+}
+
+static FmTensor *
 op_cast (Import *m)
 {
   gint64 to = integer (m, "to", 0);
 
-  if (to == FM_ONNX_FLOAT || to == FM_ONNX_DOUBLE)
-    return fm_cast (m->g, in (m, 0), FM_F32);
-  if (to == FM_ONNX_INT32 || to == FM_ONNX_INT64)
-    return fm_cast (m->g, in (m, 0), FM_I32);
-  return uncovered (m, "cast to type %d", (int) to);
+  return cast_to (m, in (m, 0), to);
+}
+
+static FmTensor *
+op_cast_like (Import *m)
+{
+  Value *v = g_hash_table_lookup (m->values, g_ptr_array_index (m->node->in, 1));
+
+  return v && v->host ? cast_to (m, in (m, 0), v->host->type) : uncovered (m, "a type that is computed");
 }
 
 /* --- Reductions ---------------------------------------------------------------------------------------------------*/
@@ -353,6 +492,17 @@ reduce (Import *m, FmTensor *x, FmTensor *(*f) (FmGraph *, FmTensor *, gint), gd
   return integer (m, "keepdims", 1) ? x : without_axes (m->g, x, gone);
 }
 
+/* Slice times slice. */
+static FmTensor *
+product_keep (FmGraph *g, FmTensor *x, gint axis)
+{
+  FmTensor *y = fm_slice (g, x, axis, 0, 1);
+
+  for (gint64 i = 1; i < fm_tensor_get_dim (x, axis); i++)
+    y = fm_mul (g, y, fm_slice (g, x, axis, i, 1));
+  return y;
+}
+
 #define REDUCE(id, before, f, after) \
   static FmTensor *id (Import *m) \
   { \
@@ -368,6 +518,7 @@ REDUCE (op_reduce_sum, x, fm_sum_keep, fm_mul_scalar (g, x, 1))
 REDUCE (op_reduce_mean, x, fm_sum_keep, fm_mul_scalar (g, x, 1 / n))
 REDUCE (op_reduce_max, x, fm_max_keep, fm_mul_scalar (g, x, 1))
 REDUCE (op_reduce_min, fm_neg (g, x), fm_max_keep, fm_neg (g, x))
+REDUCE (op_reduce_prod, x, product_keep, fm_mul_scalar (g, x, 1))
 REDUCE (op_reduce_l1, fm_abs (g, x), fm_sum_keep, x)
 REDUCE (op_reduce_l2, fm_square (g, x), fm_sum_keep, fm_sqrt (g, x))
 REDUCE (op_reduce_sum_square, fm_square (g, x), fm_sum_keep, x)
@@ -380,9 +531,10 @@ arg (Import *m, FmTensor *x, FmTensor *(*f) (FmGraph *, FmTensor *, gint))
   gint axis = axis_of (x, integer (m, "axis", 0));
   FmShape shape = fm_tensor_get_shape (x);
 
-  if (integer (m, "select_last_index", 0))
-    return uncovered (m, "the last of equals");
-  x = f (m->g, x, axis);
+  if (integer (m, "select_last_index", 0)) /* the first one seen from behind */
+    x = fm_sub (m->g, fm_constant (m->g, FM_I32, FM_SHAPE (1), shape.dims[axis] - 1), f (m->g, fm_flip (m->g, x, axis), axis));
+  else
+    x = f (m->g, x, axis);
   shape.dims[axis] = 1;
   return integer (m, "keepdims", 1) ? fm_reshape (m->g, x, shape) : x;
 }
@@ -469,12 +621,18 @@ per_channel (Import *m, FmTensor *x, FmTensor *of)
 static FmTensor *
 op_batch_norm (Import *m)
 {
-  FmTensor *x = in (m, 0), *scale;
+  FmTensor *x = in (m, 0), *scale, *mean = in (m, 3), *variance = in (m, 4);
 
-  if (integer (m, "training_mode", 0))
-    return uncovered (m, "batch norm while training");
-  scale = fm_rsqrt (m->g, fm_add_scalar (m->g, in (m, 4), real (m, "epsilon", 1e-5)));
-  x = fm_sub (m->g, x, per_channel (m, in (m, 3), x));
+  if (integer (m, "training_mode", 0)) /* over all axes but the channels' */
+    {
+      FmTensor *by_channel = fm_reshape (m->g, fm_contiguous (m->g, fm_transpose (m->g, x, 0, 1)),
+                                         FM_SHAPE (fm_tensor_get_dim (x, 1), -1));
+
+      mean = fm_mean (m->g, by_channel, 1);
+      variance = fm_variance (m->g, by_channel, 1);
+    }
+  scale = fm_rsqrt (m->g, fm_add_scalar (m->g, variance, real (m, "epsilon", 1e-5)));
+  x = fm_sub (m->g, x, per_channel (m, mean, x));
   x = fm_mul (m->g, x, per_channel (m, fm_mul (m->g, scale, in (m, 1)), x));
   return fm_add (m->g, x, per_channel (m, in (m, 2), x));
 }
@@ -539,16 +697,21 @@ op_nll_loss (Import *m)
 
 const FmOnnxOperator fm_onnx_math[] = {
   { "Abs", op_abs },
+  { "Acosh", op_acosh },
   { "Add", op_add },
   { "And", op_and },
   { "ArgMax", op_argmax },
   { "ArgMin", op_argmin },
+  { "Asinh", op_asinh },
+  { "Atanh", op_atanh },
   { "BatchNormalization", op_batch_norm },
   { "Cast", op_cast },
+  { "CastLike", op_cast_like },
   { "Ceil", op_ceil },
   { "Celu", op_celu },
   { "Clip", op_clip },
   { "Cos", op_cos },
+  { "Cosh", op_cosh },
   { "CumSum", op_cumsum },
   { "Div", op_div },
   { "Elu", op_elu },
@@ -563,6 +726,8 @@ const FmOnnxOperator fm_onnx_math[] = {
   { "Hardmax", op_hardmax },
   { "Identity", op_identity },
   { "InstanceNormalization", op_instance_norm },
+  { "IsInf", op_is_inf },
+  { "IsNaN", op_is_nan },
   { "LayerNormalization", op_layer_norm },
   { "LeakyRelu", op_leaky_relu },
   { "Less", op_less },
@@ -588,14 +753,17 @@ const FmOnnxOperator fm_onnx_math[] = {
   { "ReduceMax", op_reduce_max },
   { "ReduceMean", op_reduce_mean },
   { "ReduceMin", op_reduce_min },
+  { "ReduceProd", op_reduce_prod },
   { "ReduceSum", op_reduce_sum },
   { "ReduceSumSquare", op_reduce_sum_square },
   { "Relu", op_relu },
   { "Round", op_round },
   { "Selu", op_selu },
+  { "Shrink", op_shrink },
   { "Sigmoid", op_sigmoid },
   { "Sign", op_sign },
   { "Sin", op_sin },
+  { "Sinh", op_sinh },
   { "Softmax", op_softmax },
   { "SoftmaxCrossEntropyLoss", op_cross_entropy_loss },
   { "Softplus", op_softplus },
@@ -603,6 +771,7 @@ const FmOnnxOperator fm_onnx_math[] = {
   { "Sqrt", op_sqrt },
   { "Sub", op_sub },
   { "Sum", op_sum },
+  { "Tan", op_tan },
   { "Tanh", op_tanh },
   { "ThresholdedRelu", op_thresholded_relu },
   { "Where", op_where },

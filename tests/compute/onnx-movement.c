@@ -1,4 +1,4 @@
-/* onnx-movement.c: ONNX operators that move data, and those over windows and sequences. */
+/* onnx-movement.c: ONNX operators that move data. */
 #include "onnx-ops.h"
 
 #include <math.h>
@@ -145,7 +145,17 @@ op_slice (Import *m)
       gint64 n = fm_tensor_get_dim (x, axis), start = AT (starts, i), end = AT (ends, i);
 
       if (steps && AT (steps, i) != 1)
-        return uncovered (m, "slices with a step");
+        {
+          gint64 step = AT (steps, i), count, last = step > 0 ? n : n - 1;
+
+          start = CLAMP (start < 0 ? start + n : start, 0, last);
+          end = CLAMP (end < 0 ? end + n : end, step > 0 ? 0 : -1, n);
+          count = step > 0 ? (end - start + step - 1) / step : (start - end - step - 1) / -step;
+          if (count <= 0)
+            return uncovered (m, "an empty slice");
+          x = fm_slice_step (m->g, x, axis, start, count, step);
+          continue;
+        }
       start = CLAMP (start < 0 ? start + n : start, 0, n);
       end = CLAMP (end < 0 ? end + n : end, 0, n);
       if (end <= start)
@@ -163,8 +173,16 @@ op_pad (Import *m)
   const FmOnnxTensor *value = given (m, 2) ? host (m, 2) : NULL;
   guint rank = fm_tensor_get_rank (x);
 
-  if (!g_str_equal (word (m, "mode", "constant"), "constant") || pads == NULL)
-    return uncovered (m, "padding by reflection or edge");
+  if (pads == NULL)
+    return uncovered (m, "padding that is computed");
+  if (!g_str_equal (word (m, "mode", "constant"), "constant"))
+    {
+      FmPadMode mode = g_str_equal (word (m, "mode", ""), "edge") ? FM_PAD_EDGE : FM_PAD_REFLECT;
+
+      for (guint a = 0; a < rank; a++)
+        x = fm_pad_mode (m->g, x, a, AT (pads, a), AT (pads, a + rank), mode, 0);
+      return x;
+    }
   inside = fm_add_scalar (m->g, fm_mul_scalar (m->g, x, 0), 1);
   for (guint a = 0; a < rank; a++)
     {
@@ -209,9 +227,11 @@ op_top_k (Import *m)
   const FmOnnxTensor *k = host (m, 1);
   gint axis = axis_of (x, integer (m, "axis", -1)), last = (gint) fm_tensor_get_rank (x) - 1;
 
-  if (k == NULL || !integer (m, "largest", 1))
-    return uncovered (m, "the smallest");
+  if (k == NULL)
+    return uncovered (m, "a number that is computed");
   x = fm_contiguous (m->g, fm_transpose (m->g, x, axis, last));
+  if (!integer (m, "largest", 1))
+    return fm_transpose (m->g, fm_neg (m->g, fm_top_k (m->g, fm_neg (m->g, x), (gint64) k->values[0], &index)), axis, last);
   return fm_transpose (m->g, fm_top_k (m->g, x, (gint64) k->values[0], &index), axis, last);
 }
 
@@ -298,90 +318,235 @@ op_dropout (Import *m)
          ? uncovered (m, "draws of another generator") : in (m, 0);
 }
 
-/* --- Pooling ------------------------------------------------------------------------------------------------------*/
-
+/* The number of each element of an index among those of @x, of which it names places along @axis; an index below zero
+ * counts from the end. i32, flat. */
 static FmTensor *
-op_global_average_pool (Import *m)
+flat_index (Import *m, FmTensor *x, FmTensor *index, gint axis)
 {
-  FmTensor *x = in (m, 0);
-  gdouble n = (gdouble) fm_tensor_get_count (x) / (fm_tensor_get_dim (x, 0) * fm_tensor_get_dim (x, 1));
+  FmShape shape = fm_tensor_get_shape (index), of = fm_tensor_get_shape (x);
+  gint64 n = fm_tensor_get_count (index), step = 1;
+  g_autofree gdouble *base = g_new0 (gdouble, n);
+  FmTensor *real_index = fm_reshape (m->g, fm_cast (m->g, index, FM_F32), FM_SHAPE (n));
 
-  for (guint a = 2; a < fm_tensor_get_rank (x); a++)
-    x = fm_sum_keep (m->g, x, a);
-  return fm_mul_scalar (m->g, x, 1 / n);
-}
-
-static FmTensor *
-op_global_max_pool (Import *m)
-{
-  FmTensor *x = in (m, 0);
-
-  for (guint a = 2; a < fm_tensor_get_rank (x); a++)
-    x = fm_max_keep (m->g, x, a);
-  return x;
-}
-
-/* --- Sequences ----------------------------------------------------------------------------------------------------*/
-
-/* ONNX's gates i, o, f, c as ours i, f, g, o: slices of [4 H,..]. */
-static FmTensor *
-lstm_order (Import *m, FmTensor *x, gint64 h)
-{
-  FmTensor *parts[4] = { fm_slice (m->g, x, 0, 0, h), fm_slice (m->g, x, 0, 2 * h, h), fm_slice (m->g, x, 0, 3 * h, h),
-                         fm_slice (m->g, x, 0, h, h) };
-
-  return fm_concat (m->g, parts, 4, 0);
-}
-
-/* One layer, forwards. The first output: [N,1,B,H]; with layout 1 [B,N,1,H]. */
-static FmTensor *
-op_lstm (Import *m)
-{
-  gint64 h = integer (m, "hidden_size", 0), n, b;
-  gboolean batch_first = integer (m, "layout", 0) != 0;
-  FmTensor *x = in (m, 0), *w, *r, *bias = NULL, *y;
-
-  if (given (m, 4) || given (m, 7) || fm_tensor_get_dim (in (m, 1), 0) != 1)
-    return uncovered (m, "an LSTM with lengths, peepholes or two directions");
-  if (!batch_first)
-    x = fm_transpose (m->g, x, 0, 1);
-  b = fm_tensor_get_dim (x, 0);
-  n = fm_tensor_get_dim (x, 1);
-  w = lstm_order (m, fm_reshape (m->g, in (m, 1), FM_SHAPE (4 * h, -1)), h);
-  r = lstm_order (m, fm_reshape (m->g, in (m, 2), FM_SHAPE (4 * h, -1)), h);
-  if (given (m, 3))
+  for (gint64 i = 0; i < n; i++)
     {
-      FmTensor *both = fm_reshape (m->g, in (m, 3), FM_SHAPE (8 * h));
+      gint64 rest = i, stride = 1;
 
-      both = fm_add (m->g, fm_slice (m->g, both, 0, 0, 4 * h), fm_slice (m->g, both, 0, 4 * h, 4 * h));
-      bias = lstm_order (m, both, h);
+      for (gint a = (gint) shape.rank - 1; a >= 0; a--)
+        {
+          if (a != axis)
+            base[i] += (gdouble) (rest % shape.dims[a] * stride);
+          rest /= shape.dims[a];
+          stride *= of.dims[a];
+        }
     }
-  y = fm_lstm (m->g, fm_affine (m->g, x, w, bias), r,
-               given (m, 5) ? fm_reshape (m->g, in (m, 5), FM_SHAPE (b, h)) : NULL,
-               given (m, 6) ? fm_reshape (m->g, in (m, 6), FM_SHAPE (b, h)) : NULL, FALSE, NULL);
-  if (*(const char *) g_ptr_array_index (m->node->out, 0) == '\0') /* the last step alone */
-    return batch_first ? fm_reshape (m->g, fm_slice (m->g, y, 1, n - 1, 1), FM_SHAPE (b, 1, h))
-                       : fm_reshape (m->g, fm_slice (m->g, y, 1, n - 1, 1), FM_SHAPE (1, b, h));
-  return batch_first ? fm_reshape (m->g, y, FM_SHAPE (b, n, 1, h))
-                     : fm_reshape (m->g, fm_transpose (m->g, y, 0, 1), FM_SHAPE (n, 1, b, h));
+  for (guint a = axis + 1; a < of.rank; a++)
+    step *= of.dims[a];
+  real_index = fm_where (m->g, fm_less (m->g, real_index, number (m, 0)),
+                         fm_add_scalar (m->g, real_index, of.dims[axis]), real_index);
+  real_index = fm_mul_scalar (m->g, real_index, step);
+  return fm_cast (m->g, fm_add (m->g, real_index, numbers (m, FM_ONNX_FLOAT, FM_SHAPE (n), base)), FM_I32);
+}
+
+static FmTensor *
+op_gather_elements (Import *m)
+{
+  FmTensor *x = in (m, 0), *index = in (m, 1);
+
+  index = flat_index (m, x, index, axis_of (x, integer (m, "axis", 0)));
+  return fm_reshape (m->g, fm_gather_rows (m->g, fm_reshape (m->g, x, FM_SHAPE (-1)), index),
+                     fm_tensor_get_shape (in (m, 1)));
+}
+
+static FmTensor *
+op_scatter_elements (Import *m)
+{
+  FmTensor *x = in (m, 0), *flat = fm_reshape (m->g, x, FM_SHAPE (-1)), *index, *values;
+  const char *reduction = word (m, "reduction", "none");
+
+  index = flat_index (m, x, in (m, 1), axis_of (x, integer (m, "axis", 0)));
+  values = fm_reshape (m->g, in (m, 2), FM_SHAPE (-1));
+  if (g_str_equal (reduction, "add"))
+    flat = fm_add (m->g, flat, fm_scatter_add_rows (m->g, values, index, fm_tensor_get_count (x)));
+  else
+    flat = fm_put (m->g, flat, 0, index, values);
+  return fm_reshape (m->g, flat, fm_tensor_get_shape (x));
+}
+
+/* Rows by tuples of numbers: @x's leading @batch axes are the index's too, the tuple (its last axis) names the next ones.
+ * @width (out): what a row has. Returns: i32, flat, a number for each tuple. */
+static FmTensor *
+tuple_index (Import *m, FmTensor *x, FmTensor *index, guint batch, gint64 *width)
+{
+  FmShape of = fm_tensor_get_shape (x);
+  gint64 n = fm_tensor_get_dim (index, -1), rows = fm_tensor_get_count (index) / n, items = 1, stride;
+  g_autofree gdouble *base = g_new0 (gdouble, rows), *steps = g_new0 (gdouble, n), *sizes = g_new0 (gdouble, n);
+  FmTensor *real_index = fm_reshape (m->g, fm_cast (m->g, index, FM_F32), FM_SHAPE (rows, n));
+
+  *width = 1;
+  for (guint a = batch + n; a < of.rank; a++)
+    *width *= of.dims[a];
+  stride = 1;
+  for (gint64 k = n - 1; k >= 0; k--)
+    {
+      steps[k] = (gdouble) stride;
+      sizes[k] = (gdouble) of.dims[batch + k];
+      stride *= of.dims[batch + k];
+    }
+  for (guint a = 0; a < batch; a++)
+    items *= of.dims[a];
+  for (gint64 i = 0; i < rows; i++)
+    base[i] = (gdouble) (i / (rows / items) * stride);
+  real_index = fm_where (m->g, fm_less (m->g, real_index, number (m, 0)),
+                         fm_add (m->g, real_index, numbers (m, FM_ONNX_FLOAT, FM_SHAPE (n), sizes)), real_index);
+  real_index = fm_sum (m->g, fm_mul (m->g, real_index, numbers (m, FM_ONNX_FLOAT, FM_SHAPE (n), steps)), -1);
+  return fm_cast (m->g, fm_add (m->g, real_index, numbers (m, FM_ONNX_FLOAT, FM_SHAPE (rows), base)), FM_I32);
+}
+
+static FmTensor *
+op_gather_nd (Import *m)
+{
+  FmTensor *x = in (m, 0), *index = in (m, 1), *rows;
+  guint batch = (guint) integer (m, "batch_dims", 0);
+  FmShape shape = fm_tensor_get_shape (index), of = fm_tensor_get_shape (x);
+  gint64 width, n = shape.dims[--shape.rank];
+
+  for (guint a = batch + n; a < of.rank; a++)
+    shape.dims[shape.rank++] = of.dims[a];
+  rows = tuple_index (m, x, index, batch, &width);
+  return fm_reshape (m->g, fm_gather_rows (m->g, fm_reshape (m->g, x, FM_SHAPE (-1, width)), rows), shape);
+}
+
+static FmTensor *
+op_scatter_nd (Import *m)
+{
+  FmTensor *x = in (m, 0), *rows, *values, *flat;
+  const char *reduction = word (m, "reduction", "none");
+  gint64 width;
+
+  rows = tuple_index (m, x, in (m, 1), 0, &width);
+  values = fm_reshape (m->g, in (m, 2), FM_SHAPE (-1, width));
+  flat = fm_reshape (m->g, x, FM_SHAPE (-1, width));
+  if (g_str_equal (reduction, "mul"))
+    return uncovered (m, "a scatter that multiplies");
+  if (g_str_equal (reduction, "add"))
+    flat = fm_add (m->g, flat, fm_scatter_add_rows (m->g, values, rows, fm_tensor_get_dim (flat, 0)));
+  else
+    flat = fm_put (m->g, flat, 0, rows, values);
+  return fm_reshape (m->g, flat, fm_tensor_get_shape (x));
+}
+
+/* The first so many of axis @time are turned round for each item of axis @batch. */
+static FmTensor *
+op_reverse_sequence (Import *m)
+{
+  FmTensor *x = in (m, 0);
+  gint time = (gint) integer (m, "time_axis", 0);
+  gint64 n = fm_tensor_get_dim (x, time), b = fm_tensor_get_dim (x, 1 - time);
+  const FmOnnxTensor *lengths = host (m, 1);
+  g_autofree gdouble *index = g_new (gdouble, n * b);
+
+  if (lengths == NULL || fm_tensor_get_rank (x) != 2)
+    return uncovered (m, "sequences of more than numbers");
+  for (gint64 i = 0; i < b; i++)
+    for (gint64 t = 0; t < n; t++)
+      index[i * n + t] = t < lengths->values[i] ? lengths->values[i] - 1 - (gdouble) t : (gdouble) t;
+  if (time == 0)
+    x = fm_contiguous (m->g, fm_transpose (m->g, x, 0, 1));
+  x = fm_gather (m->g, x, 1, numbers (m, FM_ONNX_INT64, FM_SHAPE (b, n), index));
+  return time == 0 ? fm_transpose (m->g, x, 0, 1) : x;
+}
+
+/* What lies where a condition holds; the condition is known before running. */
+static FmTensor *
+op_compress (Import *m)
+{
+  FmTensor *x = in (m, 0);
+  const FmOnnxTensor *which = host (m, 1);
+  const FmOnnxAttribute *a = fm_onnx_attribute (m->node, "axis");
+  gint axis = a ? axis_of (x, a->i) : 0;
+  g_autoptr(GArray) index = g_array_new (FALSE, FALSE, sizeof (gdouble));
+
+  if (a == NULL)
+    x = fm_reshape (m->g, x, FM_SHAPE (-1));
+  for (gint64 i = 0; which && i < MIN (which->n, fm_tensor_get_dim (x, axis)); i++)
+    {
+      gdouble value = (gdouble) i;
+
+      if (which->values[i] != 0)
+        g_array_append_val (index, value);
+    }
+  if (index->len == 0)
+    return uncovered (m, "an empty choice");
+  x = fm_transpose (m->g, x, 0, axis);
+  x = fm_gather_rows (m->g, fm_contiguous (m->g, x),
+                      numbers (m, FM_ONNX_INT64, FM_SHAPE (index->len), (gdouble *) index->data));
+  return fm_transpose (m->g, x, 0, axis);
+}
+
+static FmTensor *
+op_range (Import *m)
+{
+  const FmOnnxTensor *start = host (m, 0), *limit = host (m, 1), *delta = host (m, 2);
+  gint64 n = start && limit && delta ? (gint64) ceil ((limit->values[0] - start->values[0]) / delta->values[0]) : 0;
+  FmTensor *x;
+
+  if (n <= 0)
+    return uncovered (m, "an empty range");
+  x = fm_mul_scalar (m->g, fm_cast (m->g, fm_iota (m->g, n), FM_F32), delta->values[0]);
+  x = fm_add_scalar (m->g, x, start->values[0]);
+  return fm_onnx_is_whole (start->type) ? fm_cast (m->g, x, FM_I32) : x;
+}
+
+static FmTensor *
+op_eye_like (Import *m)
+{
+  FmTensor *x = in (m, 0), *index = fm_cast (m->g, fm_iota (m->g, fm_tensor_get_dim (x, 0)), FM_F32);
+  gint64 type = integer (m, "dtype", x->type == FM_I32 ? FM_ONNX_INT32 : FM_ONNX_FLOAT);
+
+  index = fm_cast (m->g, fm_add_scalar (m->g, index, integer (m, "k", 0)), FM_I32);
+  index = fm_one_hot (m->g, index, fm_tensor_get_dim (x, 1));
+  return type == FM_ONNX_INT32 ? fm_cast (m->g, index, FM_I32) : index;
+}
+
+static FmTensor *
+op_constant_of_shape (Import *m)
+{
+  const FmOnnxTensor *shape_of_it = host (m, 0);
+  const FmOnnxAttribute *value = fm_onnx_attribute (m->node, "value");
+  FmShape shape = { 0 };
+
+  if (shape_of_it == NULL || shape_of_it->n == 0 || shape_of_it->n > FM_MAX_RANK)
+    return uncovered (m, "that shape");
+  for (gint64 a = 0; a < shape_of_it->n; a++)
+    shape.dims[shape.rank++] = (gint64) shape_of_it->values[a];
+  return fm_constant (m->g, value && value->t && fm_onnx_is_whole (value->t->type) ? FM_I32 : FM_F32, shape,
+                      value && value->t && value->t->values ? value->t->values[0] : 0);
 }
 
 /* --- The table ----------------------------------------------------------------------------------------------------*/
 
 const FmOnnxOperator fm_onnx_movement[] = {
+  { "Compress", op_compress },
   { "Concat", op_concat },
+  { "ConstantOfShape", op_constant_of_shape },
   { "DepthToSpace", op_depth_to_space },
   { "Dropout", op_dropout },
   { "Expand", op_expand },
+  { "EyeLike", op_eye_like },
   { "Flatten", op_flatten },
   { "Gather", op_gather },
+  { "GatherElements", op_gather_elements },
+  { "GatherND", op_gather_nd },
   { "Gemm", op_gemm },
-  { "GlobalAveragePool", op_global_average_pool },
-  { "GlobalMaxPool", op_global_max_pool },
-  { "LSTM", op_lstm },
   { "OneHot", op_one_hot },
   { "Pad", op_pad },
+  { "Range", op_range },
   { "Reshape", op_reshape },
+  { "ReverseSequence", op_reverse_sequence },
+  { "Scatter", op_scatter_elements },
+  { "ScatterElements", op_scatter_elements },
+  { "ScatterND", op_scatter_nd },
   { "Slice", op_slice },
   { "SpaceToDepth", op_space_to_depth },
   { "Split", op_split },

@@ -25,9 +25,14 @@ typedef struct
   FmTensor *(*build) (Import *m); /* the node's first output */
 } FmOnnxOperator;
 
-extern const FmOnnxOperator fm_onnx_math[], fm_onnx_movement[]; /* ended by a row without a name */
+extern const FmOnnxOperator fm_onnx_math[], fm_onnx_movement[], fm_onnx_windows[]; /* ended by a row without a name */
 
 /* What builders ask. */
+void      put       (Import *m, const char *name, FmTensor *t, const FmOnnxTensor *host_value);
+/* A tensor of numbers known before running; owned by @m. */
+const FmOnnxTensor *made_tensor (Import *m, FmOnnxType type, guint rank, const gint64 *dims, const gdouble *values);
+/* The same as a tensor of the graph. */
+FmTensor *numbers   (Import *m, FmOnnxType type, FmShape shape, const gdouble *values);
 FmTensor *uncovered (Import *m, const char *format, ...) G_GNUC_PRINTF (2, 3);
 FmShape   shape_of  (const FmOnnxTensor *t);
 gboolean  given     (Import *m, guint k);

@@ -1,6 +1,8 @@
 /* onnx.c: see onnx.h. A reader of protobuf's wire format and the five messages. */
 #include "onnx.h"
 
+#include "compute/half.h"
+
 #include <string.h>
 
 typedef struct
@@ -158,18 +160,40 @@ append_raw (GArray *values, gint type, Reader bytes)
         case FM_ONNX_DOUBLE:
           value = as_double (read_fixed (&bytes, 8));
           break;
+        case FM_ONNX_FLOAT16:
+          value = fm_half_value ((guint16) read_fixed (&bytes, 2));
+          break;
+        case FM_ONNX_INT8:
+          value = (gint8) read_fixed (&bytes, 1);
+          break;
+        case FM_ONNX_INT16:
+          value = (gint16) read_fixed (&bytes, 2);
+          break;
+        case FM_ONNX_UINT32:
+          value = (guint32) read_fixed (&bytes, 4);
+          break;
+        case FM_ONNX_UINT64:
+          value = (gdouble) read_fixed (&bytes, 8);
+          break;
         case FM_ONNX_INT32:
           value = (gint32) read_fixed (&bytes, 4);
           break;
         case FM_ONNX_INT64:
           value = (gdouble) (gint64) read_fixed (&bytes, 8);
           break;
-        default: /* bool */
+        default: /* bool, or bytes without sign */
           value = (gdouble) read_fixed (&bytes, 1);
         }
       if (!bytes.bad)
         g_array_append_val (values, value);
     }
+}
+
+gboolean
+fm_onnx_is_whole (gint type)
+{
+  return type == FM_ONNX_INT32 || type == FM_ONNX_INT64 || type == FM_ONNX_UINT8 || type == FM_ONNX_INT8
+         || type == FM_ONNX_INT16 || type == FM_ONNX_UINT32 || type == FM_ONNX_UINT64;
 }
 
 static FmOnnxTensor *
@@ -189,7 +213,7 @@ read_tensor (Reader r)
       t->type = (gint) f.number;
     else if (f.field == 4)
       append_numbers (values, &f, 5, TRUE);
-    else if (f.field == 5 || f.field == 7)
+    else if (f.field == 5 || f.field == 7 || f.field == 11)
       append_numbers (values, &f, 0, TRUE);
     else if (f.field == 10)
       append_numbers (values, &f, 1, TRUE);
@@ -208,8 +232,8 @@ read_tensor (Reader r)
         return NULL;
       t->n *= t->dims[i];
     }
-  known = t->type == FM_ONNX_FLOAT || t->type == FM_ONNX_DOUBLE || t->type == FM_ONNX_INT32 || t->type == FM_ONNX_INT64
-          || t->type == FM_ONNX_BOOL;
+  known = fm_onnx_is_whole (t->type) || t->type == FM_ONNX_FLOAT || t->type == FM_ONNX_DOUBLE || t->type == FM_ONNX_BOOL
+          || (t->type == FM_ONNX_FLOAT16 && raw.at);
   if (known && raw.at)
     append_raw (values, t->type, raw);
   if (known && values->len == t->n)

@@ -7,7 +7,11 @@
 
 G_BEGIN_DECLS
 
-typedef enum { FM_ONNX_FLOAT = 1, FM_ONNX_INT32 = 6, FM_ONNX_INT64 = 7, FM_ONNX_BOOL = 9, FM_ONNX_DOUBLE = 11 } FmOnnxType;
+typedef enum
+{
+  FM_ONNX_FLOAT = 1, FM_ONNX_UINT8 = 2, FM_ONNX_INT8 = 3, FM_ONNX_INT16 = 5, FM_ONNX_INT32 = 6, FM_ONNX_INT64 = 7,
+  FM_ONNX_BOOL = 9, FM_ONNX_FLOAT16 = 10, FM_ONNX_DOUBLE = 11, FM_ONNX_UINT32 = 12, FM_ONNX_UINT64 = 13,
+} FmOnnxType; /* not 4, whole numbers of 16 bits, in which these files keep bfloat16 too */
 
 typedef struct
 {
@@ -50,6 +54,8 @@ FmOnnxGraph  *fm_onnx_load_graph  (const char *filename); /* (nullable) */
 void          fm_onnx_graph_free  (FmOnnxGraph *g);
 
 const FmOnnxAttribute *fm_onnx_attribute (const FmOnnxNode *node, const char *name); /* (nullable) */
+
+gboolean      fm_onnx_is_whole    (gint type); /* a type of whole numbers that is read */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmOnnxTensor, fm_onnx_tensor_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmOnnxGraph, fm_onnx_graph_free)
