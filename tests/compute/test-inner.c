@@ -1,7 +1,7 @@
 /* test-inner.c: inner steps of an optimizer as graph, and the gradients through them.
  *
- * rules: a quadratic inner loss, whose gradient one can write down, against the same steps in double, with outer gradients
- *   by central differences (op-test.h's harness).
+ * rules: a quadratic inner loss, whose gradient one can write down, against the same steps in double, with outer
+ *   gradients by central differences (op-test.h's harness).
  * through: inner losses over the ops that models are made of; the outer loss against differences of itself.
  * adapt: parameters by path: bound while they are adapted, free again after it, also in a training step. */
 #include "op-test.h"

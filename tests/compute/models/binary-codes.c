@@ -1,5 +1,6 @@
 /* binary-codes.c: attention over codes of one bit, learned through the step.
- * Source: card ecoformer: queries and keys share a projection, are compared with anchors and hashed to +1 and -1 by a sign
+ * Source: card ecoformer: queries and keys share a projection, are compared with anchors and hashed to +1 and -1 by a
+ * sign
  * whose gradient is borrowed from the clamped score; inner products of codes, shifted to stay positive, are linear
  * attention. A running mean of the scores centres them, as a state that survives runs.
  * Shapes: B, N tokens, D width, C code bits, A anchors. */
@@ -16,11 +17,7 @@ build (FmGraph *g)
   FmTensor *shared = fm_linear (g, x, D, "query-key"), *v = fm_linear (g, x, D, "value");
   FmTensor *distance, *score, *mean, *code, *kv, *norm, *y;
 
-  /* Squared distances to the anchors: |a|^2 + |b|^2 - 2 ab, never below zero. */
-  distance = fm_mul_scalar (g, fm_matmul (g, shared, anchor, FM_TRANS_B), -2.0);
-  distance = fm_add (g, distance, fm_sum_keep (g, fm_square (g, shared), -1));
-  distance = fm_maximum (g, fm_add (g, distance, fm_sum (g, fm_square (g, anchor), -1)),
-                         fm_constant (g, FM_F32, FM_SHAPE (1), 0.0));
+  distance = fm_squared_distances (g, shared, anchor);
   score = fm_linear_no_bias (g, fm_exp (g, fm_mul_scalar (g, distance, -0.05)), C, "hash");
 
   mean = fm_state (g, "mean", FM_F32, FM_SHAPE (C), fm_init_zeros ());

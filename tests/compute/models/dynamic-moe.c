@@ -1,19 +1,17 @@
 /* dynamic-moe.c: experts until their probabilities pass a threshold.
- * Source: card dynamic-moe: "Harder Tasks Need More Experts", 2024; the bound on kept experts, balance and entropy losses.
+ * Source: card dynamic-moe: "Harder Tasks Need More Experts", 2024; the bound on kept experts, balance and entropy
+ * losses.
  * Shapes: T tokens, D width, E experts, F hidden width of an expert, K = floor (p E) + 1 slots. */
 #include "models.h"
 
 enum { T = 24, D = 16, E = 8, F = 12, K = 4, CLASSES = 10 };
 #define THRESHOLD 0.4
 
-/* The shortest prefix of the sorted probabilities whose sum passes the threshold: those before which it had not. */
+/* The shortest prefix of the sorted probabilities whose sum passes the threshold. */
 static FmTensor *
 gates (FmGraph *g, FmTensor *p)
 {
-  FmTensor *index, *top = fm_top_k (g, p, K, &index); /* [T,K] */
-  FmTensor *before = fm_cumsum (g, top, -1, TRUE);
-  FmTensor *kept = fm_less_equal (g, before, fm_constant (g, FM_F32, FM_SHAPE (1), THRESHOLD));
-  FmTensor *slots = fm_mul (g, top, kept);
+  FmTensor *index, *slots = fm_top_p (g, p, THRESHOLD, K, &index); /* [T,K] */
 
   slots = fm_reshape (g, slots, FM_SHAPE (T, 1, K));
   return fm_reshape (g, fm_matmul (g, slots, fm_one_hot (g, index, E), 0), FM_SHAPE (T, E));

@@ -1,5 +1,6 @@
 /* polyhistor.c: an adapter whose weights are sums of Kronecker products, small factors of which belong to tasks.
- * Source: card polyhistor, adapters from Kronecker products; the frozen layer is beside them.
+ * Source: card polyhistor, adapters from Kronecker products and weights that a hyper-network emits as two factors; the
+ * frozen layer is beside them.
  * Shapes: T rows, D width, R bottleneck, K terms. */
 #include "models.h"
 
@@ -30,7 +31,14 @@ build (FmGraph *g)
 {
   FmTensor *x = fm_norm (g, fm_graph_input (g, "x", FM_F32, FM_SHAPE (T, D)), "norm");
   FmTensor *target = fm_graph_input (g, "target", FM_I32, FM_SHAPE (T));
-  FmTensor *y = fm_stop_gradient (g, fm_linear (g, x, D, "frozen"));
+  FmTensor *y = fm_stop_gradient (g, fm_linear (g, x, D, "frozen")), *task, *factors[2], *head;
+
+  /* The head's weight is made by the graph: its own plus what a task's vector emits as factors of rank 2. */
+  task = fm_param (g, "task", FM_SHAPE (1, 5), fm_init_normal (1));
+  factors[0] = fm_reshape (g, fm_linear_no_bias (g, task, CLASSES * 2, "left"), FM_SHAPE (CLASSES, 2));
+  factors[1] = fm_reshape (g, fm_linear_no_bias (g, task, 2 * D, "right"), FM_SHAPE (2, D));
+  head = fm_param (g, "template", FM_SHAPE (CLASSES, D), fm_init_normal (0.2));
+  fm_graph_bind (g, "head.weight", fm_add (g, head, fm_matmul (g, factors[0], factors[1], 0)));
 
   y = fm_add (g, y, terms (g, fm_gelu (g, terms (g, x, FALSE)), TRUE));
   return fm_mean (g, fm_cross_entropy (g, fm_linear (g, y, CLASSES, "head"), target), 0);
