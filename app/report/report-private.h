@@ -57,6 +57,9 @@ void fm_page_add_routing (FmPage *page, FmReportData *data);
 void fm_page_add_measuring (FmPage *page, FmReportData *data);
 void fm_page_add_redo (FmPage *page, FmReportData *data);
 
+/* latex.c: (transfer full): the document that ends in .tex. */
+char *fm_report_to_latex (FmStore *store, gint64 batch, GError **error);
+
 /* (transfer full): the batch file's name without folders, or "the batch file" for one without. */
 char *fm_report_file_name (FmReportData *data);
 

@@ -147,6 +147,7 @@ static const struct
   Writer      write;
 } documents[] = {
   { ".csv", write_csv }, { ".html", fm_report_to_html }, { ".json", write_json }, { ".md", write_markdown },
+  { ".tex", fm_report_to_latex },
 };
 
 gboolean
@@ -164,6 +165,6 @@ fm_report_write (FmStore *store, gint64 batch, const char *path, GError **error)
         return text != NULL && g_file_set_contents_full (path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, error);
       }
   g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT,
-               "%s: the name of a report must end in .html, .md, .csv or .json", path);
+               "%s: the name of a report must end in .html, .tex, .md, .csv or .json", path);
   return FALSE;
 }

@@ -525,6 +525,53 @@ test_exports (void)
   fixture_close (&f);
 }
 
+/* The table for a paper: signs of TeX are text, and pdfTeX takes the document, where there is one. */
+static void
+test_latex (void)
+{
+  Fixture f;
+  g_autofree char *latex = NULL, *compiler = g_find_program_in_path ("pdflatex"), *out = NULL, *pdf = NULL;
+  g_autoptr (GError) error = NULL;
+  int status = -1;
+
+  fixture_open (&f);
+  fixture_fill (&f);
+  latex = read_report (&f, "report.tex");
+  assert_has (latex, "First \\textless{}comparison\\textgreater{} \\& more");
+  assert_has (latex, "\nsoftmax-attention $\\times$ switch & 87.5 [");
+  assert_has (latex, "Chance level: 10.0\\,\\%");
+  assert_has (latex, "diverged at step 212 in layers.0.mixer");
+  assert_has (latex, "\\end{document}\n");
+  g_assert_cmpuint (count_of (latex, " \\\\\n"), ==, G_N_ELEMENTS (variants) + 1);
+  if (compiler == NULL)
+    g_test_skip ("pdflatex is not installed");
+  else
+    {
+      g_autofree char *to = g_strdup_printf ("-output-directory=%s", f.folder);
+      g_autofree char *source = g_build_filename (f.folder, "report.tex", NULL);
+      const char *argv[] = { compiler, "-interaction=nonstopmode", "-halt-on-error", to, source, NULL };
+
+      g_assert_true (g_file_set_contents (source, latex, -1, NULL));
+      g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, NULL, &status, &error));
+      g_assert_no_error (error);
+      if (status != 0)
+        g_test_message ("%s", out);
+      g_assert_cmpint (status, ==, 0);
+      pdf = g_build_filename (f.folder, "report.pdf", NULL);
+      g_assert_true (g_file_test (pdf, G_FILE_TEST_IS_REGULAR));
+      g_assert_null (strstr (out, "Overfull"));
+      g_assert_null (strstr (out, "Missing character"));
+      for (gsize i = 0; i < 3; i++)
+        {
+          static const char * const made[] = { "report.pdf", "report.log", "report.aux" };
+          g_autofree char *path = g_build_filename (f.folder, made[i], NULL);
+
+          g_unlink (path);
+        }
+    }
+  fixture_close (&f);
+}
+
 static void
 test_wrong (void)
 {
@@ -536,7 +583,7 @@ test_wrong (void)
   path = g_build_filename (f.folder, "report.docx", NULL);
   g_assert_false (fm_report_write (f.store, f.batch, path, &error));
   g_assert_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT);
-  assert_has (error->message, ".html, .md, .csv or .json");
+  assert_has (error->message, ".html, .tex, .md, .csv or .json");
   g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
   g_clear_error (&error);
 
@@ -692,6 +739,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/report/html", test_html);
   g_test_add_func ("/app/report/empty", test_empty);
   g_test_add_func ("/app/report/exports", test_exports);
+  g_test_add_func ("/app/report/latex", test_latex);
   g_test_add_func ("/app/report/wrong", test_wrong);
   g_test_add_func ("/app/report/pruned", test_pruned);
   return g_test_run ();
