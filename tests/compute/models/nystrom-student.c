@@ -58,7 +58,7 @@ build (FmGraph *g)
 {
   FmTensor *x = fm_graph_input (g, "x", FM_F32, FM_SHAPE (B, N, D));
   FmTensor *target = fm_graph_input (g, "target", FM_I32, FM_SHAPE (B, N));
-  FmTensor *masked = fm_graph_input (g, "masked", FM_F32, FM_SHAPE (B, N)), *seen[2], *hidden[2], *z[2], *loss, *p;
+  FmTensor *draw = fm_graph_input (g, "draw", FM_F32, FM_SHAPE (B, N)), *seen[2], *hidden[2], *z[2], *loss, *p;
 
   for (int student = 0; student < 2; student++)
     {
@@ -72,7 +72,7 @@ build (FmGraph *g)
   p = fm_sum (g, fm_mul (g, fm_one_hot (g, target, CLASSES), fm_log_softmax (g, z[1])), -1);
   loss = fm_sub (g, loss, fm_mul_scalar (g, p, 2.0));
   loss = fm_sub (g, loss, fm_cosine_similarity (g, hidden[0], hidden[1]));
-  loss = fm_weighted_mean (g, loss, fm_round (g, masked));
+  loss = fm_weighted_mean (g, loss, fm_less_equal (g, draw, fm_constant (g, FM_F32, FM_SHAPE (1), 0.5)));
   p = fm_add_scalar (g, fm_softplus (g, fm_mul_scalar (g, seen[1], 20)), 1e-3);
   p = fm_div (g, p, fm_sum_keep (g, p, -1));
   return fm_add (g, loss, fm_mean_all (g, fm_add (g, fm_kl_divergence (g, seen[0], p),
@@ -80,4 +80,4 @@ build (FmGraph *g)
 }
 
 FM_MODEL (nystrom_student, .name = "nystrom-student", .card = "eff-attn-kd", .build = build,
-          .inputs = { { "target", 0, CLASSES - 1 }, { "masked", 0, 1 } });
+          .inputs = { { "target", 0, CLASSES - 1 }, { "draw", 0, 1 } });
