@@ -13,7 +13,7 @@ run (const FmArgs *args)
   gint64 batch = 0;
 
   if (path == NULL)
-    return fm_command_usage ("'report' needs -o FILE, which ends in .html, .tex, .md, .csv or .json");
+    return fm_command_usage ("'report' needs -o FILE, which ends in .html, .pdf, .tex, .md, .csv or .json");
   store = fm_command_open_store (args, FM_STORE_READ, &error);
   if (store)
     batch = fm_store_find_batch (store, fm_args_word (args, 0), &error);
@@ -24,7 +24,7 @@ run (const FmArgs *args)
 }
 
 static const FmFlag flags[] = {
-  { "--output", 'o', FM_FLAG_TEXT, "FILE", "What to write: .html, .tex, .md, .csv or .json" },
+  { "--output", 'o', FM_FLAG_TEXT, "FILE", "What to write: .html, .pdf, .tex, .md, .csv or .json" },
   { "--store", 0, FM_FLAG_TEXT, "FILE", "Database in place of the default one" },
   FM_FLAG_END
 };

@@ -137,53 +137,69 @@ has_hidden (const FmMaps *maps, gint64 layer, gint64 head)
 }
 
 /* Variants whose maps have this place. A model of other size has other layers and heads; a failed one is left out. */
-static gboolean
-has_place (const FmReportLooks *looks, gint64 layer, gint64 head, gint64 looking)
+gboolean
+fm_report_view_shows (const FmReportView *view, const FmReportLooks *looks)
 {
   const FmMaps *maps = fm_results_row_get (looks->row)->verdict != FM_VERDICT_FAIL ? looks->maps : NULL;
 
-  return maps != NULL && layer < maps->layers && head < maps->heads && looking < maps->queries && looking < maps->keys;
+  return maps != NULL && view->layer < maps->layers && view->head < maps->heads && view->looking < maps->queries
+         && view->looking < maps->keys;
+}
+
+gboolean
+fm_report_view_choose (FmReportData *data, FmReportView *view)
+{
+  *view = (FmReportView) { .lead = leading_maps (data) };
+  if (view->lead == NULL)
+    return FALSE;
+  view->layer = view->lead->layers - 1;
+  view->head = sharpest_head (view->lead);
+  view->looking = telling_patch (view->lead, view->layer, view->head);
+  for (guint i = 0; i < data->looks->len; i++)
+    {
+      const FmReportLooks *looks = g_ptr_array_index (data->looks, i);
+
+      if (!fm_report_view_shows (view, looks))
+        continue;
+      view->maximum = MAX (view->maximum, fm_attention_maximum (looks->maps, view->layer, view->head, view->looking));
+      view->map_maximum = MAX (view->map_maximum, largest_of (looks->maps, view->layer, view->head));
+      view->hidden |= has_hidden (looks->maps, view->layer, view->head);
+      if (view->run == 0)
+        view->run = looks->run;
+    }
+  return TRUE;
 }
 
 void
 fm_page_add_attention (FmPage *page, FmReportData *data)
 {
-  const FmMaps *lead = leading_maps (data);
-  gint64 layer, head, looking, run = 0;
+  FmReportView view;
   FmScaleBar bar = { 0, "", FALSE, TRUE };
   g_autoptr (GString) without = g_string_new (NULL);
   g_autofree char *map_end = NULL;
-  gdouble map_maximum = 0;
+  const FmMaps *lead;
   const char *grid;
 
   g_string_append (page->out, "<h2 id=\"attention\">Attention</h2>\n");
-  if (lead == NULL)
+  if (!fm_report_view_choose (data, &view))
     {
       g_string_append (page->out, "<p class=\"note\">No finished run left an attention map.</p>\n");
       return;
     }
-  layer = lead->layers - 1;
-  head = sharpest_head (lead);
-  looking = telling_patch (lead, layer, head);
   for (guint i = 0; i < data->looks->len; i++)
     {
       const FmReportLooks *looks = g_ptr_array_index (data->looks, i);
 
-      if (has_place (looks, layer, head, looking))
-        {
-          bar.maximum = MAX (bar.maximum, fm_attention_maximum (looks->maps, layer, head, looking));
-          map_maximum = MAX (map_maximum, largest_of (looks->maps, layer, head));
-          bar.hatched |= has_hidden (looks->maps, layer, head);
-          if (run == 0)
-            run = looks->run;
-        }
-      else if (fm_results_row_get (looks->row)->verdict != FM_VERDICT_FAIL)
+      if (!fm_report_view_shows (&view, looks) && fm_results_row_get (looks->row)->verdict != FM_VERDICT_FAIL)
         g_string_append_printf (without, "%s%s", without->len > 0 ? ", " : "", fm_results_row_get (looks->row)->title);
     }
+  bar.maximum = view.maximum;
+  bar.hatched = view.hidden;
+  lead = view.lead;
   grid = lead->grid_columns > 0 ? "patch" : "token";
-  map_end = fm_format_number (map_maximum, 2);
+  map_end = fm_format_number (view.map_maximum, 2);
   fm_page_printf (page, "<p class=\"note\">Layer %" G_GINT64_FORMAT ", head %" G_GINT64_FORMAT ", on %s example %"
-                        G_GINT64_FORMAT, layer + 1, head + 1, lead->split != NULL ? lead->split : "test",
+                        G_GINT64_FORMAT, view.layer + 1, view.head + 1, lead->split != NULL ? lead->split : "test",
                           lead->example);
   if (lead->label != NULL)
     fm_page_printf (page, " (%s)", lead->label);
@@ -196,15 +212,15 @@ fm_page_add_attention (FmPage *page, FmReportData *data)
     {
       const FmReportLooks *looks = g_ptr_array_index (data->looks, i);
 
-      if (has_place (looks, layer, head, looking))
-        add_one_map (page, looks, layer, head, looking, bar.maximum, map_maximum);
+      if (fm_report_view_shows (&view, looks))
+        add_one_map (page, looks, view.layer, view.head, view.looking, view.maximum, view.map_maximum);
     }
   g_string_append (page->out, "</div>\n");
   fm_page_figure (page, &fm_figure_scale_bar, &bar, 460, 24, "Scale of the weights, from zero to the largest");
   if (without->len > 0)
     fm_page_printf (page, "<p class=\"note\" style=\"margin-top:8px\">No map to show: %s.</p>\n", without->str);
   fm_page_printf (page, "<div class=\"cmd\"><code>formarium map %" G_GINT64_FORMAT " -o map.svg</code>"
-                        "<span>the whole of it, any layer and head</span></div>\n", run);
+                        "<span>the whole of it, any layer and head</span></div>\n", view.run);
 }
 
 /* --- Routing ------------------------------------------------------------------------------------------------------*/

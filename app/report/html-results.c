@@ -159,117 +159,22 @@ fm_page_add_results (FmPage *page, FmReportData *data)
 
 /* --- Figures ------------------------------------------------------------------------------------------------------*/
 
-static FmEstimate
-in_percent (FmEstimate e)
-{
-  e.mean *= 100;
-  e.sd *= 100;
-  e.low *= 100;
-  e.high *= 100;
-  return e;
-}
-
-static void
-add_plot (FmPage *page, FmReportData *data)
-{
-  guint n = fm_results_table_get_n_rows (data->table), used = 0;
-  g_autofree FmPlotPoint *points = g_new0 (FmPlotPoint, n + 1);
-  FmPlot plot = { "Latency", "Test accuracy", "Peak memory", "µs", "%", "MB", 0, points };
-
-  for (guint i = 0; i < n; i++)
-    {
-      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (data->table, i));
-
-      if (r->verdict != FM_VERDICT_FAIL)
-        points[used++] = (FmPlotPoint) { r->label, r->index, r->latency_us_median, in_percent (r->accuracy),
-                                         r->measured_peak_bytes > 0 ? r->measured_peak_bytes / 1e6 : NAN, FALSE };
-    }
-  plot.n_points = used;
-  g_string_append (page->out, "<figure>");
-  fm_page_figure (page, &fm_figure_plot, &plot, 440, 220,
-                  "Plot of test accuracy against latency; the table below it has the numbers");
-  g_string_append (page->out, "<figcaption>Test accuracy against latency. Area is peak memory; line is the Pareto "
-                              "front; bars are 95 % intervals.</figcaption>");
-  fm_page_details (page, "Table", fm_figure_plot.table (&plot));
-  g_string_append (page->out, "</figure>\n");
-}
-
-/* Accuracies crowd at the end of training: the picture begins where the ends can still be told apart, and says so. */
-static gdouble
-zoomed_low (GPtrArray *curves)
-{
-  gdouble least = INFINITY, most = -INFINITY, start = INFINITY;
-
-  for (guint i = 0; i < curves->len; i++)
-    {
-      const FmResultsCurve *c = g_ptr_array_index (curves, i);
-
-      for (gsize k = 0; k < c->n; k++)
-        if (isfinite (c->y[k].mean))
-          start = MIN (start, 100 * c->y[k].mean);
-      if (c->n > 0 && isfinite (c->y[c->n - 1].mean))
-        {
-          least = MIN (least, 100 * c->y[c->n - 1].mean);
-          most = MAX (most, 100 * c->y[c->n - 1].mean);
-        }
-    }
-  least -= MAX (10, 2 * (most - least));
-  return isfinite (least) && least > start ? floor (least) : NAN;
-}
-
-static void
-add_curves (FmPage *page, GPtrArray *list, const char *title, const char *unit, gdouble factor, gdouble low,
-            const char *caption)
-{
-  g_autofree FmCurve *curves = g_new0 (FmCurve, list->len + 1);
-  g_autoptr (GPtrArray) scaled = g_ptr_array_new_with_free_func (g_free);
-  g_autofree char *alternative = g_strconcat (title, "; the table below it has the numbers", NULL);
-  FmCurves model = { title, "steps", unit, 0, curves, low, NAN, NAN, TRUE };
-  guint seeds = 0;
-
-  for (guint i = 0; i < list->len; i++)
-    {
-      const FmResultsCurve *c = g_ptr_array_index (list, i);
-      const FmVariantResult *r = fm_results_row_get (c->row);
-      FmEstimate *y;
-
-      if (r->verdict == FM_VERDICT_FAIL)
-        continue; /* has no colour; its row says at which step it ended */
-      y = g_new (FmEstimate, c->n + 1);
-      g_ptr_array_add (scaled, y);
-      for (gsize k = 0; k < c->n; k++)
-        {
-          y[k] = factor == 100 ? in_percent (c->y[k]) : c->y[k];
-          seeds = MAX (seeds, y[k].n);
-        }
-      curves[model.n_curves++] = (FmCurve) { r->label, r->index, c->n, c->x, y, FALSE, FALSE };
-    }
-  g_string_append (page->out, "<figure>");
-  fm_page_figure (page, &fm_figure_curves, &model, 440, 220, alternative);
-  fm_page_printf (page, "<figcaption>%s", caption);
-  if (seeds > 1)
-    fm_page_printf (page, ", band: 95 %% interval over %u seeds", seeds);
-  if (isfinite (low))
-    {
-      g_autofree char *from = fm_format_number (low, 0);
-
-      fm_page_printf (page, "; the picture begins at %s %%", from);
-    }
-  g_string_append (page->out, ".</figcaption>");
-  fm_page_details (page, "Table", fm_figure_curves.table (&model));
-  g_string_append (page->out, "</figure>\n");
-}
-
 void
 fm_page_add_figures (FmPage *page, FmReportData *data)
 {
+  g_autoptr (GPtrArray) figures = fm_report_figures (data);
+
   g_string_append (page->out, "<h2 id=\"figures\">Figures</h2>\n<div class=\"pair\" style=\"margin-top:12px\">\n");
-  add_plot (page, data);
-  add_curves (page, data->accuracy, "Validation accuracy over training", "%", 100, zoomed_low (data->accuracy),
-              "Validation accuracy over training");
-  if (data->loss->len > 0)
-    add_curves (page, data->loss, "Loss over training", "", 1, NAN,
-                data->training_loss ? "Training loss, nats" : "Validation loss, nats");
+  for (guint i = 0; i < figures->len; i++)
+    {
+      const FmReportFigure *f = g_ptr_array_index (figures, i);
+
+      g_string_append (page->out, "<figure>");
+      fm_page_figure (page, f->figure, f->model, 440, 220, f->alternative);
+      fm_page_printf (page, "<figcaption>%s</figcaption>", f->caption);
+      fm_page_details (page, "Table", f->figure->table (f->model));
+      g_string_append (page->out, "</figure>\n");
+    }
   g_string_append (page->out, "</div>\n");
 }
 

@@ -107,19 +107,6 @@ fm_page_details (FmPage *page, const char *summary, FmFigureTable *table)
   g_string_append (page->out, "</table></div></details>\n");
 }
 
-static char *
-date_text (gint64 time_us)
-{
-  static const char *const months[] = { "January", "February", "March",     "April",   "May",      "June",
-                                        "July",    "August",   "September", "October", "November", "December" };
-  g_autoptr (GDateTime) date = g_date_time_new_from_unix_utc (time_us / G_USEC_PER_SEC);
-
-  if (date == NULL)
-    return g_strdup ("");
-  return g_strdup_printf ("%d %s %d", g_date_time_get_day_of_month (date), months[g_date_time_get_month (date) - 1],
-                          g_date_time_get_year (date));
-}
-
 char *
 fm_report_to_html (FmStore *store, gint64 batch, GError **error)
 {
@@ -132,7 +119,7 @@ fm_report_to_html (FmStore *store, gint64 batch, GError **error)
     return NULL;
   page.out = g_string_sized_new (1 << 18);
   title = data->batch->title != NULL ? data->batch->title : "Results";
-  date = date_text (data->batch->ended_us > 0 ? data->batch->ended_us : data->batch->created_us);
+  date = fm_report_date (data);
   sentence = fm_results_table_sentence (data->table);
   g_string_append (page.out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                              "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");

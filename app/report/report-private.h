@@ -32,6 +32,35 @@ FmReportData *fm_report_data_load (FmStore *store, gint64 batch, GError **error)
 void          fm_report_data_free (FmReportData *data);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmReportData, fm_report_data_free)
 
+/* --- What pages of HTML and of PDF share --------------------------------------------------------------------------*/
+
+typedef struct
+{
+  const FmFigure *figure;
+  gconstpointer   model;
+  char           *caption;     /* a sentence or two under it */
+  char           *alternative; /* what the picture says in words */
+} FmReportFigure;
+
+/* (transfer container): FmReportFigure: accuracy against latency, curves; they borrow from @data. */
+GPtrArray *fm_report_figures (FmReportData *data);
+
+/* One head of the first variant that has maps, and one looking position, for all variants. */
+typedef struct
+{
+  const FmMaps *lead; /* no ref */
+  gint64        layer, head, looking;
+  gdouble       maximum, map_maximum; /* of the looking position, and of whole maps, over all variants */
+  gboolean      hidden; /* some map has places that cannot be seen */
+  gint64        run;    /* the first that is shown */
+} FmReportView;
+
+gboolean fm_report_view_choose (FmReportData *data, FmReportView *view); /* FALSE: no run left maps */
+gboolean fm_report_view_shows  (const FmReportView *view, const FmReportLooks *looks);
+
+/* (transfer full): "27 November 2026", when the batch ended, or began. */
+char *fm_report_date (FmReportData *data);
+
 /* --- A page under construction ------------------------------------------------------------------------------------*/
 
 typedef struct
@@ -57,8 +86,9 @@ void fm_page_add_routing (FmPage *page, FmReportData *data);
 void fm_page_add_measuring (FmPage *page, FmReportData *data);
 void fm_page_add_redo (FmPage *page, FmReportData *data);
 
-/* latex.c: (transfer full): the document that ends in .tex. */
-char *fm_report_to_latex (FmStore *store, gint64 batch, GError **error);
+/* (transfer full): the documents that end in .tex and .pdf. */
+char   *fm_report_to_latex (FmStore *store, gint64 batch, GError **error);
+GBytes *fm_report_to_pdf   (FmStore *store, gint64 batch, GError **error);
 
 /* (transfer full): the batch file's name without folders, or "the batch file" for one without. */
 char *fm_report_file_name (FmReportData *data);

@@ -113,9 +113,25 @@ fm_report_file_name (FmReportData *data)
   return data->batch->file_name != NULL ? g_path_get_basename (data->batch->file_name) : g_strdup ("FILE.batch");
 }
 
+char *
+fm_report_date (FmReportData *data)
+{
+  gint64 time_us = data->batch->ended_us > 0 ? data->batch->ended_us : data->batch->created_us;
+  static const char *const months[] = { "January", "February", "March",     "April",   "May",      "June",
+                                        "July",    "August",   "September", "October", "November", "December" };
+  g_autoptr (GDateTime) date = g_date_time_new_from_unix_utc (time_us / G_USEC_PER_SEC);
+
+  if (date == NULL)
+    return g_strdup ("");
+  return g_strdup_printf ("%d %s %d", g_date_time_get_day_of_month (date), months[g_date_time_get_month (date) - 1],
+                          g_date_time_get_year (date));
+}
+
 /* --- Which document -----------------------------------------------------------------------------------------------*/
 
+/* A writer of text, or one of bytes. */
 typedef char *(*Writer) (FmStore *store, gint64 batch, GError **error);
+typedef GBytes *(*BytesWriter) (FmStore *store, gint64 batch, GError **error);
 
 static char *
 write_markdown (FmStore *store, gint64 batch, GError **error)
@@ -145,9 +161,10 @@ static const struct
 {
   const char *ending;
   Writer      write;
+  BytesWriter write_bytes;
 } documents[] = {
   { ".csv", write_csv }, { ".html", fm_report_to_html }, { ".json", write_json }, { ".md", write_markdown },
-  { ".tex", fm_report_to_latex },
+  { ".pdf", NULL, fm_report_to_pdf }, { ".tex", fm_report_to_latex },
 };
 
 gboolean
@@ -160,11 +177,23 @@ fm_report_write (FmStore *store, gint64 batch, const char *path, GError **error)
       {
         /* Asked first: for an unknown batch the list of runs is just empty. */
         g_autoptr (FmBatchRecord) record = fm_store_load_batch (store, batch, error);
-        g_autofree char *text = record != NULL ? documents[i].write (store, batch, error) : NULL;
+        g_autoptr (GBytes) bytes = NULL;
 
-        return text != NULL && g_file_set_contents_full (path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, error);
+        if (record == NULL)
+          return FALSE;
+        if (documents[i].write_bytes != NULL)
+          bytes = documents[i].write_bytes (store, batch, error);
+        else
+          {
+            char *text = documents[i].write (store, batch, error);
+
+            bytes = text != NULL ? g_bytes_new_take (text, strlen (text)) : NULL;
+          }
+        return bytes != NULL
+               && g_file_set_contents_full (path, g_bytes_get_data (bytes, NULL), (gssize) g_bytes_get_size (bytes),
+                                            G_FILE_SET_CONTENTS_CONSISTENT, 0644, error);
       }
   g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT,
-               "%s: the name of a report must end in .html, .tex, .md, .csv or .json", path);
+               "%s: the name of a report must end in .html, .pdf, .tex, .md, .csv or .json", path);
   return FALSE;
 }

@@ -1,4 +1,4 @@
-/* report.h: what a batch found as a document that can be sent to somebody: HTML, LaTeX, Markdown, CSV, JSON. */
+/* report.h: what a batch found as a document that can be sent to somebody: HTML, PDF, LaTeX, Markdown, CSV, JSON. */
 #pragma once
 
 #include "app/results/results.h"
@@ -10,8 +10,8 @@ G_BEGIN_DECLS
  * fm_report_write:
  * @store: open for reading
  * @batch: number of a batch, as in fm_store_find_batch()
- * @path: the ending decides: .html one self-contained page; .tex a document with the table as a paper prints it
- *   (booktabs); .md the table with its sentences; .csv and .json one line or object a run, named as the columns of the
+ * @path: the ending decides: .html one self-contained page; .pdf the same on A4; .tex a document with the table as a
+ *   paper prints it (booktabs); .md the table with its sentences; .csv and .json one line or object a run, named as the columns of the
  *   view `results`
  *
  * Written beside @path and renamed, so that a reader sees all of it or what was there before. FM_APP_ERROR_INPUT for an

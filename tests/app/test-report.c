@@ -472,6 +472,8 @@ test_empty (void)
   g_autofree char *html = NULL, *markdown = NULL, *csv = NULL, *json = NULL;
 
   fixture_open (&f);
+  g_free (read_report (&f, "empty.pdf"));
+  g_free (read_report (&f, "empty.tex"));
   html = read_report (&f, "empty.html");
   assert_has (html, "Nothing measured yet.");
   assert_has (html, "No finished run left an attention map.");
@@ -572,6 +574,49 @@ test_latex (void)
   fixture_close (&f);
 }
 
+/* Pages: a real PDF with the batch's date and not the writer's, the same bytes twice. */
+static void
+test_pdf (void)
+{
+  static const char * const names[] = { "one.pdf", "two.pdf" };
+  Fixture f;
+  gsize length[2];
+  char *bytes[2];
+  g_autoptr (GError) error = NULL;
+  g_autofree char *reader = g_find_program_in_path ("pdftotext");
+
+  fixture_open (&f);
+  fixture_fill (&f);
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autofree char *path = g_build_filename (f.folder, names[i], NULL);
+
+      g_assert_true (fm_report_write (f.store, f.batch, path, &error));
+      g_assert_no_error (error);
+      g_assert_true (g_file_get_contents (path, &bytes[i], &length[i], NULL));
+      if (i == 0 && reader != NULL)
+        {
+          const char *argv[] = { reader, "-layout", path, "-", NULL };
+          g_autofree char *text = NULL;
+
+          g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &text, NULL, NULL, NULL));
+          assert_has (text, "First <comparison> & more");
+          assert_has (text, "87.5 [");
+          assert_has (text, "FAIL");
+          assert_has (text, "Expert 6 of layer 2 is dead.");
+          assert_has (text, "formarium run first.batch");
+          assert_has (text, "Haswell");
+          g_assert_null (strstr (text, "/somewhere/"));
+        }
+    }
+  g_assert_cmpmem (bytes[0], length[0], bytes[1], length[1]);
+  g_assert_cmpint (strncmp (bytes[0], "%PDF-", 5), ==, 0);
+  g_assert_cmpuint (length[0], >, 10000);
+  g_free (bytes[0]);
+  g_free (bytes[1]);
+  fixture_close (&f);
+}
+
 static void
 test_wrong (void)
 {
@@ -583,7 +628,7 @@ test_wrong (void)
   path = g_build_filename (f.folder, "report.docx", NULL);
   g_assert_false (fm_report_write (f.store, f.batch, path, &error));
   g_assert_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT);
-  assert_has (error->message, ".html, .tex, .md, .csv or .json");
+  assert_has (error->message, ".html, .pdf, .tex, .md, .csv or .json");
   g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
   g_clear_error (&error);
 
@@ -740,6 +785,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/report/empty", test_empty);
   g_test_add_func ("/app/report/exports", test_exports);
   g_test_add_func ("/app/report/latex", test_latex);
+  g_test_add_func ("/app/report/pdf", test_pdf);
   g_test_add_func ("/app/report/wrong", test_wrong);
   g_test_add_func ("/app/report/pruned", test_pruned);
   return g_test_run ();
