@@ -117,16 +117,16 @@ fm_attention_backward_begin (const FmAttentionBackward *t, gint64 b, gint64 h, g
   const FmAttentionProblem *p = &t->p;
   const float *q = t->q + b * p->q_stride[0] + h * p->q_stride[1] + q0 * p->q_stride[2];
   const float *dy = t->dy + b * t->dy_stride[0] + q0 * t->dy_stride[1] + h * t->dy_stride[2];
-  gint64 from = (b * p->heads + h) * p->n_query + q0;
+  gint64 from = (b * p->heads + h) * p->all_queries + q0 * p->step;
 
   fm_attention_turn (q, p->q_stride[2], rows, p->d, p->tile_q, p->scale * FM_LOG2E, turned_q);
   fm_attention_turn (dy, t->dy_stride[1], rows, p->dv, p->tile_q, 1.0f, turned_dy);
-  row_dots (dy, t->dy_stride[1], t->o + ((b * p->n_query + q0) * p->heads + h) * p->dv, p->heads * p->dv, rows, p->dv,
-            delta);
+  row_dots (dy, t->dy_stride[1], t->o + ((b * p->all_queries + q0 * p->step) * p->heads + h) * p->dv,
+            p->step * p->heads * p->dv, rows, p->dv, delta);
   for (gint64 l = 0; t->dlse && l < rows; l++)
-    delta[l] -= t->dlse[from + l]; /* the log-sum-exp grows by a score as fast as the key's weight */
+    delta[l] -= t->dlse[from + l * p->step]; /* the log-sum-exp grows by a score as fast as the key's weight */
   for (gint64 l = 0; l < rows; l++)
-    lse[l] = t->lse[from + l] * FM_LOG2E; /* infinite where nothing is seen */
+    lse[l] = t->lse[from + l * p->step] * FM_LOG2E; /* infinite where nothing is seen */
   for (gint64 l = rows; l < p->tile_q; l++)
     {
       lse[l] = FM_ATTENTION_BLIND;
@@ -143,7 +143,8 @@ backward_block (const Backward *all, gint64 b, gint64 kv, gint64 q_from, gint64 
 {
   const FmAttentionBackward *t = &all->t;
   const FmAttentionProblem *p = &t->p;
-  gint64 lanes = p->tile_q, row_q = p->heads * p->d, row_k = p->kv_heads * p->d, row_v = p->kv_heads * p->dv;
+  gint64 lanes = p->tile_q, row_q = p->step * p->heads * p->d, row_k = p->step * p->kv_heads * p->d;
+  gint64 row_v = p->step * p->kv_heads * p->dv;
   float *turned_q = workspace, *turned_dy = turned_q + p->d * lanes, *s = turned_dy + p->dv * lanes;
   float *grad = s + TILE_K * lanes, *lse = grad + TILE_K * lanes, *delta = lse + lanes;
   float *added = p->added ? delta + lanes : NULL;
@@ -185,16 +186,50 @@ backward_block (const Backward *all, gint64 b, gint64 kv, gint64 q_from, gint64 
             if (want_kv)
               {
                 fm_attention_by_keys (cut, keys, lanes, rows, p->dv, s, dy, t->dy_stride[1],
-                                      all->dv + ((b * p->n_key + j) * p->kv_heads + kv) * p->dv, row_v, on_top_kv);
+                                      all->dv + ((b * p->all_keys + j * p->step) * p->kv_heads + kv) * p->dv, row_v, on_top_kv);
                 fm_attention_by_keys (cut, keys, lanes, rows, p->d, grad, q, p->q_stride[2],
-                                      all->dk + ((b * p->n_key + j) * p->kv_heads + kv) * p->d, row_k, on_top_kv);
+                                      all->dk + ((b * p->all_keys + j * p->step) * p->kv_heads + kv) * p->d, row_k, on_top_kv);
               }
             if (want_q)
               fm_attention_by_lanes (cut, keys, lanes, rows, p->d, grad, k + j * p->k_stride[2], p->k_stride[2],
-                                     all->dq + ((b * p->n_query + q0) * p->heads + h) * p->d, row_q,
+                                     all->dq + ((b * p->all_queries + q0 * p->step) * p->heads + h) * p->d, row_q,
                                      !p->open || j > from);
           }
       }
+}
+
+/* The problem of residue @i, if there are several. */
+static Backward
+residue_of (const Backward *all, gint64 i)
+{
+  const FmAttentionProblem *p = &all->t.p;
+  FmAttentionProblem r = fm_attention_residue (p, i);
+  Backward t = *all;
+
+  t.t.p = r;
+  t.t.q += r.first * p->q_stride[2];
+  t.t.k += r.residue * p->k_stride[2];
+  t.t.v += r.residue * p->v_stride[2];
+  t.t.o += r.first * p->heads * p->dv;
+  t.t.lse += r.first;
+  t.t.dlse = t.t.dlse ? t.t.dlse + r.first : NULL;
+  t.t.dy += r.first * t.t.dy_stride[1];
+  t.t.dy_stride[1] *= r.step;
+  t.dq += r.first * p->heads * p->d;
+  t.dk += r.residue * p->kv_heads * p->d;
+  t.dv += r.residue * p->kv_heads * p->dv;
+  return t;
+}
+
+/* The rows of (b, kv) of all gradients. */
+static void
+zero_pair (const Backward *t, gint64 b, gint64 kv)
+{
+  const FmAttentionProblem *p = &t->t.p;
+
+  zero_rows (t->dq + (b * p->n_query * p->heads + kv * p->group) * p->d, p->heads * p->d, p->n_query, p->group * p->d);
+  zero_rows (t->dk + (b * p->n_key * p->kv_heads + kv) * p->d, p->kv_heads * p->d, p->n_key, p->d);
+  zero_rows (t->dv + (b * p->n_key * p->kv_heads + kv) * p->dv, p->kv_heads * p->dv, p->n_key, p->dv);
 }
 
 static void
@@ -202,57 +237,55 @@ backward_cpu (const FmNode *node, const FmCpuArgs *args)
 {
   Backward t = { .t = fm_attention_backward_read (node, args->in), .dq = args->out[0], .dk = args->out[1],
                  .dv = args->out[2] };
-  const FmAttentionProblem *p = &t.t.p;
-  gint64 pairs = p->batch * p->kv_heads, per_thread = floats_per_thread (p);
+  const FmAttentionProblem *p = &t.t.p, largest = fm_attention_residue (p, 0);
+  gint64 residues = fm_attention_residues (p), pairs = p->batch * p->kv_heads, per_thread = floats_per_thread (&largest);
+  gint64 q_tiles = (largest.n_query + largest.tile_q - 1) / largest.tile_q;
+  gint64 k_tiles = ((p->n_key + largest.step - 1) / largest.step + TILE_K - 1) / TILE_K;
   float *workspace = args->workspace;
 
-  if (pairs >= MANY_HEADS)
-    {
-#pragma omp parallel for schedule(dynamic, 1) num_threads(args->threads)
-      for (gint64 pair = 0; pair < pairs; pair++)
-        {
-          gint64 b = pair / p->kv_heads, kv = pair % p->kv_heads;
-
-          if (!p->open)
-            {
-              zero_rows (t.dq + (b * p->n_query * p->heads + kv * p->group) * p->d, p->heads * p->d, p->n_query,
-                         p->group * p->d);
-              zero_rows (t.dk + (b * p->n_key * p->kv_heads + kv) * p->d, p->kv_heads * p->d, p->n_key, p->d);
-              zero_rows (t.dv + (b * p->n_key * p->kv_heads + kv) * p->dv, p->kv_heads * p->dv, p->n_key, p->dv);
-            }
-          backward_block (&t, b, kv, 0, p->n_query, 0, p->n_key, TRUE, TRUE,
-                          workspace + omp_get_thread_num () * per_thread);
-        }
-      return;
-    }
-
-  gint64 q_tiles = (p->n_query + p->tile_q - 1) / p->tile_q, k_tiles = (p->n_key + TILE_K - 1) / TILE_K;
-
-  if (!p->open)
-    {
-      memset (t.dq, 0, p->batch * p->n_query * p->heads * p->d * sizeof (float));
-      memset (t.dk, 0, p->batch * p->n_key * p->kv_heads * p->d * sizeof (float));
-      memset (t.dv, 0, p->batch * p->n_key * p->kv_heads * p->dv * sizeof (float));
-    }
 #pragma omp parallel num_threads(args->threads)
   {
     float *own = workspace + omp_get_thread_num () * per_thread;
 
-#pragma omp for schedule(dynamic, 1) nowait
-    for (gint64 task = 0; task < pairs * q_tiles; task++)
+    if (!p->open && (residues > 1 || pairs < MANY_HEADS))
       {
-        gint64 pair = task / q_tiles, q0 = task % q_tiles * p->tile_q;
-
-        backward_block (&t, pair / p->kv_heads, pair % p->kv_heads, q0, MIN (q0 + p->tile_q, p->n_query), 0, p->n_key,
-                        TRUE, FALSE, own);
+#pragma omp for schedule(static)
+        for (gint64 pair = 0; pair < pairs; pair++)
+          zero_pair (&t, pair / p->kv_heads, pair % p->kv_heads);
       }
-#pragma omp for schedule(dynamic, 1)
-    for (gint64 task = 0; task < pairs * k_tiles; task++)
+    if (pairs * residues >= MANY_HEADS)
       {
-        gint64 pair = task / k_tiles, k0 = task % k_tiles * TILE_K;
+#pragma omp for schedule(dynamic, 1)
+        for (gint64 task = 0; task < pairs * residues; task++)
+          {
+            Backward r = residue_of (&t, task % residues);
+            gint64 pair = task / residues, b = pair / p->kv_heads, kv = pair % p->kv_heads;
 
-        backward_block (&t, pair / p->kv_heads, pair % p->kv_heads, 0, p->n_query, k0, MIN (k0 + TILE_K, p->n_key),
-                        FALSE, TRUE, own);
+            if (!p->open && residues == 1)
+              zero_pair (&t, b, kv);
+            backward_block (&r, b, kv, 0, r.t.p.n_query, 0, r.t.p.n_key, TRUE, TRUE, own);
+          }
+      }
+    else
+      {
+#pragma omp for schedule(dynamic, 1) nowait
+        for (gint64 task = 0; task < pairs * residues * q_tiles; task++)
+          {
+            Backward r = residue_of (&t, task / q_tiles % residues);
+            gint64 pair = task / q_tiles / residues, q0 = task % q_tiles * r.t.p.tile_q;
+
+            backward_block (&r, pair / p->kv_heads, pair % p->kv_heads, q0, MIN (q0 + r.t.p.tile_q, r.t.p.n_query), 0,
+                            r.t.p.n_key, TRUE, FALSE, own);
+          }
+#pragma omp for schedule(dynamic, 1)
+        for (gint64 task = 0; task < pairs * residues * k_tiles; task++)
+          {
+            Backward r = residue_of (&t, task / k_tiles % residues);
+            gint64 pair = task / k_tiles / residues, k0 = task % k_tiles * TILE_K;
+
+            backward_block (&r, pair / p->kv_heads, pair % p->kv_heads, 0, r.t.p.n_query, k0,
+                            MIN (k0 + TILE_K, r.t.p.n_key), FALSE, TRUE, own);
+          }
       }
   }
 }
@@ -261,9 +294,9 @@ backward_cpu (const FmNode *node, const FmCpuArgs *args)
 static gsize
 backward_workspace (const FmNode *node, FmBackend backend, guint threads)
 {
-  FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, NULL);
+  FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, NULL), largest = fm_attention_residue (&p, 0);
 
-  return backend == FM_BACKEND_CPU ? threads * floats_per_thread (&p) * sizeof (float)
+  return backend == FM_BACKEND_CPU ? threads * floats_per_thread (&largest) * sizeof (float)
                                    : (gsize) (p.batch * p.heads * p.n_query) * 2 * sizeof (float)
                                      + fm_attention_table_words (&p, node->in + FIRST_MASK) * sizeof (guint32);
 }

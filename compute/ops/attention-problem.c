@@ -30,6 +30,7 @@ fm_attention_problem_set_mask (FmAttentionProblem *p, const FmAttr *attr, FmTens
   p->layout_block = attr->i[5];
   p->scale = (float) attr->f[0];
   p->offset = p->causal ? p->n_key - p->n_query : 0;
+  p->has_lengths = mask[FM_MASK_LENGTHS] != NULL;
   p->has_layout = layout != NULL;
   p->has_distance = distance != NULL;
   p->has_bias = bias != NULL;
@@ -59,29 +60,93 @@ fm_attention_problem_set_mask (FmAttentionProblem *p, const FmAttr *attr, FmTens
             && !mask[FM_MASK_SEGMENTS];
 }
 
+/* A tile of queries needs all keys that any of them sees: where each sees few, fewer queries waste less. */
+static gint64
+tile_of (const FmAttentionProblem *p, gint64 n_query)
+{
+  gint64 reach = G_MAXINT64;
+
+  if (p->window > 0)
+    reach = p->window;
+  if (p->block > 0)
+    reach = MIN (reach, p->block);
+  if (p->n_segments > 0)
+    reach = MIN (reach, n_query / p->n_segments);
+  return (reach < 32 && n_query > 64) || n_query <= 16 ? 16 : 64;
+}
+
 FmAttentionProblem
 fm_attention_problem (const FmNode *node, guint first, void * const *data)
 {
   const FmTensor *q = node->in[0], *k = node->in[1], *v = node->in[2];
   FmAttentionProblem p = { .batch = q->shape.dims[0], .heads = q->shape.dims[1], .kv_heads = k->shape.dims[1],
                            .n_query = q->shape.dims[2], .n_key = k->shape.dims[2], .d = q->shape.dims[3],
-                           .dv = v->shape.dims[3] };
-  gint64 reach = G_MAXINT64;
+                           .dv = v->shape.dims[3], .step = 1, .all_queries = q->shape.dims[2],
+                           .all_keys = k->shape.dims[2] };
 
   fm_attention_problem_set_mask (&p, &node->attr, node->in + first, data ? data + first : NULL);
   p.group = p.heads / p.kv_heads;
   memcpy (p.q_stride, q->stride, sizeof p.q_stride);
   memcpy (p.k_stride, k->stride, sizeof p.k_stride);
   memcpy (p.v_stride, v->stride, sizeof p.v_stride);
-  /* A tile of queries needs all keys that any of them sees: where each sees few, fewer queries waste less. */
-  if (p.window > 0)
-    reach = p.window;
-  if (p.block > 0)
-    reach = MIN (reach, p.block);
-  if (p.n_segments > 0)
-    reach = MIN (reach, p.n_query / p.n_segments);
-  p.tile_q = (reach < 32 && p.n_query > 64) || p.n_query <= 16 ? 16 : 64;
+  p.tile_q = tile_of (&p, p.n_query);
   return p;
+}
+
+/* --- Residues of a dilation ---------------------------------------------------------------------------------------*/
+
+static gboolean
+is_split (const FmAttentionProblem *p)
+{
+  return p->dilation > 1 && p->globals == 0 && !p->has_layout && !p->has_distance && !p->has_bias && p->n_segments == 0
+         && p->block % p->dilation == 0;
+}
+
+gint64
+fm_attention_residues (const FmAttentionProblem *p)
+{
+  return is_split (p) ? MIN (p->dilation, p->n_query) : 1;
+}
+
+/* How many of 0..n-1 are @residue modulo @step. */
+static gint64
+count_of (gint64 n, gint64 residue, gint64 step)
+{
+  return n > residue ? (n - residue + step - 1) / step : 0;
+}
+
+FmAttentionProblem
+fm_attention_residue (const FmAttentionProblem *p, gint64 i)
+{
+  FmAttentionProblem r = *p;
+  gint64 step = p->dilation;
+
+  if (!is_split (p))
+    return r;
+  /* Query i + step n stands at position residue + step (n + offset), key n at residue + step n. */
+  r.step = step;
+  r.first = i;
+  r.residue = ((i + p->offset) % step + step) % step;
+  r.offset = (i + p->offset - r.residue) / step;
+  r.n_query = count_of (p->n_query, i, step);
+  r.n_key = count_of (p->n_key, r.residue, step);
+  r.window = p->window / step;
+  r.block = p->window > 0 && r.window == 0 ? 1 : p->block / step; /* so narrow a window holds the query's own place */
+  r.dilation = 0;
+  r.added = FALSE;
+  r.open = !r.causal && r.window == 0 && r.block == 0 && !p->has_lengths;
+  r.q_stride[2] *= step;
+  r.k_stride[2] *= step;
+  r.v_stride[2] *= step;
+  r.tile_q = tile_of (&r, count_of (p->n_query, 0, step));
+  return r;
+}
+
+/* Keys of example @b, where their number is given. */
+static gint64
+length_of (const FmAttentionProblem *p, gint64 b)
+{
+  return p->step > 1 ? count_of (p->lengths[b], p->residue, p->step) : p->lengths[b];
 }
 
 /* --- Intervals ----------------------------------------------------------------------------------------------------*/
@@ -132,7 +197,7 @@ keys_of (const FmAttentionProblem *p, gint64 b, gint64 query, gint64 *from, gint
   *from = 0;
   *to = i < 0 ? 0 : count; /* queries before the first key (causal, more queries than keys) see nothing */
   if (p->lengths)
-    *to = MIN (*to, p->lengths[b]);
+    *to = MIN (*to, length_of (p, b));
   if (p->causal)
     *to = MIN (*to, i + 1);
   if (p->window > 0)
@@ -198,7 +263,7 @@ fm_attention_queries (const FmAttentionProblem *p, gint64 b, gint64 j, gint64 *f
       keys = MIN (p->key_segments[s + 1], p->n_key) - p->key_segments[s];
       offset = p->causal ? keys - (end - start) : 0;
     }
-  if (p->lengths && j >= p->lengths[b])
+  if (p->lengths && j >= length_of (p, b))
     high = -1;
   if (p->causal)
     low = MAX (low, j);

@@ -129,8 +129,8 @@ FM_KERNEL (void, shrink_rows, (float *x, gint64 rows, gint64 d, const float *fac
 
 /* Sums of a tile to their places; a query that saw nothing gets zeros. */
 FM_KERNEL (void, finish, (const float *x, gint64 rows, gint64 d, const float *max, const float *sum, float *out,
-                          gint64 out_stride, float *lse),
-           (x, rows, d, max, sum, out, out_stride, lse))
+                          gint64 out_stride, float *lse, gint64 lse_stride),
+           (x, rows, d, max, sum, out, out_stride, lse, lse_stride))
 {
   for (gint64 r = 0; r < rows; r++)
     {
@@ -140,7 +140,7 @@ FM_KERNEL (void, finish, (const float *x, gint64 rows, gint64 d, const float *ma
         out[r * out_stride + c] = x[r * d + c] * factor;
     }
   for (gint64 r = 0; r < rows; r++)
-    lse[r] = sum[r] > 0.0f ? max[r] * FM_LN2 + fm_logf (sum[r]) : FM_ATTENTION_BLIND;
+    lse[r * lse_stride] = sum[r] > 0.0f ? max[r] * FM_LN2 + fm_logf (sum[r]) : FM_ATTENTION_BLIND;
 }
 
 void
@@ -168,10 +168,8 @@ floats_of_tile (const FmAttentionProblem *p) /* turned queries, sums of values, 
 }
 
 static gsize
-floats_per_thread (const FmAttentionProblem *p)
+floats_per_thread (const FmAttentionProblem *p, gint64 n)
 {
-  gint64 n = tiles_together (p);
-
   return n * floats_of_tile (p) + (p->added ? 2 : 1) * FM_ATTENTION_TILE_K * p->tile_q
          + (n > 1 ? (FM_ATTENTION_TILE_K * (p->d + p->dv) + 15) / 16 * 16 : 0);
 }
@@ -285,8 +283,8 @@ forward_tiles (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, gint6
       if (!tile->begun)
         memset (tile->o, 0, tile->rows * p->dv * sizeof *tile->o);
       finish (tile->o, tile->rows, p->dv, tile->max, tile->sum,
-              out + ((b * p->n_query + tile->q0) * p->heads + h) * p->dv, p->heads * p->dv,
-              lse + (b * p->heads + h) * p->n_query + tile->q0);
+              out + ((b * p->all_queries + tile->q0 * p->step) * p->heads + h) * p->dv, p->step * p->heads * p->dv,
+              lse + (b * p->heads + h) * p->all_queries + tile->q0 * p->step, p->step);
     }
 }
 
@@ -299,7 +297,7 @@ forward_tiles (const FmAttentionProblem *p, gint64 b, gint64 h, gint64 q0, gint6
 static gboolean
 is_decode (const FmAttentionProblem *p)
 {
-  return p->n_query == 1 && !p->added;
+  return p->all_queries == 1 && !p->added;
 }
 
 static gsize
@@ -430,7 +428,7 @@ decode_merge (const FmAttentionProblem *p, gint64 b, gint64 h, const float *part
 }
 
 static void
-decode_cpu (const FmAttentionProblem *p, const FmCpuArgs *args)
+decode_cpu (const FmAttentionProblem *p, const FmCpuArgs *args, const float *k, const float *v)
 {
   gint64 parts = (p->n_key + PART - 1) / PART, tasks = p->batch * p->kv_heads * parts;
   float *merged = args->workspace, *own = merged + tasks * floats_of_part (p), *out = args->out[0], *lse = args->out[1];
@@ -444,7 +442,7 @@ decode_cpu (const FmAttentionProblem *p, const FmCpuArgs *args)
 
         fm_attention_keys (p, pair / p->kv_heads, 0, 1, &from, &to);
         decode_part (p, pair / p->kv_heads, pair % p->kv_heads, MAX (from, part * PART), MIN (to, (part + 1) * PART),
-                     args->in[0], args->in[1], args->in[2], merged + task * floats_of_part (p),
+                     args->in[0], k, v, merged + task * floats_of_part (p),
                      own + omp_get_thread_num () * floats_of_decode (p));
       }
 #pragma omp for schedule(static)
@@ -457,36 +455,48 @@ decode_cpu (const FmAttentionProblem *p, const FmCpuArgs *args)
 static void
 attention_cpu (const FmNode *node, const FmCpuArgs *args)
 {
-  FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, args->in);
-  gint64 together = tiles_together (&p), tiles = (p.n_query + p.tile_q - 1) / p.tile_q;
-  gint64 blocks = (tiles + together - 1) / together, tasks = p.batch * p.heads * blocks;
+  FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, args->in), largest = fm_attention_residue (&p, 0);
+  gint64 together = tiles_together (&largest), tiles, blocks, tasks;
+  gint64 residues = fm_attention_residues (&p);
+  const float *q = args->in[0], *k = args->in[1], *v = args->in[2];
 
-  if (is_decode (&p))
+  if (is_decode (&largest))
     {
-      decode_cpu (&p, args);
+      decode_cpu (&largest, args, k + largest.residue * p.k_stride[2], v + largest.residue * p.v_stride[2]);
       return;
     }
+  tiles = (largest.n_query + largest.tile_q - 1) / largest.tile_q;
+  blocks = (tiles + together - 1) / together;
+  tasks = p.batch * p.heads * residues * blocks;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(args->threads) if (tasks > 1)
   for (gint64 task = 0; task < tasks; task++)
     {
       gint64 block = blocks - 1 - task % blocks; /* causal: the last see most and come first */
+      gint64 pair = task / blocks / residues, here;
+      FmAttentionProblem r = fm_attention_residue (&p, task / blocks % residues);
 
-      forward_tiles (&p, task / blocks / p.heads, task / blocks % p.heads, block * together * p.tile_q,
-                     MIN (together, tiles - block * together), args->in[0], args->in[1], args->in[2], args->out[0],
-                     args->out[1], (float *) args->workspace + omp_get_thread_num () * floats_per_thread (&p));
+      here = (r.n_query + r.tile_q - 1) / r.tile_q; /* residues differ by a query */
+      if (block * together < here)
+        forward_tiles (&r, pair / p.heads, pair % p.heads, block * together * r.tile_q,
+                       MIN (together, here - block * together), q + r.first * p.q_stride[2],
+                       k + r.residue * p.k_stride[2], v + r.residue * p.v_stride[2],
+                       (float *) args->out[0] + r.first * p.heads * p.dv, (float *) args->out[1] + r.first,
+                       (float *) args->workspace + omp_get_thread_num () * floats_per_thread (&largest, together));
     }
 }
 
 static gsize
 attention_workspace (const FmNode *node, FmBackend backend, guint threads)
 {
-  FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, NULL);
+  FmAttentionProblem p = fm_attention_problem (node, FIRST_MASK, NULL), largest = fm_attention_residue (&p, 0);
 
-  if (backend == FM_BACKEND_CPU && is_decode (&p))
+  if (backend != FM_BACKEND_CPU)
+    return fm_attention_table_words (&p, node->in + FIRST_MASK) * sizeof (guint32);
+  p = largest;
+  if (is_decode (&p))
     return (p.batch * p.kv_heads * ((p.n_key + PART - 1) / PART) * floats_of_part (&p) + threads * floats_of_decode (&p))
            * sizeof (float);
-  return backend == FM_BACKEND_CPU ? threads * floats_per_thread (&p) * sizeof (float)
-                                   : fm_attention_table_words (&p, node->in + FIRST_MASK) * sizeof (guint32);
+  return threads * floats_per_thread (&p, tiles_together (&p)) * sizeof (float);
 }
 
 static gboolean

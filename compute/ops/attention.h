@@ -46,10 +46,12 @@ typedef struct
   float         scale;
   gint64        n_segments;            /* 0 = none */
   gint64        layout_columns, layout_head, distance_head, bias_stride[3]; /* strides: by head; by b, h, query */
-  gboolean      has_layout, has_distance, has_bias;
+  gboolean      has_lengths, has_layout, has_distance, has_bias;
   gboolean      open;    /* every query sees every key and nothing is added */
   gboolean      added;   /* a tile of numbers is added to the scores */
   gint64        tile_q;  /* queries a tile: lanes of the score tile */
+  gint64        step, first, residue; /* of one residue: queries first, first + step, ..., keys residue, residue + step, ... */
+  gint64        all_queries, all_keys; /* rows of the whole, which o, lse and the gradients have */
   const gint32 *lengths, *segments, *key_segments, *layout; /* NULL without data or without the mask */
   const float  *distance, *bias;
 } FmAttentionProblem;
@@ -63,6 +65,12 @@ FmAttentionProblem fm_attention_problem (const FmNode *node, guint first, void *
 /* The same for a mask alone, without q, k and v. */
 void fm_attention_problem_set_mask (FmAttentionProblem *p, const FmAttr *attr, FmTensor * const *mask,
                                     void * const *data);
+
+/* With a dilation r query i sees only keys j with i - j a multiple of r: each residue modulo r is a problem of its own, on
+ * every r-th row, with interval masks alone. fm_attention_residues () of them, @i below that; the problem itself where it
+ * cannot be taken apart (global positions, a layout, segments, added terms). Tiles have one size in all of them. */
+gint64             fm_attention_residues (const FmAttentionProblem *p);
+FmAttentionProblem fm_attention_residue  (const FmAttentionProblem *p, gint64 i);
 
 /* Queries [*from,*to) that may see key @j, and keys [*from,*to) that some query of [q0,q1) may see: the interval masks
  * alone, widened by global positions. Empty intervals have from >= to. */

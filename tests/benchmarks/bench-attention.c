@@ -1,12 +1,13 @@
 /* bench-attention.c: fused attention, forward and backward: verified against a double reference, then timed.
  *
- *     bench-attention [THREADS]      a case that is wrong gets no number and exit 1 */
+ *     bench-attention [THREADS [WORD]]      cases whose line has WORD; one that is wrong gets no number and exit 1 */
 #include "bench.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-typedef struct { gint64 batch, heads, n, d; gboolean causal; gint64 window; gboolean backward; } Case;
+typedef struct { gint64 batch, heads, n, d; gboolean causal; gint64 window; gboolean backward; gint64 dilation; } Case;
 
 static const Case cases[] = {
   { 64, 4, 49, 16, FALSE, 0, FALSE }, { 64, 4, 49, 16, FALSE, 0, TRUE },
@@ -14,6 +15,8 @@ static const Case cases[] = {
   { 32, 4, 128, 16, TRUE, 0, FALSE }, { 32, 4, 128, 16, TRUE, 0, TRUE },
   { 8, 8, 256, 32, TRUE, 0, FALSE }, { 8, 8, 256, 32, TRUE, 0, TRUE },
   { 1, 4, 4096, 64, FALSE, 0, FALSE }, { 1, 4, 4096, 64, FALSE, 0, TRUE },
+  { 1, 4, 4096, 64, TRUE, 512, FALSE }, { 1, 4, 4096, 64, TRUE, 512, TRUE },
+  { 1, 4, 4096, 64, TRUE, 512, FALSE, 8 }, { 1, 4, 4096, 64, TRUE, 512, TRUE, 8 },
 };
 
 /* The answer of one query, in double. Inputs lie as [B,N,H,d]. */
@@ -28,7 +31,8 @@ reference (const Case *c, const float *q, const float *k, const float *v, gint64
       for (gint64 t = 0; t < c->d; t++)
         w[j] += (gdouble) q[((b * c->n + i) * c->heads + h) * c->d + t] * k[((b * c->n + j) * c->heads + h) * c->d + t];
       w[j] /= sqrt ((gdouble) c->d);
-      if ((c->causal && j > i) || (c->window > 0 && ABS (i - j) > c->window))
+      if ((c->causal && j > i) || (c->window > 0 && ABS (i - j) > c->window)
+          || (c->dilation && (i - j) % c->dilation))
         w[j] = -INFINITY;
       max = MAX (max, w[j]);
     }
@@ -94,7 +98,7 @@ main (int argc, char **argv)
     {
       static const char * const names[] = { "q", "k", "v", "dy" };
       const Case *c = &cases[i];
-      FmAttentionMask mask = { .causal = c->causal, .window = c->window };
+      FmAttentionMask mask = { .causal = c->causal, .window = c->window, .dilation = c->dilation };
       FmShape shape = FM_SHAPE (c->batch, c->n, c->heads, c->d);
       g_autoptr(FmGraph) g = fm_graph_new ();
       g_autoptr(FmVariables) variables = fm_variables_new (device, 1);
@@ -104,10 +108,13 @@ main (int argc, char **argv)
       FmTensor *x[4], *y, *dx[3];
       FmCost cost;
       g_autofree char *name = g_strdup_printf ("%s B%" G_GINT64_FORMAT " H%" G_GINT64_FORMAT " N%" G_GINT64_FORMAT
-                                               " d%" G_GINT64_FORMAT "%s%s", c->backward ? "backward" : "forward",
+                                               " d%" G_GINT64_FORMAT "%s%s%s", c->backward ? "backward" : "forward",
                                                c->batch, c->heads, c->n, c->d, c->causal ? " causal" : "",
-                                               c->window ? " window 4" : "");
+                                               c->window == 4 ? " window 4" : c->window ? " window 512" : "",
+                                               c->dilation ? " dilation 8" : "");
 
+      if (argc > 2 && strstr (name, argv[2]) == NULL)
+        continue;
       for (guint t = 0; t < (c->backward ? 4 : 3); t++)
         x[t] = fm_transpose (g, fm_graph_input (g, names[t], FM_F32, shape), 1, 2);
       y = fm_attention_core (g, x[0], x[1], x[2], 1 / sqrt ((gdouble) c->d), &mask);
