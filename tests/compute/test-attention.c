@@ -330,6 +330,8 @@ add_mask_inputs (FmOpInput *in, const Mask *m, const Size *s, gboolean terms_too
 /* Some segments want a batch of 1 and as many keys as queries: two sizes of their own. */
 static const Size packed_sizes[] = { { "packed", 1, 4, 2, 23, 23, 4, 5 }, { "packed-tiles", 1, 2, 2, 170, 170, 4, 4 } };
 
+static GPtrArray *made; /* FmOpCase, for the life of the program */
+
 static void
 add_matrix (void)
 {
@@ -337,6 +339,7 @@ add_matrix (void)
   gboolean all = g_strcmp0 (g_getenv ("FORMARIUM_TEST_MATRIX"), "all") == 0;
   guint count = 0;
 
+  made = g_ptr_array_new ();
   for (guint what = CORE; what <= TILE; what++)
     for (guint a = 0; a < G_N_ELEMENTS (masks); a++)
       for (guint c = 0; c < G_N_ELEMENTS (sizes) + G_N_ELEMENTS (packed_sizes); c++)
@@ -353,7 +356,7 @@ add_matrix (void)
             continue;
           if (what == CORE && !packed && !all && (a + c) % 3 != 0)
             continue;
-          test = g_new0 (FmOpCase, 1); /* lives as long as the program */
+          test = g_new0 (FmOpCase, 1);
           in = test->in;
           if (what != MASK)
             {
@@ -389,6 +392,7 @@ add_matrix (void)
           if (what == TILE)
             for (guint i = 0; i < FM_OP_TEST_MAX_IN; i++)
               test->in[i].gradient = FALSE;
+          g_ptr_array_add (made, test);
           fm_op_test_add (names[what], test, 1);
         }
 }
