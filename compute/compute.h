@@ -325,6 +325,7 @@ typedef struct
   char    *driver;  /* "OpenBLAS 0.3.21 Haswell openmp", "llvmpipe 22.3.6 Vulkan 1.3.230" */
   gboolean software; /* a GPU interface running on the processor */
   guint64  memory_bytes; /* what a plan may use */
+  char    *note;    /* (nullable): how it does products, and what of it does not work, once a program was made */
 } FmDeviceInfo;
 FM_API void fm_device_info_free (FmDeviceInfo *info);
 

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "compute/compute-private.h"
+#include "compute/ops/gemm.h"
 
 #include <string.h>
 
@@ -20,6 +21,7 @@ fm_device_info_free (FmDeviceInfo *info)
   g_free (info->id);
   g_free (info->title);
   g_free (info->driver);
+  g_free (info->note);
   g_free (info);
 }
 
@@ -88,6 +90,12 @@ fm_roof_share (const FmRoof *roof, const FmCost *cost, gdouble seconds)
 }
 
 #if !FM_HAVE_VULKAN
+FmProductChoice
+fm_vulkan_product_choice (FmVulkanRecorder *recorder)
+{
+  return (FmProductChoice){ FM_PRODUCT_PLAIN, 1, FALSE };
+}
+
 /* Ops name their shaders in any build; without the backend there is no recorder to hand them to. */
 FmTensor fm_vulkan_workspace_marker;
 

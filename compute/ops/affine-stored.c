@@ -147,7 +147,7 @@ dispatch (const FmNode *node, FmVulkanRecorder *recorder, const char *shader, Fm
   return fm_vulkan_dispatch (recorder, &(FmVulkanDispatch){
     .shader = shader, .bind = { x, x_scale ? x_scale : y, w, scale ? scale : y, bias ? bias : y, y }, .n_bind = 6,
     .push = &push, .push_bytes = sizeof push, .spec = { scale != NULL, bias != NULL, w->type == FM_F16 }, .n_spec = 3,
-    .groups = ((guint64) push.n * push.m + 127) / 128 }, error);
+    .local_x = 64, .groups = fm_gemm_vulkan_tiles (push.n, push.m) }, error);
 }
 
 static gboolean

@@ -1,5 +1,7 @@
 #version 450
-// affine-stored.comp: y [n,m] = x w^T scale + bias, w stored as f16 (constant 5 = 1) or i8; an invocation per element.
+// affine-stored.comp: y [n,m] = x w^T scale + bias, w stored as f16 (constant 5 = 1) or i8, widened on its way into a tile.
+#extension GL_GOOGLE_include_directive : enable
+#extension GL_EXT_control_flow_attributes : require
 #include "common.glsl"
 #include "half.glsl"
 layout (constant_id = 3) const uint WITH_SCALE = 0;
@@ -14,25 +16,47 @@ layout (binding = 2) readonly buffer W { uint w[]; };
 layout (binding = 3) readonly buffer Scale { float scale[]; };
 layout (binding = 4) readonly buffer Bias { float bias[]; };
 layout (binding = 5) buffer Y { float y[]; };
+#define T 4
+#include "tiles.glsl"
+
+uint row0, column0;
+
+float
+element_a (uint row, uint t)
+{
+  return row0 + row < n ? x[x_offset + (row0 + row) * x_row + t] : 0.0;
+}
+
+float
+element_b (uint t, uint column)
+{
+  uint at = w_offset + min (column0 + column, m - 1) * w_row + t;
+
+  return HALF != 0u ? half_value (w[at >> 1] >> (16u * (at & 1u))) : float (byte_value (w[at >> 2], at & 3u));
+}
 
 void main ()
 {
-  uint i = element_index (), row = i / m, column = i % m, from = w_offset + column * w_row;
-  float sum = 0.0;
+  uint columns = (m + SIDE - 1) / SIDE;
 
-  if (i >= n * m)
+  row0 = group_index () / columns * SIDE;
+  column0 = group_index () % columns * SIDE;
+  if (row0 >= n)
     return;
-  for (uint t = 0u; t < k; t++)
-    {
-      uint at = from + t;
-      float value = HALF != 0u ? half_value (w[at >> 1] >> (16u * (at & 1u)))
-                               : float (byte_value (w[at >> 2], at & 3u));
+  tile_clear ();
+  tile_product (k, true, true);
+  [[unroll]] for (uint i = 0; i < T; i++)
+    [[unroll]] for (uint j = 0; j < T; j++)
+      {
+        uint row = row0 + tile_row (i), column = column0 + tile_column (j);
+        float value = sum[i][j / 4][j % 4];
 
-      sum += x[x_offset + row * x_row + t] * value;
-    }
-  if (WITH_SCALE != 0u)
-    sum *= scale[s_offset + column];
-  if (WITH_BIAS != 0u)
-    sum += bias[b_offset + column];
-  y[i] = sum;
+        if (row >= n || column >= m)
+          continue;
+        if (WITH_SCALE != 0u)
+          value *= scale[s_offset + column];
+        if (WITH_BIAS != 0u)
+          value += bias[b_offset + column];
+        y[row * m + column] = value;
+      }
 }

@@ -329,6 +329,42 @@ fm_gemm_of_node (const FmNode *node, FmGemm *problem)
   return TRUE;
 }
 
+guint64
+fm_gemm_vulkan_tiles (gint64 n, gint64 m)
+{
+  return (guint64) (divide_up (n, 32) * divide_up (m, 32));
+}
+
+/* A bigger tile in the place of that of 32 x 32, when such tiles are well filled and there are enough of them. Wide ones
+ * read shared memory half as often; the other two forms have one size. */
+static void
+choose_form (const FmGemm *p, const FmProductChoice *choice, guint64 batches, FmVulkanDispatch *dispatch)
+{
+  gint64 height = choice->form == FM_PRODUCT_SUBGROUP ? 8 * 64 / choice->subgroup : 64;
+  gint64 width = choice->form == FM_PRODUCT_SUBGROUP ? 4 * choice->subgroup : 64;
+  guint64 groups = batches * (guint64) (divide_up (p->n, height) * divide_up (p->m, width));
+  gboolean filled = groups * (guint64) (height * width) <= dispatch->groups * 1024 * 5 / 4 && dispatch->groups >= 32;
+
+  if (!filled && !choice->always)
+    return;
+  dispatch->groups = groups;
+  switch (choice->form)
+    {
+    case FM_PRODUCT_SUBGROUP:
+      dispatch->shader = "matmul-subgroup";
+      dispatch->spec[dispatch->n_spec++] = choice->subgroup;
+      break;
+    case FM_PRODUCT_COOPERATIVE:
+      dispatch->shader = "matmul-cooperative";
+      dispatch->local_x = 4 * choice->subgroup;
+      break;
+    case FM_PRODUCT_PLAIN:
+    default:
+      dispatch->shader = "matmul-wide";
+      break;
+    }
+}
+
 gboolean
 fm_gemm_vulkan (FmVulkanRecorder *recorder, const FmGemm *p, FmTensor *a, FmTensor *b, FmTensor *bias, FmTensor *c,
                 GError **error)
@@ -341,10 +377,10 @@ fm_gemm_vulkan (FmVulkanRecorder *recorder, const FmGemm *p, FmTensor *a, FmTens
              p->a_row, p->a_column, p->b_row, p->b_column };
   FmVulkanDispatch dispatch = { .shader = "matmul", .bind = { a, b, c, bias ? bias : c }, .n_bind = 4, .push = &push,
                                 .push_bytes = sizeof push, .spec = { bias != NULL }, .n_spec = 1, .local_x = 64 };
-  gint64 small, wide;
+  FmProductChoice choice = fm_vulkan_product_choice (recorder);
+  gint64 small;
 
-  small = divide_up (p->n, 32) * divide_up (p->m, 32);
-  wide = divide_up (p->n, 64) * divide_up (p->m, 64);
+  small = (gint64) fm_gemm_vulkan_tiles (p->n, p->m);
   dispatch.groups = (guint64) small;
   for (guint i = 0; i < 4; i++)
     {
@@ -355,11 +391,6 @@ fm_gemm_vulkan (FmVulkanRecorder *recorder, const FmGemm *p, FmTensor *a, FmTens
       push.b_batch[i] = there ? p->b_batch[i] : 0;
       dispatch.groups *= push.batch[i];
     }
-  /* Wide tiles read shared memory half as often, when they are well filled and there are enough of them. */
-  if (4 * wide <= small + small / 4 && dispatch.groups >= 32)
-    {
-      dispatch.shader = "matmul-wide";
-      dispatch.groups = dispatch.groups / (guint64) small * (guint64) wide;
-    }
+  choose_form (p, &choice, dispatch.groups / (guint64) small, &dispatch);
   return fm_vulkan_dispatch (recorder, &dispatch, error);
 }

@@ -55,6 +55,24 @@ gboolean fm_gemm_of_node (const FmNode *node, FmGemm *problem);
 
 gboolean fm_gemm_vulkan (FmVulkanRecorder *recorder, const FmGemm *p, FmTensor *a, FmTensor *b, FmTensor *bias,
                          FmTensor *c, GError **error);
+/* Workgroups of a shader that makes an [n,m] by tiles.glsl with tiles of 32 x 32. */
+guint64  fm_gemm_vulkan_tiles (gint64 n, gint64 m);
+
+/* Forms of the shader for products; compute/vulkan/products.c chooses one for a device. */
+typedef enum
+{
+  FM_PRODUCT_PLAIN,       /* matmul, matmul-wide: both operands through shared memory; any device */
+  FM_PRODUCT_SUBGROUP,    /* matmul-subgroup: one operand by broadcasts in a subgroup; the same bits */
+  FM_PRODUCT_COOPERATIVE, /* matmul-cooperative: matrix units, operands rounded to f16; only where that was asked for */
+} FmProductForm;
+
+typedef struct
+{
+  FmProductForm form;
+  guint         subgroup; /* invocations of a subgroup */
+  gboolean      always;   /* a test wants it for products that are too small for it, too */
+} FmProductChoice;
+FmProductChoice fm_vulkan_product_choice (FmVulkanRecorder *recorder);
 
 /* Of matmul.c and affine.c. */
 extern const FmOp fm_matmul_op, fm_affine_op;

@@ -280,8 +280,8 @@ affine_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
   push.s_row = scale->stride[0];
   return fm_vulkan_dispatch (recorder, &(FmVulkanDispatch){ /* a bias that is absent is not read */
     .shader = "affine-int4", .bind = { x, packed, scale, bias ? bias : node->out[0], node->out[0] }, .n_bind = 5,
-    .push = &push, .push_bytes = sizeof push, .spec = { bias != NULL }, .n_spec = 1,
-    .groups = ((guint64) push.n * push.m + 127) / 128 }, error);
+    .push = &push, .push_bytes = sizeof push, .spec = { bias != NULL }, .n_spec = 1, .local_x = 64,
+    .groups = fm_gemm_vulkan_tiles (push.n, push.m) }, error);
 }
 
 static void

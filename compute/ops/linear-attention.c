@@ -10,6 +10,7 @@
 #include "config.h"
 
 #include "attention.h"
+#include "gemm.h"
 #include "math.h"
 #include "tile.h"
 
@@ -283,7 +284,8 @@ linear_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
                                 .bind = { q, k, v, lengths ? lengths : q, FM_VULKAN_WORKSPACE, y }, .n_bind = 6,
                                 .push = &push, .push_bytes = sizeof push, .local_x = 64, .n_spec = 4,
                                 .spec = { 0, p.causal, p.feature, lengths != NULL } };
-  const guint64 groups[] = { p.batch * p.heads * p.chunks, p.batch * p.heads, p.batch * p.heads * p.n_query };
+  const guint64 groups[] = { p.batch * p.heads * p.chunks * fm_gemm_vulkan_tiles (p.d, p.dv + 1), p.batch * p.heads,
+                             p.batch * p.heads * fm_gemm_vulkan_tiles (p.n_query, p.dv) };
 
   for (guint pass = 0; pass < 3; pass++)
     {

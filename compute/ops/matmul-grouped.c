@@ -157,7 +157,7 @@ grouped_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 
   return fm_vulkan_dispatch (recorder, &(FmVulkanDispatch){
     .shader = "matmul-grouped", .bind = { node->in[0], node->in[1], node->in[2], node->out[0] }, .n_bind = 4,
-    .push = &push, .push_bytes = sizeof push, .groups = ((guint64) (s.rows * s.m) + 127) / 128 }, error);
+    .push = &push, .push_bytes = sizeof push, .local_x = 64, .groups = fm_gemm_vulkan_tiles (s.rows, s.m) }, error);
 }
 
 static void
@@ -241,8 +241,8 @@ weights_vulkan (const FmNode *node, FmVulkanRecorder *recorder, GError **error)
 
   return fm_vulkan_dispatch (recorder, &(FmVulkanDispatch){
     .shader = "matmul-grouped-weights", .bind = { node->in[0], node->in[1], node->in[2], node->out[0] }, .n_bind = 4,
-    .push = &push, .push_bytes = sizeof push,
-    .groups = ((guint64) fm_shape_count (&node->out[0]->shape) + 127) / 128 }, error);
+    .push = &push, .push_bytes = sizeof push, .local_x = 64,
+    .groups = (guint64) node->attr.i[0] * fm_gemm_vulkan_tiles (push.k, push.m) }, error);
 }
 
 static const FmOp weights_op = {

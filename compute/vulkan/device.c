@@ -158,14 +158,22 @@ static gboolean
 create_device (FmVulkanDevice *d, GError **error)
 {
   float priority = 1.0f;
-  const char *extensions[] = { VK_EXT_MEMORY_BUDGET_EXTENSION_NAME };
+  const char *extensions[2];
+  guint n_extensions = 0;
+  VkPhysicalDeviceCooperativeMatrixFeaturesNV cooperative = {
+    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV, .cooperativeMatrix = VK_TRUE
+  };
+  VkPhysicalDeviceVulkan12Features features = {
+    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, .pNext = &cooperative, .shaderFloat16 = VK_TRUE,
+    .vulkanMemoryModel = VK_TRUE
+  };
   VkDeviceQueueCreateInfo queue = {
     .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO, .queueFamilyIndex = d->physical.family,
     .queueCount = 1, .pQueuePriorities = &priority
   };
   VkDeviceCreateInfo info = {
     .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue,
-    .enabledExtensionCount = d->physical.has_budget ? 1 : 0, .ppEnabledExtensionNames = extensions
+    .pNext = d->cooperative ? &features : NULL, .ppEnabledExtensionNames = extensions
   };
   VkCommandPoolCreateInfo pool = {
     .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO, .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
@@ -173,6 +181,11 @@ create_device (FmVulkanDevice *d, GError **error)
   };
   VkFenceCreateInfo fence = { .sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO };
 
+  if (d->physical.has_budget)
+    extensions[n_extensions++] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
+  if (d->cooperative)
+    extensions[n_extensions++] = VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME;
+  info.enabledExtensionCount = n_extensions;
   if (!fm_vulkan_check (d, fm_vk.CreateDevice (d->physical.physical, &info, NULL, &d->device), "vkCreateDevice", error))
     {
       d->device = VK_NULL_HANDLE;
@@ -231,6 +244,7 @@ fm_vulkan_open (const char *id, guint threads, GError **error)
   d->base.info = fm_vulkan_physical_info (&d->physical, (guint) index);
   d->blocks = g_ptr_array_new ();
   read_limits (d);
+  fm_vulkan_products_open (d);
   if (!create_device (d, error) || !fm_vulkan_pipelines_open (d, error))
     {
       fm_vulkan_close (&d->base);

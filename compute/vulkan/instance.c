@@ -190,6 +190,12 @@ fm_vulkan_instance_release (void)
   g_mutex_unlock (&lock);
 }
 
+PFN_vkVoidFunction
+fm_vulkan_instance_proc (const char *name)
+{
+  return get_proc (instance, name);
+}
+
 /* --- Devices ------------------------------------------------------------------------------------------------------*/
 
 static guint
@@ -205,8 +211,8 @@ type_rank (VkPhysicalDeviceType type)
     }
 }
 
-static gboolean
-has_extension (VkPhysicalDevice device, const char *name)
+gboolean
+fm_vulkan_physical_has (VkPhysicalDevice device, const char *name)
 {
   g_autofree VkExtensionProperties *extensions = NULL;
   guint32 n = 0;
@@ -239,7 +245,7 @@ describe (VkPhysicalDevice device, FmVulkanPhysical *p)
   fm_vk.GetPhysicalDeviceProperties2 (device, &properties);
   p->driver.pNext = NULL;
   p->properties = properties.properties;
-  p->has_budget = has_extension (device, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  p->has_budget = fm_vulkan_physical_has (device, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
 
   fm_vk.GetPhysicalDeviceQueueFamilyProperties (device, &n, NULL);
   families = g_new0 (VkQueueFamilyProperties, n + 1);

@@ -297,6 +297,26 @@ make_buffers (FmProgram *p, GError **error)
   return vp->readback != NULL;
 }
 
+/* The first program of a device that has a product asks for the choice of its form, and is recorded again with that. */
+static gboolean
+record_first (FmProgram *p, GError **error)
+{
+  FmVulkanDevice *d = device_of (p);
+  FmVulkanProgram *vp = p->backend;
+  gboolean had_chosen = d->product_chosen;
+
+  if (!fm_vulkan_arena_ensure (d, p->plan->bytes.arena_bytes, error) || !record (p, &vp->plain, FALSE, error))
+    return FALSE;
+  if (d->product_wanted && !had_chosen)
+    {
+      fm_vulkan_products_choose (d);
+      if ((d->product != FM_PRODUCT_PLAIN || vp->plain.generation != d->arena_generation)
+          && !record (p, &vp->plain, FALSE, error))
+        return FALSE;
+    }
+  return record_copy_out (p, 0, error);
+}
+
 gboolean
 fm_vulkan_program_init (FmProgram *p, GError **error)
 {
@@ -310,8 +330,7 @@ fm_vulkan_program_init (FmProgram *p, GError **error)
   vp->kept = 1;
   vp->plain.pools = g_array_new (FALSE, FALSE, sizeof (FmVulkanPool));
   vp->profiled.pools = g_array_new (FALSE, FALSE, sizeof (FmVulkanPool));
-  if (!make_buffers (p, error) || !fm_vulkan_arena_ensure (device_of (p), p->plan->bytes.arena_bytes, error)
-      || !record (p, &vp->plain, FALSE, error) || !record_copy_out (p, 0, error))
+  if (!make_buffers (p, error) || !record_first (p, error))
     {
       fm_vulkan_program_clear (p);
       return FALSE;

@@ -4,6 +4,7 @@
  *   device.c     opening and closing one device, its error sentences, faults for tests
  *   memory.c     buffers, memory of variables, staging, the scratch arena
  *   pipelines.c  shaders, pipelines, their cache on disk
+ *   products.c   which form of the shader for products
  *   recorder.c   fm_vulkan_dispatch (): descriptor sets, barriers
  *   program.c    a program is one recorded command buffer; timestamps
  *
@@ -13,6 +14,7 @@
 #include "config.h"
 
 #include "compute/compute-private.h"
+#include "compute/ops/gemm.h"
 
 /* The loader is opened at run time, so that the program starts on a machine that has none. */
 #define VK_NO_PROTOTYPES
@@ -31,7 +33,7 @@ G_BEGIN_DECLS
   X (DestroyPipelineCache) X (DestroyPipelineLayout) X (DestroyQueryPool) X (DestroyShaderModule) \
   X (DeviceWaitIdle) X (EndCommandBuffer) X (EnumerateDeviceExtensionProperties) X (EnumeratePhysicalDevices) \
   X (FreeCommandBuffers) X (FreeMemory) X (GetBufferMemoryRequirements) X (GetDeviceQueue) \
-  X (GetPhysicalDeviceMemoryProperties2) X (GetPhysicalDeviceProperties2) \
+  X (GetPhysicalDeviceFeatures2) X (GetPhysicalDeviceMemoryProperties2) X (GetPhysicalDeviceProperties2) \
   X (GetPhysicalDeviceQueueFamilyProperties) X (GetPipelineCacheData) X (GetQueryPoolResults) X (MapMemory) \
   X (QueueSubmit) X (ResetCommandBuffer) X (ResetDescriptorPool) X (ResetFences) X (UpdateDescriptorSets) \
   X (WaitForFences)
@@ -69,6 +71,9 @@ FmDeviceInfo *fm_vulkan_physical_info (const FmVulkanPhysical *physical, guint i
 /* Bytes of the biggest device-local heap, and what is free of it. */
 guint64       fm_vulkan_physical_memory (const FmVulkanPhysical *physical, guint64 *available);
 void          fm_vulkan_list (GPtrArray *infos);
+gboolean      fm_vulkan_physical_has (VkPhysicalDevice device, const char *extension);
+/* A function of an extension, or NULL. */
+PFN_vkVoidFunction fm_vulkan_instance_proc (const char *name);
 
 /* Validation is on when FORMARIUM_VULKAN_VALIDATION=1 and the layer is installed; it prints each message. */
 gboolean fm_vulkan_validation_is_active (void);
@@ -135,6 +140,14 @@ typedef struct
   FmVulkanBuffer  *staging;
   VkCommandBuffer  staging_commands;
 
+  guint            subgroup;      /* invocations of a subgroup */
+  gboolean         broadcasts;    /* compute shaders may use them */
+  gboolean         f16;           /* opened for products in f16; */
+  gboolean         cooperative;   /* there are matrix units for them, and they are switched on */
+  gboolean         product_forced, product_always; /* FORMARIUM_VULKAN_PRODUCT; for products of any size */
+  gboolean         product_wanted, product_chosen; /* a program has a product; products.c has chosen */
+  FmProductForm    product_asked, product;
+
   FmVulkanBuffer  *arena; /* or NULL */
   guint            arena_generation; /* grows whenever the arena is another buffer */
 
@@ -190,6 +203,14 @@ VkPipeline fm_vulkan_pipeline        (FmVulkanDevice *d, const FmVulkanDispatch 
                                       GError **error);
 /* Adds a shader that is not embedded, for tests: SPIR-V. */
 void       fm_vulkan_add_shader      (const char *name, GBytes *spirv);
+
+/* --- Products -----------------------------------------------------------------------------------------------------*/
+
+/* Before the device is made: what it offers. */
+void     fm_vulkan_products_open   (FmVulkanDevice *d);
+/* Runs programs of its own; never fails, a form that does not work is not chosen. */
+void     fm_vulkan_products_choose (FmVulkanDevice *d);
+gboolean fm_vulkan_cooperative_fits (const VkCooperativeMatrixPropertiesNV *properties, guint n);
 
 /* --- Recorder -----------------------------------------------------------------------------------------------------*/
 
