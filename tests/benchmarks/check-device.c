@@ -1,9 +1,11 @@
 /* check-device.c: runs the Vulkan backend on whatever device is here: says what it is, compares representative programs
- * with the CPU, then times products, copies and the cost of a dispatch against the device's own measured roof. A device
- * that fails the comparison gets no numbers.
+ * with the CPU, then times products, copies and the cost of a dispatch against the device's own measured roof, and a
+ * training step: submissions and waits a step, and each op's share of the roof. A device that fails the comparison gets no
+ * numbers.
  *
  *     check-device [vulkan:N ...]     exit 0: all agree, 1: something does not, or there is no device */
 #include "tests/compute/check-programs.h"
+#include "tests/compute/step-graph.h"
 #include "compute/vulkan/vulkan-private.h"
 
 #include <stdlib.h>
@@ -118,6 +120,81 @@ print_roof (const FmRoof *roof)
            roof->flops_per_s * 1e-9, roof->copy_bytes_per_s * 1e-9, roof->submit_s * 1e6, roof->dispatch_s * 1e6);
 }
 
+/* --- A training step ----------------------------------------------------------------------------------------------*/
+
+#define AHEAD 8 /* steps between two looks at the loss, as training does on a device */
+
+static void
+print_ops (FmProgram *p, const FmRoof *roof)
+{
+  g_autoptr(GArray) rows = fm_program_get_profile (p);
+  gdouble all = 0;
+
+  for (guint i = 0; i < rows->len; i++)
+    all += g_array_index (rows, FmProfileRow, i).seconds;
+  for (guint i = 0; i < rows->len; i++)
+    {
+      const FmProfileRow *row = &g_array_index (rows, FmProfileRow, i);
+
+      if (row->calls > 0)
+        g_print ("    %-24s %4" G_GUINT64_FORMAT " calls %10.1f us %3.0f%% of the step, %5.1f%% of the roof\n", row->op,
+                 row->calls, row->seconds * 1e6, 100 * row->seconds / all,
+                 100 * fm_roof_share (roof, &row->cost, row->seconds));
+    }
+}
+
+/* The losses of steps that nobody waits for are read afterwards, as training does. */
+static gboolean
+time_step (FmVulkanDevice *d, const FmStepSize *size, const FmRoof *roof, GError **error)
+{
+  g_autoptr(FmGraph) g = fm_step_graph (size);
+  g_autoptr(FmVariables) variables = fm_variables_new (&d->base, 1);
+  g_autoptr(FmProgram) p = fm_program_new (g, &d->base, variables, error);
+  guint64 submitted, allocated;
+  gint64 start;
+  guint waits;
+  gfloat loss = 0;
+
+  if (p == NULL)
+    return FALSE;
+  fm_step_write (p, size, 1);
+  if (!fm_program_run (p, error) || !fm_program_run (p, error))
+    return FALSE;
+  for (guint i = 0; i < fm_program_get_kept (p); i++) /* each place of a result is used once */
+    if (!fm_program_start (p, error))
+      return FALSE;
+  if (!fm_program_read (p, "@loss", &loss, sizeof loss, error))
+    return FALSE;
+  submitted = d->submitted;
+  allocated = d->allocated;
+  waits = d->waits;
+  start = g_get_monotonic_time ();
+  for (gint i = 0; i < AHEAD; i++)
+    {
+      fm_step_write (p, size, 3 + i);
+      if (!fm_program_start (p, error))
+        return FALSE;
+    }
+  for (guint ago = MIN (AHEAD, fm_program_get_kept (p)); ago-- > 0;)
+    if (!fm_program_read_earlier (p, ago, "@loss", &loss, sizeof loss, error))
+      return FALSE;
+  g_print ("  step %s: %.2f ms; a step has %.3g submissions, %.3g waits for a fence (at most two steps are ahead), "
+           "%" G_GUINT64_FORMAT " bytes allocated; %u dispatches, %u barriers\n", size->name,
+           (gdouble) (g_get_monotonic_time () - start) * 1e-3 / AHEAD, (gdouble) (d->submitted - submitted) / AHEAD,
+           (gdouble) (d->waits - waits) / AHEAD, d->allocated - allocated,
+           ((FmVulkanProgram *) p->backend)->plain.n_dispatches, ((FmVulkanProgram *) p->backend)->plain.n_barriers);
+  if (d->submitted - submitted != AHEAD || d->allocated != allocated)
+    {
+      g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_DEVICE, "a step must be one submission without an allocation");
+      return FALSE;
+    }
+  fm_program_set_profiling (p, TRUE);
+  if (!fm_program_run (p, error))
+    return FALSE;
+  print_ops (p, roof);
+  return TRUE;
+}
+
 /* --- One device ---------------------------------------------------------------------------------------------------*/
 
 static void
@@ -181,7 +258,9 @@ check_device (const char *id, FmDevice *cpu)
       return FALSE;
     }
   print_roof (&roof);
-  if (!time_copies (d, &roof, &error) || !time_products (d, &roof, &error))
+  g_print ("  products       %s\n", d->base.info->note ? d->base.info->note : "by the plain form");
+  if (!time_copies (d, &roof, &error) || !time_products (d, &roof, &error) || !time_step (d, &fm_step_t3, &roof, &error)
+      || (!d->base.info->software && !time_step (d, &fm_step_t2, &roof, &error)))
     {
       g_printerr ("%s\n", error->message);
       return FALSE;
