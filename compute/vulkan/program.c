@@ -314,7 +314,10 @@ record_first (FmProgram *p, GError **error)
           && !record (p, &vp->plain, FALSE, error))
         return FALSE;
     }
-  return record_copy_out (p, 0, error);
+  for (guint slot = 0; slot < vp->kept; slot++) /* now, so that a step allocates nothing */
+    if (!record_copy_out (p, slot, error))
+      return FALSE;
+  return TRUE;
 }
 
 gboolean

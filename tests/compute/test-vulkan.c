@@ -601,7 +601,7 @@ test_lost_on_the_way (void)
 
 /* --- Runs that nobody waits for -----------------------------------------------------------------------------------*/
 
-enum { WIDE = 512, RUNS = 40 };
+enum { WIDE = 256, RUNS = 40 };
 
 /* A state gathers an input after a chain of products that takes a while: y = total so far, z = the input itself. */
 static FmGraph *
