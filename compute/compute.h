@@ -223,8 +223,8 @@ typedef struct
  * algorithm 2; SGD: Sutskever et al. 2013, ICML, equations 3 and 4 in the form p -= rate (g + momentum m'); average:
  * Polyak and Juditsky 1992, as exponential average with the early factor min (average, (1 + step) / (10 + step)).
  *
- * A parameter marked FM_MARK_ROW_SPARSE that only fm_gather_rows() reads (an embedding of 10^6 rows, experts [E,...]
- * gathered by number) costs what its gathered rows cost, in memory and time: its gradient is one row for each index, rows
+ * A parameter marked FM_MARK_ROW_SPARSE that only fm_gather_rows() reads (an embedding of 10^6 rows, experts [E,...]; one
+ * fm_matmul_grouped() saves time alone) costs what its gathered rows cost: its gradient is one row for each index, rows
  * of one number are summed in the order of the index, and the step writes these rows alone. Norm and clipping count them
  * as ever. A row that a step does not gather keeps its weights and moments, no decay and no momentum included, as in
  * PyTorch's SparseAdam; plain SGD without decay is the dense step to the rounding. Read by anything else, averaged

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "compute/compute-private.h"
+#include "compute/ops/few-rows.h"
 
 #include <math.h>
 
@@ -64,8 +65,10 @@ fm_train_accumulate (FmGraph *g, FmTensor *loss)
 
 typedef struct
 {
-  GPtrArray *readers; /* FmNode: gathers of rows that are all that reads the parameter; NULL: a gradient of its shape */
+  GPtrArray *readers; /* FmNode: all that read the parameter, gathers of rows or one product by groups; NULL: a gradient of
+                         its shape */
   FmTensor  *rows;    /* their numbers */
+  gboolean   groups;  /* the gradient has a place for every row, and nothing in the places of those without number */
 } Sparse;
 
 static void
@@ -77,7 +80,7 @@ sparse_clear (Sparse *s)
 #define MAX_READERS 64 /* that fm_concat() takes */
 
 /* A parameter marked FM_MARK_ROW_SPARSE is differentiated by what was gathered from it instead: its gradient is then as
- * long as the index. Whatever else reads it (a tied head, a view) needs all rows, and so do an average of it and
+ * long as the index. Experts in a product by groups get a gradient where they have rows. Whatever else reads it (a tied head, a view) needs all rows, and so do an average of it and
  * gradients that wait for a later step. */
 static void
 sparse_find (FmGraph *g, FmTensor *p, const FmOptimizer *o, Sparse *s)
@@ -95,7 +98,11 @@ sparse_find (FmGraph *g, FmTensor *p, const FmOptimizer *o, Sparse *s)
         uses += node->in[i] && node->in[i]->base == p;
       if (uses == 0)
         continue;
-      if (uses > 1 || node->in[0] != p || !fm_node_gathers_rows (node) || readers->len == MAX_READERS)
+      if (s->groups || uses > 1 || readers->len == MAX_READERS)
+        return;
+      if (readers->len == 0 && fm_node_multiplies_groups (node, p))
+        s->groups = TRUE;
+      else if (node->in[0] != p || !fm_node_gathers_rows (node))
         return;
       g_ptr_array_add (readers, node);
     }
@@ -136,11 +143,28 @@ collect_sparse (FmGraph *g, FmTensor *loss, GPtrArray *params, Sparse *sparse, F
   for (guint i = 0; i < params->len && !fm_graph_failed (g); i++)
     if (sparse[i].readers)
       {
-        gradients[i] = sparse_merge (g, params->pdata[i], &sparse[i], all + next);
+        gradients[i] = sparse[i].groups
+                         ? fm_grouped_gradient_rows (g, sparse[i].readers->pdata[0], all[next], &sparse[i].rows)
+                         : sparse_merge (g, params->pdata[i], &sparse[i], all + next);
         next += sparse[i].readers->len;
       }
     else
       gradients[i] = all[next++];
+}
+
+static FmTensor *
+sum_squares (FmGraph *g, FmTensor **gradients, const Sparse *sparse, guint n)
+{
+  g_autofree FmTensor **rows = g_new0 (FmTensor *, n);
+  gboolean any = FALSE;
+
+  for (guint i = 0; i < n; i++)
+    if (sparse[i].readers && sparse[i].groups)
+      {
+        rows[i] = sparse[i].rows;
+        any = TRUE;
+      }
+  return any ? fm_sum_squares_rows (g, gradients, rows, n) : fm_sum_squares (g, gradients, n);
 }
 
 static FmTensor *
@@ -206,7 +230,7 @@ fm_train_step (FmGraph *g, FmTensor *loss, const FmOptimizer *options)
   else
     collect (g, loss, params, gradients);
   g->phase = FM_PHASE_OPTIMIZER;
-  norms = fm_sum_squares (g, gradients, params->len);
+  norms = sum_squares (g, gradients, sparse, params->len);
   norm = fm_sqrt (g, fm_sum_all (g, norms));
   loss = fm_reshape (g, loss, FM_SHAPE (1));
   if (g->pending_loss)

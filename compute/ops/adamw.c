@@ -80,11 +80,18 @@ cpu (const FmNode *node, const FmCpuArgs *args)
       gint64 width = n / node->in[0]->shape.dims[0], count = fm_shape_count (&node->in[ROWS]->shape);
       const gint32 *rows = args->in[ROWS];
 
-#pragma omp parallel for schedule(static) num_threads(args->threads) if (count * width >= 2 * FM_CPU_BLOCK)
-      for (gint64 i = 0; i < count; i++)
-        if (rows[i] >= 0)
-          step_block (width, s, (float *) args->in[0] + rows[i] * width, (float *) args->in[1] + rows[i] * width,
-                      (float *) args->in[2] + rows[i] * width, (const float *) args->in[3] + i * width);
+      gint64 cuts = (width + FM_CPU_BLOCK - 1) / FM_CPU_BLOCK;
+
+#pragma omp parallel for schedule(dynamic, MAX (1, FM_CPU_BLOCK / width)) num_threads(args->threads) \
+    if (count * width >= 2 * FM_CPU_BLOCK)
+      for (gint64 i = 0; i < count * cuts; i++)
+        if (rows[i / cuts] >= 0)
+          {
+            gint64 from = i % cuts * FM_CPU_BLOCK, to = rows[i / cuts] * width + from;
+
+            step_block (MIN (FM_CPU_BLOCK, width - from), s, (float *) args->in[0] + to, (float *) args->in[1] + to,
+                        (float *) args->in[2] + to, (const float *) args->in[3] + i / cuts * width + from);
+          }
       return;
     }
 #pragma omp parallel for schedule(static) num_threads(args->threads) if (n >= 2 * FM_CPU_BLOCK)

@@ -1,12 +1,14 @@
 /* matmul-grouped.c: products by segment: the rows of x are sorted by expert, each expert multiplies its own.
  *
  * matmul-grouped: in x [T,k], w [E,k,m] (attribute i[0] = FM_TRANS_B: [E,m,k]), offsets i32 [E+1]; out [T,m].
- * matmul-grouped-weights, the gradient by w: in x [T,k], dy [T,m], offsets; attribute i[0] = E; out [E,k,m].
+ * matmul-grouped-weights, the gradient by w: in x [T,k], dy [T,m], offsets; attributes i[0] = E, i[1] = leave what has
+ * no rows unwritten; out [E,k,m].
  * Offsets are read when the program runs. They are held to rise and to stay within the rows, so that nothing else is
  * read; rows of no segment give zeros. Work is dealt by segment and block of rows: an expert without rows costs nothing
- * (its gradient is written as zeros). */
+ * (its gradient is written as zeros, or not at all where a training step takes only the rows that count). */
 #include "config.h"
 
+#include "few-rows.h"
 #include "gemm.h"
 #include "tile.h"
 
@@ -222,7 +224,7 @@ weights_cpu (const FmNode *node, const FmCpuArgs *args)
       float *y = (float *) args->out[0] + (group * k + from) * m;
 
       segment (offsets, group, rows, &start, &end);
-      if (start == end)
+      if (start == end && !(node->attr.i[1] && offsets[group + 1] <= offsets[group]))
         memset (y, 0, (gsize) (height * m) * sizeof (float));
       for (gint64 t = start; t < end; t += DEPTH)
         fm_tile_gemm (height, m, MIN (DEPTH, end - t), xs + t * x->stride[0] + from, 1, x->stride[0],
@@ -255,6 +257,27 @@ static FmTensor *
 grouped_weights (FmGraph *g, FmTensor *x, FmTensor *dy, FmTensor *offsets, gint64 groups)
 {
   return fm_op1 (g, &weights_op, &(FmAttr){ .i = { groups } }, 3, x, dy, offsets);
+}
+
+gboolean
+fm_node_multiplies_groups (const FmNode *node, const FmTensor *weights)
+{
+  return node->op == &grouped_op && node->in[1] == weights && weights->shape.dims[0] <= 1 << 24;
+}
+
+FmTensor *
+fm_grouped_gradient_rows (FmGraph *g, FmNode *node, FmTensor *dy, FmTensor **rows)
+{
+  gboolean transposed = (node->attr.i[0] & FM_TRANS_B) != 0;
+  gint64 groups = node->in[1]->shape.dims[0];
+  FmTensor *offsets = fm_cast (g, node->in[2], FM_F32), *some;
+
+  /* (e + 1) where rows begin before they end, less 1; whole numbers of f32. */
+  some = fm_less (g, fm_slice (g, offsets, 0, 0, groups), fm_slice (g, offsets, 0, 1, groups));
+  some = fm_add_scalar (g, fm_mul (g, some, fm_add_scalar (g, fm_cast (g, fm_iota (g, groups), FM_F32), 1.0)), -1.0);
+  *rows = fm_cast (g, some, FM_I32);
+  return fm_op1 (g, &weights_op, &(FmAttr){ .i = { groups, 1 } }, 3, transposed ? dy : node->in[0],
+                 transposed ? node->in[0] : dy, node->in[2]);
 }
 
 FM_OPS (matmul_grouped, &grouped_op, &weights_op);

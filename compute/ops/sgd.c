@@ -84,12 +84,20 @@ cpu (const FmNode *node, const FmCpuArgs *args)
       gint64 width = n / node->in[0]->shape.dims[0], count = fm_shape_count (&node->in[ROWS]->shape);
       const gint32 *rows = args->in[ROWS];
 
-#pragma omp parallel for schedule(static) num_threads(args->threads) if (count * width >= 2 * FM_CPU_BLOCK)
-      for (gint64 i = 0; i < count; i++)
-        if (rows[i] >= 0 && m)
-          momentum_block (width, s, nesterov, p + rows[i] * width, m + rows[i] * width, gradient + i * width);
-        else if (rows[i] >= 0)
-          plain_block (width, s, p + rows[i] * width, gradient + i * width);
+      gint64 cuts = (width + FM_CPU_BLOCK - 1) / FM_CPU_BLOCK;
+
+#pragma omp parallel for schedule(dynamic, MAX (1, FM_CPU_BLOCK / width)) num_threads(args->threads) \
+    if (count * width >= 2 * FM_CPU_BLOCK)
+      for (gint64 i = 0; i < count * cuts; i++)
+        if (rows[i / cuts] >= 0)
+          {
+            gint64 from = i % cuts * FM_CPU_BLOCK, to = rows[i / cuts] * width + from, size = MIN (FM_CPU_BLOCK, width - from);
+
+            if (m)
+              momentum_block (size, s, nesterov, p + to, m + to, gradient + i / cuts * width + from);
+            else
+              plain_block (size, s, p + to, gradient + i / cuts * width + from);
+          }
       return;
     }
 #pragma omp parallel for schedule(static) num_threads(args->threads) if (n >= 2 * FM_CPU_BLOCK)
