@@ -7,6 +7,36 @@ FM_OPS (conv3d, NULL);
 
 #define MOST_FRAMES 256 /* of a weight: each is built as a convolution of its own */
 
+static gint64
+or_one (gint64 n)
+{
+  return n == 0 ? 1 : n;
+}
+
+/* Whether the window's places lie side by side and cover the film. */
+static gboolean
+is_tiling (const FmFilmWindow *w, const gint64 *d, const gint64 *wd)
+{
+  const FmConvWindow *p = &w->picture;
+
+  return or_one (w->frame_step) == wd[1] && or_one (p->row_step) == wd[2] && or_one (p->column_step) == wd[3]
+         && or_one (w->frame_dilation) == 1 && or_one (p->row_dilation) == 1 && or_one (p->column_dilation) == 1
+         && !w->before && !w->after && !p->top && !p->bottom && !p->left && !p->right && d[1] % wd[1] == 0
+         && d[2] % wd[2] == 0 && d[3] % wd[3] == 0 && d[4] == wd[4];
+}
+
+/* Cubes without gaps: the cells in another order, copied once, and one product. */
+static FmTensor *
+tiles (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias)
+{
+  const gint64 *d = x->shape.dims, *wd = weight->shape.dims;
+  gint64 b = d[0], t = d[1] / wd[1], oy = d[2] / wd[2], ox = d[3] / wd[3], cube = wd[1] * wd[2] * wd[3] * wd[4];
+  FmTensor *u = fm_reshape (g, x, FM_SHAPE (b * t, wd[1], oy, wd[2], ox, wd[3] * wd[4]));
+
+  u = fm_reshape (g, fm_permute (g, u, (gint[]){ 0, 2, 4, 1, 3, 5 }), FM_SHAPE (b, t, oy, ox, cube));
+  return fm_affine (g, u, fm_reshape (g, weight, FM_SHAPE (wd[0], cube)), bias);
+}
+
 /**
  * fm_conv3d:
  * @x: f32 `[B,T,Y,X,C]`
@@ -14,7 +44,8 @@ FM_OPS (conv3d, NULL);
  * @bias: (nullable): f32 `[out]`
  *
  * Cross-correlation. T' = (T + before + after - (frames - 1) frame_dilation - 1) / frame_step + 1, rounded down. Frame k of
- * the weight meets every frame_step'th frame from k frame_dilation on, all of them as one batch of pictures.
+ * the weight meets every frame_step'th frame from k frame_dilation on, all of them as one batch of pictures. Cubes that
+ * cover the film without gaps, the patches of films, are one product.
  */
 FmTensor *
 fm_conv3d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmFilmWindow *window, gint64 groups)
@@ -23,7 +54,7 @@ fm_conv3d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmFi
   static const FmFilmWindow none = { 0 };
   const FmFilmWindow *w = window ? window : &none;
   const gint64 *d = x->shape.dims, *wd = weight->shape.dims;
-  gint64 step = w->frame_step == 0 ? 1 : w->frame_step, dilation = w->frame_dilation == 0 ? 1 : w->frame_dilation;
+  gint64 step = or_one (w->frame_step), dilation = or_one (w->frame_dilation);
   gint64 frames, room, places;
   FmTensor *y = NULL;
 
@@ -45,6 +76,8 @@ fm_conv3d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmFi
   if (room < 0)
     return fm_graph_fail (g, "conv3d", "window of %" G_GINT64_FORMAT " frames fits nowhere in %" G_GINT64_FORMAT
                           " with their padding", frames, d[1]);
+  if (groups == 1 && is_tiling (w, d, wd))
+    return tiles (g, x, weight, bias);
   places = room / step + 1;
   if (w->before || w->after)
     x = fm_pad (g, x, 1, w->before, w->after);

@@ -263,6 +263,15 @@ window_of (const FmConvWindow *window, gint64 rows, gint64 columns)
   return w;
 }
 
+/* Whether the window's places lie side by side and cover the picture: patches. */
+static gboolean
+is_tiling (const FmConvWindow *w, gint64 y, gint64 x)
+{
+  return or_one (w->row_step) == w->rows && or_one (w->column_step) == w->columns && or_one (w->row_dilation) == 1
+         && or_one (w->column_dilation) == 1 && !w->top && !w->bottom && !w->left && !w->right && y % w->rows == 0
+         && x % w->columns == 0;
+}
+
 FmTensor *
 fm_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmConvWindow *window, gint64 groups)
 {
@@ -285,6 +294,17 @@ fm_conv2d (FmGraph *g, FmTensor *x, FmTensor *weight, FmTensor *bias, const FmCo
   if (wd[1] == 1 && wd[2] == 1 && groups == 1 && w.row_step <= 1 && w.column_step <= 1 && !w.top && !w.bottom && !w.left
       && !w.right) /* every cell by itself */
     return fm_affine (g, x, fm_reshape (g, weight, FM_SHAPE (wd[0], wd[3])), bias);
+  if (groups == 1 && is_tiling (&w, x->shape.dims[1], x->shape.dims[2]))
+    {
+      /* The cells in another order, copied once; its gradient is such a copy, too, where fm_fold() would look for the
+       * places of every cell. */
+      b = x->shape.dims[0];
+      oy = x->shape.dims[1] / wd[1];
+      ox = x->shape.dims[2] / wd[2];
+      u = fm_permute (g, fm_reshape (g, x, FM_SHAPE (b, oy, wd[1], ox, wd[2] * wd[3])), (gint[]){ 0, 1, 3, 2, 4 });
+      return fm_affine (g, fm_reshape (g, u, FM_SHAPE (b, oy, ox, wd[1] * wd[2] * wd[3])),
+                        fm_reshape (g, weight, FM_SHAPE (wd[0], wd[1] * wd[2] * wd[3])), bias);
+    }
   u = fm_unfold (g, x, &w, 0.0);
   if (fm_graph_failed (g))
     return g->poison;

@@ -11,6 +11,7 @@ static const FmConvWindow windows[] = {
   { .rows = 3, .columns = 2, .row_step = 2, .column_step = 3, .top = 1, .right = 2 },
   { .rows = 2, .columns = 3, .row_dilation = 2, .column_dilation = 2, .bottom = 1, .left = 3, .right = 1 },
   { .rows = 1, .columns = 4, .left = 3 },
+  { .rows = 2, .columns = 3, .row_step = 2, .column_step = 3 },
 };
 
 static gint64
@@ -279,6 +280,7 @@ static const FmFilmWindow films[] = {
   { .picture = { 0 } },
   { .before = 2, .after = 1, .frame_step = 2 },
   { .frame_step = 3, .frame_dilation = 2, .after = 3 },
+  { .frame_step = 2 },
 };
 
 static FmFilmWindow
@@ -361,6 +363,7 @@ static const FmOpCase convolutions[] = {
   CONV ("one", TRUE, 0, 1, 1, 1, 1, 1, 1, 1, 1), CONV ("pointwise", TRUE, 0, 1, 2, 3, 4, 5, 6, 1, 1),
   CONV ("same", TRUE, 1, 1, 2, 4, 5, 3, 4, 3, 3), CONV ("steps", TRUE, 2, 1, 2, 5, 7, 3, 4, 3, 2),
   CONV ("dilated", FALSE, 3, 1, 1, 4, 6, 2, 3, 2, 3), CONV ("groups", TRUE, 1, 2, 2, 4, 3, 4, 6, 3, 3),
+  CONV ("patches", TRUE, 5, 1, 2, 4, 9, 3, 4, 2, 3), CONV ("patches-and-rest", FALSE, 5, 1, 2, 5, 7, 3, 4, 2, 3),
   CONV ("large", FALSE, 1, 1, 2, 13, 11, 17, 19, 3, 3),
   TRANSPOSED ("one", TRUE, 0, 1, 1, 1, 1, 1, 1, 1), TRANSPOSED ("steps", TRUE, 2, 2, 3, 4, 3, 4, 3, 2),
   TRANSPOSED ("same", FALSE, 1, 2, 4, 5, 3, 4, 3, 3), TRANSPOSED ("dilated", FALSE, 3, 1, 4, 6, 2, 3, 2, 3),
@@ -372,6 +375,7 @@ static const FmOpCase convolutions[] = {
     .grad_atol = 1e-3, .grad_rtol = 1e-4, .why = "sums of some hundred products" },
   FILM ("one", TRUE, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1), FILM ("frames", TRUE, 0, 0, 1, 2, 5, 2, 3, 2, 3, 3, 1, 1),
   FILM ("steps", TRUE, 2, 1, 1, 2, 5, 3, 5, 2, 3, 4, 3, 2), FILM ("dilated", TRUE, 3, 2, 1, 1, 6, 4, 5, 2, 3, 3, 2, 3),
+  FILM ("patches", TRUE, 5, 3, 1, 2, 4, 4, 6, 3, 4, 2, 2, 3), FILM ("rest", FALSE, 5, 3, 1, 2, 5, 4, 6, 3, 4, 2, 2, 3),
   FILM ("groups", FALSE, 1, 1, 2, 2, 4, 3, 4, 4, 6, 2, 3, 3),
   { .name = "conv1d/causal", .quick = TRUE, .n = { 0 },
     .in = { { FM_F32, FM_SHAPE (2, 9, 3), -1, 1, TRUE }, { FM_F32, FM_SHAPE (5, 4, 3), -1, 1, TRUE },
