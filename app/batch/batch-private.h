@@ -2,6 +2,7 @@
 #pragma once
 
 #include "app/batch/batch.h"
+#include "app/batch/judging.h"
 #include "app/batch/plan.h"
 
 G_BEGIN_DECLS
@@ -52,6 +53,8 @@ struct _FmBatchFile
   GArray    *seeds;   /* gint64 */
   gint64     steps;
   GPtrArray *axes;    /* FmBatchAxis */
+
+  FmBatchJudging *judging;
 };
 
 /** fm_batch_scan: (transfer full) (element-type FmBatchEntry): sections, keys and their lines; nothing twice. */

@@ -196,6 +196,8 @@ unknown_key (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
     g_ptr_array_add (names, (gpointer) other_keys[i]);
   for (const FmParam *p = fm_batch_setting_params; p->name; p++)
     g_ptr_array_add (names, (gpointer) p->name);
+  for (const char *const *key = fm_batch_judging_keys (); *key; key++)
+    g_ptr_array_add (names, (gpointer) *key);
   g_ptr_array_add (names, NULL);
   near = fm_nearest_name (entry->key, (const char * const *) names->pdata);
   if (near)
@@ -482,6 +484,9 @@ parse_batch_key (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
     return parse_budget (file, entry, error);
   if (g_str_equal (entry->key, "device"))
     return parse_devices (file, entry, error);
+  if (g_strv_contains (fm_batch_judging_keys (), entry->key))
+    return fm_batch_judging_set (file->judging, entry->key, entry->value, error) ||
+           fm_batch_blame (file, entry, error);
   if (g_strv_contains ((const char * const[]) { "mixer", "feedforward", "variants", NULL }, entry->key))
     return TRUE; /* parse_pairs() reads them together */
   return unknown_key (file, entry, error);
@@ -545,6 +550,8 @@ parse_entries (FmBatchFile *file, GError **error)
   for (gint64 i = 0; i < 3; i++)
     g_array_append_val (file->seeds, i);
   file->steps = 1000;
+  g_clear_pointer (&file->judging, fm_batch_judging_free);
+  file->judging = fm_batch_judging_new ();
 
   if (fm_batch_find (file, "batch", "") == NULL)
     return fm_batch_fail (file, NULL, error, "there is no section [batch]");
@@ -621,6 +628,7 @@ fm_batch_file_free (FmBatchFile *file)
   g_ptr_array_unref (file->axes);
   g_ptr_array_unref (file->devices);
   g_array_unref (file->seeds);
+  fm_batch_judging_free (file->judging);
   g_free (file);
 }
 

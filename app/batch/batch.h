@@ -13,7 +13,7 @@
  *
  * `;` makes the matrix: every combination is a variant. `variants=A x mlp; B x switch` instead of mixer and feedforward
  * names the pairs. `,` gives a mixer or a feed-forward per layer. Sections named after a plugin or a task set its
- * parameters. Every error is one sentence with file, line, section and key, FM_APP_ERROR_INPUT. */
+ * parameters. judging.h says what margin=, compare= and looks= mean. Every error is one sentence with file, line, section and key, FM_APP_ERROR_INPUT. */
 #pragma once
 
 #include "app/architecture/architecture.h"

@@ -365,6 +365,44 @@ finish_plan (FmBatchPlan *plan, FmBatchFile *file)
   plan->text = g_strdup (file->text);
 }
 
+/* Does a side of compare= stand for a variant of the plan? Its line is blamed, and the nearest name offered. */
+static gboolean
+check_side (FmBatchPlan *plan, FmBatchFile *file, const char *name, GError **error)
+{
+  const FmBatchEntry *entry = fm_batch_find (file, "batch", "compare");
+  g_autoptr (GPtrArray) names = g_ptr_array_new ();
+  const char *near;
+
+  for (guint i = 0; i < plan->runs->len; i++)
+    {
+      const FmBatchRun *run = g_ptr_array_index (plan->runs, i);
+
+      if (fm_batch_names_variant (name, run->variant))
+        return TRUE;
+      g_ptr_array_add (names, run->variant);
+    }
+  g_ptr_array_add (names, NULL);
+  near = fm_nearest_name (name, (const char * const *) names->pdata);
+  if (near)
+    return fm_batch_fail (file, entry, error, "compare=%s: there is no variant “%s”; did you mean “%s”?", entry->value,
+                          name, near);
+  return fm_batch_fail (file, entry, error, "compare=%s: there is no variant “%s”; `--dry-run` without this line lists "
+                        "them", entry->value, name);
+}
+
+static gboolean
+check_compare (FmBatchPlan *plan, FmBatchFile *file, GError **error)
+{
+  for (guint i = 0; i < file->judging->pairs->len; i++)
+    {
+      const FmBatchCompared *c = g_ptr_array_index (file->judging->pairs, i);
+
+      if (!check_side (plan, file, c->variant, error) || !check_side (plan, file, c->reference, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
 FmBatchPlan *
 fm_batch_plan_new (FmBatchFile *file, GError **error)
 {
@@ -388,6 +426,8 @@ fm_batch_plan_new (FmBatchFile *file, GError **error)
           if (!expand (&x, error))
             return NULL;
         }
+  if (!check_compare (plan, file, error))
+    return NULL;
   finish_plan (plan, file);
   return g_steal_pointer (&plan);
 }

@@ -229,10 +229,36 @@ add_shortcuts (FmStore *store, const FmBatchRun *run, const GArray *shortcuts, G
   return fm_store_add_task (store, record, error);
 }
 
+/* What counts as equal, what is compared and how often one may look stand before the runs, or they mean nothing. */
+static gboolean
+same_judging (FmBatchPlan *plan, FmStore *store, gint64 batch, GError **error)
+{
+  g_autoptr (FmBatchRecord) record = fm_store_load_batch (store, batch, error);
+  g_autoptr (FmBatchJudging) then = NULL;
+  g_autoptr (FmBatchJudging) now = NULL;
+  g_autofree char *before = NULL, *after = NULL;
+
+  if (record == NULL)
+    return FALSE;
+  then = fm_batch_judging_from_text (record->text);
+  now = fm_batch_judging_from_text (plan->text);
+  before = fm_batch_judging_to_string (then);
+  after = fm_batch_judging_to_string (now);
+  if (g_str_equal (before, after))
+    return TRUE;
+  g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT,
+               "%s: batch %" G_GINT64_FORMAT " was started with %s, and the file now says %s; how a batch is judged "
+               "stands before its runs, so put it back, or take other seeds.",
+               plan->file_name != NULL ? plan->file_name : "batch file", batch, before, after);
+  return FALSE;
+}
+
 static gboolean
 save (FmBatchPlan *plan, FmStore *store, GHashTable *tasks, gint64 *batch, GError **error)
 {
   *batch = fm_store_find_batch_by_key (store, plan->key, error);
+  if (*batch > 0 && !same_judging (plan, store, *batch, error))
+    return FALSE;
   if (*batch < 0 || (*batch == 0 && !add_all (plan, store, batch, error)))
     return FALSE;
   for (guint i = 0; i < plan->runs->len; i++)

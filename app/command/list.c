@@ -3,6 +3,7 @@
 
 #include "app/architecture/plugins.h"
 #include "app/batch/batch.h"
+#include "app/batch/judging.h"
 #include "app/command/command.h"
 #include "app/run/roof.h"
 #include "compute/compute.h"
@@ -86,6 +87,8 @@ add_keys (JsonArray *rows)
 
       add_row (rows, p->name, "key", title);
     }
+  for (const char *const *key = fm_batch_judging_keys (); *key; key++)
+    add_row (rows, *key, "key", fm_batch_judging_help (*key));
 }
 
 static int

@@ -122,6 +122,7 @@ fm_results_table_find_held_equal (FmResultsTable *table, FmStore *store, GError 
       stage = fm_store_load_stage (store, run->train_stage, error);
       if (stage == NULL)
         return FALSE;
+      fm_results_table_set_ended (table, stage->id, stage->ended_us);
       /* A recipe of another form is no error here: the sentence just says less. */
       if (stage->recipe == NULL || !json_parser_load_from_data (parser, stage->recipe, -1, NULL))
         continue;

@@ -156,24 +156,145 @@ fm_results_table_held_equal (FmResultsTable *table)
   return g_strdup (sentence != NULL ? sentence : "");
 }
 
+/* "1 point", "0.5 points" */
+static char *
+points_text (gdouble share)
+{
+  char number[G_ASCII_DTOSTR_BUF_SIZE];
+
+  g_ascii_formatd (number, sizeof number, "%.6g", 100 * share);
+  return g_strdup_printf ("%s point%s", number, strcmp (number, "1") == 0 ? "" : "s");
+}
+
+/* What the matrices of the table were judged by: "residuals pooled over 5 variants and 3 seeds (8 degrees of freedom)" */
+static void
+append_spread (GString *out, const FmResultsComparison *comparisons, guint n)
+{
+  const FmSpread *pooled = NULL, *paired = NULL;
+  guint pools = 0, pairs = 0;
+
+  for (guint i = 0; i < n; i++)
+    {
+      const FmSpread *s = &comparisons[i].spread;
+
+      if (s->variants == 0 || (pooled != NULL && memcmp (s, pooled, sizeof *s) == 0)
+          || (paired != NULL && memcmp (s, paired, sizeof *s) == 0))
+        continue;
+      pools += !s->paired && (pooled = s) != NULL;
+      pairs += s->paired && (paired = s) != NULL;
+    }
+  if (pools == 1)
+    g_string_append_printf (out, "residuals pooled over %u variants and %u seeds, %u degree%s of freedom",
+                            pooled->variants, pooled->seeds, pooled->df, pooled->df == 1 ? "" : "s");
+  else if (pools > 1)
+    g_string_append (out, "residuals pooled over each task and device");
+  if (pairs > 0)
+    {
+      g_string_append_printf (out, "%spaired by seed and not pooled%s, since variances plainly differ (F test of each "
+                              "variant against the others, level 5 %%", pools > 0 ? "; " : "",
+                              pools > 0 || pairs > 1 ? " where a task's variants say so" : "");
+      if (pairs == 1)
+        g_string_append_printf (out, ", p %s%.2g", paired->spread_p < 0.0001 ? "below " : "= ",
+                                MAX (paired->spread_p, 0.0001));
+      g_string_append_c (out, ')');
+    }
+}
+
+static void
+append_looks (GString *out, const FmResultsComparison *comparisons, guint n)
+{
+  guint look = 1, looks = 1, fresh = 0;
+
+  for (guint i = 0; i < n; i++)
+    {
+      look = MAX (look, comparisons[i].look);
+      looks = MAX (looks, comparisons[i].looks);
+      fresh += comparisons[i].new_seeds > 0;
+    }
+  if (looks > 1)
+    g_string_append_printf (out, " Look %u of %u that the batch announced, each at 5 %%/%u.", look, looks, looks);
+  if (fresh > 0)
+    g_string_append_printf (out, " %u comparison%s judged on the new seeds alone: an earlier batch had given %s "
+                            "verdict%s on the others, and no looks= was announced for more.", fresh,
+                            fresh == 1 ? " is" : "s are", fresh == 1 ? "its" : "their", fresh == 1 ? "" : "s");
+}
+
 char *
 fm_results_table_footnote (FmResultsTable *table)
 {
   GString *out = g_string_new ("Mean over seeds with 95 % interval (Student's t).");
-  guint tested = 0, grounds = 0; /* a ground is a task on a device; each has its own baseline and family */
+  guint n, tested = 0, undecided = 0;
+  const FmResultsComparison *comparisons = fm_results_table_get_comparisons (table, &n);
 
-  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+  for (guint i = 0; i < n; i++)
     {
-      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (table, i));
-
-      grounds += r->baseline;
-      tested += r->difference.n >= 2 && (r->verdict == FM_VERDICT_BETTER || r->verdict == FM_VERDICT_EQUAL
-                                         || r->verdict == FM_VERDICT_WORSE || r->verdict == FM_VERDICT_UNDECIDED);
+      tested += !isnan (comparisons[i].comparison.p_adjusted);
+      undecided += comparisons[i].comparison.verdict == FM_VERDICT_UNDECIDED && comparisons[i].comparison.more_seeds > 0;
     }
   if (tested > 0)
-    g_string_append_printf (out, " Verdicts: paired by seed, equal means within 1 point of accuracy, Holm over %u "
-                                 "comparison%s%s.", tested, tested == 1 ? "" : "s",
-                            grounds > 1 ? ", each task and device by itself" : "");
+    {
+      const FmVariantResult *r = fm_results_row_get (comparisons[0].row);
+      g_autofree char *margin = points_text (r->accuracy_margin);
+      guint looks = comparisons[0].looks;
+      g_autofree char *inner = fm_format_number (100 - 10.0 / looks, looks > 1 ? 1 : 0);
+      g_autofree char *outer = fm_format_number (100 - 5.0 / looks, looks > 1 ? 1 : 0);
+
+      g_string_append (out, " Verdicts: seeds are blocks, ");
+      append_spread (out, comparisons, n);
+      g_string_append_printf (out, ". Equal: the %s %% interval of the difference lies within %s of accuracy. Better, "
+                              "worse: not equal, and the %s %% interval, adjusted by Holm over %u comparison%s, leaves "
+                              "out zero.", inner, margin, outer, n, n == 1 ? "" : "s");
+      append_looks (out, comparisons, n);
+    }
+  if (undecided > 0)
+    g_string_append_printf (out, " More seeds: about as many %sas decide in four of five repeats, if difference and "
+                            "spread are what they seem.", comparisons[0].looks > 1 ? "" : "new ones, judged alone, ");
+  return g_string_free (out, FALSE);
+}
+
+/* "1.2 points [0.3, 2.1]" */
+static char *
+difference_text (const FmEstimate *e)
+{
+  g_autofree char *mean = fm_format_number (100 * e->mean, 1), *low = fm_format_number (100 * e->low, 1);
+  g_autofree char *high = fm_format_number (100 * e->high, 1);
+
+  if (isnan (e->mean))
+    return g_strdup ("");
+  if (isnan (e->low))
+    return g_strdup_printf (", %s points", mean);
+  return g_strdup_printf (", %s points [%s, %s]", mean, low, high);
+}
+
+static void append_seeds_note (GString *out, FmVerdict verdict, guint more_seeds, guint new_seeds);
+
+char *
+fm_results_table_comparisons_text (FmResultsTable *table)
+{
+  GString *out = g_string_new (NULL);
+  guint n;
+  const FmResultsComparison *comparisons = fm_results_table_get_comparisons (table, &n);
+  gboolean named = FALSE;
+
+  for (guint i = 0; i < n; i++)
+    {
+      const FmBatchJudging *judging
+        = fm_results_table_peek_judging (table, fm_results_row_get (comparisons[i].row)->batch_id);
+
+      named |= judging->all_pairs || judging->pairs->len > 0;
+    }
+  for (guint i = 0; i < n && named; i++)
+    {
+      const FmResultsComparison *c = &comparisons[i];
+      const FmVariantResult *a = fm_results_row_get (c->row), *b = fm_results_row_get (c->reference);
+      g_autofree char *difference = difference_text (&c->comparison.difference);
+      const char *word = c->comparison.verdict == FM_VERDICT_NONE ? "not finished"
+                                                                  : fm_verdict_word (c->comparison.verdict);
+
+      g_string_append_printf (out, "%s against %s: %s%s", a->title, b->title, word, difference);
+      append_seeds_note (out, c->comparison.verdict, c->comparison.more_seeds, c->new_seeds);
+      g_string_append_c (out, '\n');
+    }
   return g_string_free (out, FALSE);
 }
 
@@ -185,31 +306,54 @@ fm_results_row_seeds_text (FmResultsRow *row)
   return g_strdup_printf ("%u of %u", r->done, r->seeds);
 }
 
+/* ", 4 more seeds", ", on the 3 new seeds" */
+static void
+append_seeds_note (GString *out, FmVerdict verdict, guint more_seeds, guint new_seeds)
+{
+  if (verdict == FM_VERDICT_UNDECIDED && more_seeds > FM_MORE_SEEDS_MAX)
+    g_string_append_printf (out, ", more than %d more seeds", FM_MORE_SEEDS_MAX);
+  else if (verdict == FM_VERDICT_UNDECIDED && more_seeds > 0)
+    g_string_append_printf (out, ", %u more seed%s", more_seeds, more_seeds == 1 ? "" : "s");
+  if (new_seeds > 0 && verdict >= FM_VERDICT_BETTER && verdict <= FM_VERDICT_UNDECIDED)
+    g_string_append_printf (out, ", on the %u new seed%s", new_seeds, new_seeds == 1 ? "" : "s");
+}
+
 char *
 fm_results_row_verdict_text (FmResultsRow *row)
 {
   const FmVariantResult *r = fm_results_row_get (row);
+  GString *out;
 
   switch (r->verdict)
     {
     case FM_VERDICT_FAIL:
       return g_strdup (r->reason != NULL ? r->reason : "failed");
-    case FM_VERDICT_UNDECIDED:
-      if (r->more_seeds > 0)
-        return g_strdup_printf ("undecided, %u more seed%s", r->more_seeds, r->more_seeds == 1 ? "" : "s");
-      return g_strdup (r->difference.n < 2 ? "undecided, needs 2 seeds" : "undecided");
     case FM_VERDICT_BASELINE:
     case FM_VERDICT_NONE:
       if (r->skipped == r->seeds)
         return g_strdup_printf ("skipped%s%s", r->reason != NULL ? ": " : "", r->reason != NULL ? r->reason : "");
-      if (r->done < r->seeds)
+      if (r->done + r->failed < r->seeds)
         return g_strdup_printf ("%s%u of %u seeds so far", r->baseline ? "baseline, " : "", r->done, r->seeds);
       if (r->baseline)
         return g_strdup (fm_verdict_word (r->verdict));
       return g_strdup ("no finished baseline");
+    case FM_VERDICT_BETTER:
+    case FM_VERDICT_EQUAL:
+    case FM_VERDICT_WORSE:
+    case FM_VERDICT_UNDECIDED:
     default:
-      return g_strdup (fm_verdict_word (r->verdict));
+      break;
     }
+  out = g_string_new (fm_verdict_word (r->verdict));
+  if (r->against != NULL)
+    g_string_append_printf (out, " (against %s)", r->against);
+  if (r->verdict == FM_VERDICT_UNDECIDED && r->difference.n < 2)
+    g_string_append (out, ", needs 2 seeds");
+  append_seeds_note (out, r->verdict, r->more_seeds, r->new_seeds);
+  if (r->failed > 0)
+    g_string_append_printf (out, "; %u seed%s failed%s%s", r->failed, r->failed == 1 ? "" : "s",
+                            r->reason != NULL ? ": " : "", r->reason != NULL ? r->reason : "");
+  return g_string_free (out, FALSE);
 }
 
 /* --- Tables -------------------------------------------------------------------------------------------------------*/
@@ -403,6 +547,7 @@ fm_results_table_to_text (FmResultsTable *table, guint width)
   g_autoptr (GPtrArray) rows = NULL;
   g_autofree char *statement = fm_results_table_statement (table), *held = fm_results_table_held_equal (table);
   g_autofree char *footnote = fm_results_table_footnote (table);
+  g_autofree char *named = fm_results_table_comparisons_text (table);
   GString *out = g_string_new (NULL);
   glong widths[N_COLUMNS], total = 0;
   gboolean shown[N_COLUMNS];
@@ -448,6 +593,8 @@ fm_results_table_to_text (FmResultsTable *table, guint width)
   append_row (out, head, widths, shown);
   for (guint r = 0; r < rows->len; r++)
     append_row (out, g_ptr_array_index (rows, r), widths, shown);
+  if (*named != '\0')
+    g_string_append_printf (out, "\n%s", named);
   g_string_append_printf (out, "\n%s\n", footnote);
   return g_string_free (out, FALSE);
 }
@@ -458,6 +605,7 @@ fm_results_table_to_markdown (FmResultsTable *table)
   g_autoptr (GPtrArray) rows = all_cells (table, FALSE);
   g_autofree char *sentence = fm_results_table_sentence (table), *held = fm_results_table_held_equal (table);
   g_autofree char *footnote = fm_results_table_footnote (table);
+  g_autofree char *named = fm_results_table_comparisons_text (table);
   GString *out = g_string_new (NULL);
 
   g_string_append_printf (out, "# %s\n\n%s\n\n", fm_results_table_get_title (table), sentence);
@@ -481,6 +629,14 @@ fm_results_table_to_markdown (FmResultsTable *table)
           g_string_append_printf (out, "| %s%s", safe, *safe != '\0' ? " " : "");
         }
       g_string_append (out, "|\n");
+    }
+  if (*named != '\0')
+    {
+      g_auto (GStrv) lines = g_strsplit (g_strchomp (named), "\n", -1);
+
+      g_string_append_c (out, '\n');
+      for (guint i = 0; lines[i] != NULL; i++)
+        g_string_append_printf (out, "- %s\n", lines[i]);
     }
   g_string_append_printf (out, "\n%s\n", footnote);
   return g_string_free (out, FALSE);

@@ -66,6 +66,10 @@ struct _FmResultsTable
   GPtrArray *rows;    /* FmResultsRow */
   GPtrArray *runs;    /* FmResultRow, owned */
   char      *held_equal; /* from the stages, or NULL */
+
+  GHashTable *contexts;    /* batch id (gint64 *) -> FmBatchContext */
+  GHashTable *ended;       /* stage id -> gint64 *, microseconds */
+  GArray     *comparisons; /* FmResultsComparison */
 };
 
 static GType
@@ -100,6 +104,13 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (FmResultsTable, fm_results_table, G_TYPE_OBJECT,
                                G_IMPLEMENT_INTERFACE (G_TYPE_LIST_MODEL, list_model_init))
 
 static void
+context_free (FmBatchContext *context)
+{
+  fm_batch_judging_free (context->judging);
+  g_free (context);
+}
+
+static void
 fm_results_table_finalize (GObject *object)
 {
   FmResultsTable *table = FM_RESULTS_TABLE (object);
@@ -107,6 +118,9 @@ fm_results_table_finalize (GObject *object)
   g_ptr_array_unref (table->rows);
   g_ptr_array_unref (table->runs);
   g_free (table->held_equal);
+  g_hash_table_unref (table->contexts);
+  g_hash_table_unref (table->ended);
+  g_array_unref (table->comparisons);
   G_OBJECT_CLASS (fm_results_table_parent_class)->finalize (object);
 }
 
@@ -121,6 +135,9 @@ fm_results_table_init (FmResultsTable *table)
 {
   table->rows = g_ptr_array_new_with_free_func (g_object_unref);
   table->runs = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_result_row_free);
+  table->contexts = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, (GDestroyNotify) context_free);
+  table->ended = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  table->comparisons = g_array_new (FALSE, TRUE, sizeof (FmResultsComparison));
 }
 
 FmResultsRow *
@@ -145,8 +162,8 @@ fm_results_table_get_title (FmResultsTable *table)
 }
 
 /* Scores compare within one batch, on the same data (mqar of another length is another task), on one device. */
-static gboolean
-same_ground (const FmVariantResult *a, const FmVariantResult *b)
+gboolean
+fm_results_same_ground (const FmVariantResult *a, const FmVariantResult *b)
 {
   return a->batch_id == b->batch_id && g_strcmp0 (a->task, b->task) == 0
          && g_strcmp0 (a->task_parameters, b->task_parameters) == 0 && g_strcmp0 (a->device, b->device) == 0;
@@ -159,7 +176,7 @@ fm_results_table_get_baseline (FmResultsTable *table, FmResultsRow *row)
     {
       FmResultsRow *other = fm_results_table_get_row (table, i);
 
-      if (other->result.baseline && same_ground (&other->result, &row->result))
+      if (other->result.baseline && fm_results_same_ground (&other->result, &row->result))
         return other;
     }
   return NULL;
@@ -316,6 +333,7 @@ fill_row (FmResultsRow *row)
       g_ptr_array_add (row->measure, run->measure_stage);
       r->done += is_done (run);
       r->failed += is_failed (run);
+      r->diverged += g_strcmp0 (run->state, "diverged") == 0;
       r->skipped += g_strcmp0 (run->state, "skipped") == 0;
       if (is_failed (run))
         set_reason (row, run);
@@ -350,7 +368,9 @@ fill_row (FmResultsRow *row)
   r->best_shortcut_accuracy = first->best_shortcut_accuracy;
   r->difference = FM_ESTIMATE_NONE;
   r->latency_ratio = r->memory_ratio = NAN;
-  r->verdict = r->failed > 0 ? FM_VERDICT_FAIL : FM_VERDICT_NONE;
+  /* A variant that diverges is not ranked by the seeds on which it did not. Other failures (a crash, no memory) leave
+   * a hole in the layout; the judge sees to it that no word prefers a variant for its holes. */
+  r->verdict = r->diverged > 0 || (r->failed > 0 && r->failed == r->seeds) ? FM_VERDICT_FAIL : FM_VERDICT_NONE;
 }
 
 /* --- Baseline, colours, names -------------------------------------------------------------------------------------*/
@@ -364,7 +384,7 @@ choose_baselines (FmResultsTable *table)
       FmVariantResult *chosen = first;
 
       for (guint k = 0; k < i && chosen != NULL; k++)
-        if (same_ground (&fm_results_table_get_row (table, k)->result, first))
+        if (fm_results_same_ground (&fm_results_table_get_row (table, k)->result, first))
           chosen = NULL; /* this ground has been seen to */
       if (chosen == NULL)
         continue;
@@ -372,7 +392,7 @@ choose_baselines (FmResultsTable *table)
         {
           FmVariantResult *other = &fm_results_table_get_row (table, k)->result;
 
-          if (same_ground (other, first) && strcmp (other->mixer, "softmax-attention") == 0)
+          if (fm_results_same_ground (other, first) && strcmp (other->mixer, "softmax-attention") == 0)
             chosen = other;
         }
       chosen->baseline = TRUE;
@@ -444,78 +464,88 @@ name_row (FmResultsTable *table, FmResultsRow *row)
   r->label = g_string_chunk_insert (row->strings, label);
 }
 
-/* --- Verdicts -----------------------------------------------------------------------------------------------------*/
+/* --- What the judge asks for --------------------------------------------------------------------------------------*/
 
-/* Accuracies of @row at the seeds of @base, NaN where one of the two has none. */
-static gdouble *
-paired_values (FmResultsRow *row, FmResultsRow *base)
+GPtrArray *
+fm_results_row_peek_runs (FmResultsRow *row)
 {
-  gdouble *values = g_new (gdouble, base->runs->len + 1);
-
-  for (guint i = 0; i < base->runs->len; i++)
-    {
-      const FmResultRow *theirs = g_ptr_array_index (base->runs, i);
-
-      values[i] = NAN;
-      for (guint k = 0; k < row->runs->len; k++)
-        {
-          const FmResultRow *run = g_ptr_array_index (row->runs, k);
-
-          if (run->seed == theirs->seed && is_done (run))
-            values[i] = run->test_accuracy;
-        }
-    }
-  return values;
+  return row->runs;
 }
 
+FmVariantResult *
+fm_results_row_edit (FmResultsRow *row)
+{
+  return &row->result;
+}
+
+void
+fm_results_table_set_ended (FmResultsTable *table, const char *stage, gint64 ended_us)
+{
+  g_hash_table_insert (table->ended, g_strdup (stage), g_memdup2 (&ended_us, sizeof ended_us));
+}
+
+gint64
+fm_results_table_get_ended (FmResultsTable *table, const char *stage)
+{
+  const gint64 *ended_us = stage != NULL ? g_hash_table_lookup (table->ended, stage) : NULL;
+
+  return ended_us != NULL ? *ended_us : 0;
+}
+
+const FmBatchContext *
+fm_results_table_peek_context (FmResultsTable *table, gint64 batch_id)
+{
+  FmBatchContext *context = g_hash_table_lookup (table->contexts, &batch_id);
+
+  if (context == NULL)
+    {
+      context = g_new0 (FmBatchContext, 1);
+      context->judging = fm_batch_judging_new ();
+      g_hash_table_insert (table->contexts, g_memdup2 (&batch_id, sizeof batch_id), context);
+    }
+  return context;
+}
+
+const FmBatchJudging *
+fm_results_table_peek_judging (FmResultsTable *table, gint64 batch_id)
+{
+  return fm_results_table_peek_context (table, batch_id)->judging;
+}
+
+GArray *
+fm_results_table_peek_comparisons (FmResultsTable *table)
+{
+  return table->comparisons;
+}
+
+const FmResultsComparison *
+fm_results_table_get_comparisons (FmResultsTable *table, guint *n)
+{
+  *n = table->comparisons->len;
+  return (const FmResultsComparison *) (gpointer) table->comparisons->data;
+}
+
+/* How each batch of the table is judged, and since when. */
 static gboolean
-has_all_seeds (FmResultsRow *row)
+load_contexts (FmResultsTable *table, FmStore *store, GError **error)
 {
-  return row->result.failed == 0 && row->result.done == row->result.seeds;
-}
-
-static void
-judge_against (FmResultsTable *table, FmResultsRow *base)
-{
-  g_autoptr (GPtrArray) rows = g_ptr_array_new ();
-  g_autofree FmComparison *comparisons = g_new0 (FmComparison, table->rows->len + 1);
-  g_autofree gdouble *theirs = paired_values (base, base);
-
-  for (guint i = 0; i < table->rows->len; i++)
+  for (guint i = 0; i < table->runs->len; i++)
     {
-      FmResultsRow *row = fm_results_table_get_row (table, i);
-      g_autofree gdouble *ours = NULL;
+      gint64 id = ((const FmResultRow *) g_ptr_array_index (table->runs, i))->batch_id;
+      g_autoptr (FmBatchRecord) record = NULL;
+      FmBatchContext *context;
 
-      if (row == base || !same_ground (&row->result, &base->result))
+      if (g_hash_table_contains (table->contexts, &id))
         continue;
-      ours = paired_values (row, base);
-      fm_comparison_init (&comparisons[rows->len], ours, theirs, base->runs->len, FM_ACCURACY_MARGIN);
-      /* A verdict is said once, when every seed has ended: words that flip while seeds come in help nobody. What gets
-       * no verdict is no member of the family either. */
-      if (row->result.verdict == FM_VERDICT_FAIL)
-        comparisons[rows->len].verdict = FM_VERDICT_FAIL;
-      else if (!has_all_seeds (row) || !has_all_seeds (base))
-        comparisons[rows->len].verdict = FM_VERDICT_UNDECIDED;
-      g_ptr_array_add (rows, row);
+      record = fm_store_load_batch (store, id, error);
+      if (record == NULL)
+        return FALSE;
+      context = g_new0 (FmBatchContext, 1);
+      context->judging = fm_batch_judging_from_text (record->text);
+      context->created_us = record->created_us;
+      g_hash_table_insert (table->contexts, g_memdup2 (&id, sizeof id), context);
     }
-  fm_comparisons_judge (comparisons, rows->len, FM_ACCURACY_MARGIN, FM_ALPHA, TRUE);
-  for (guint i = 0; i < rows->len; i++)
-    {
-      FmVariantResult *r = &((FmResultsRow *) g_ptr_array_index (rows, i))->result;
-      const FmVariantResult *b = &base->result;
-
-      r->difference = comparisons[i].difference;
-      r->more_seeds = comparisons[i].more_seeds;
-      if (has_all_seeds (g_ptr_array_index (rows, i)) && has_all_seeds (base))
-        r->verdict = comparisons[i].verdict;
-      r->latency_ratio = r->latency_us_median / b->latency_us_median;
-      r->latency_verdict = fm_ratio_verdict (r->latency_us_median, b->latency_us_median, FM_COST_MARGIN);
-      if (r->measured_peak_bytes > 0 && b->measured_peak_bytes > 0)
-        {
-          r->memory_ratio = (gdouble) r->measured_peak_bytes / b->measured_peak_bytes;
-          r->memory_verdict = fm_ratio_verdict (r->measured_peak_bytes, b->measured_peak_bytes, FM_COST_MARGIN);
-        }
-    }
+  return TRUE;
 }
 
 static FmResultsTable *
@@ -537,16 +567,6 @@ table_take_runs (GPtrArray *runs)
   choose_indices (table);
   for (guint i = 0; i < table->rows->len; i++)
     name_row (table, fm_results_table_get_row (table, i));
-  for (guint i = 0; i < table->rows->len; i++)
-    {
-      FmResultsRow *row = fm_results_table_get_row (table, i);
-
-      if (!row->result.baseline)
-        continue;
-      judge_against (table, row);
-      if (row->result.verdict == FM_VERDICT_NONE)
-        row->result.verdict = FM_VERDICT_BASELINE;
-    }
   return table;
 }
 
@@ -566,10 +586,13 @@ FmResultsTable *
 fm_results_table_new (GPtrArray *rows)
 {
   GPtrArray *runs = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_result_row_free);
+  FmResultsTable *table;
 
   for (guint i = 0; i < rows->len; i++)
     g_ptr_array_add (runs, copy_run (g_ptr_array_index (rows, i)));
-  return table_take_runs (runs);
+  table = table_take_runs (runs);
+  fm_results_judge (table, NULL, NULL);
+  return table;
 }
 
 FmResultsTable *
@@ -581,7 +604,8 @@ fm_results_table_load (FmStore *store, gint64 batch, GError **error)
   if (runs == NULL)
     return NULL;
   table = table_take_runs (runs);
-  if (!fm_results_table_find_held_equal (table, store, error))
+  if (!load_contexts (table, store, error) || !fm_results_table_find_held_equal (table, store, error)
+      || !fm_results_judge (table, store, error))
     return NULL;
   return g_steal_pointer (&table);
 }

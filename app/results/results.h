@@ -30,19 +30,23 @@ typedef struct
   guint       seeds;    /* asked for */
   guint       done;
   guint       failed;   /* failed or diverged */
+  guint       diverged; /* of those; one is enough for FAIL */
   guint       skipped;  /* data absent, say */
   const char *reason;   /* of the first failure, skip or cancel: "diverged at step 212 in layers.0.mixer"; or NULL */
 
   FmEstimate  accuracy; /* 0..1, over the seeds that are done */
   FmEstimate  validation_accuracy;
   FmEstimate  loss_nats;
-  FmEstimate  difference; /* accuracy minus the baseline's, by seed */
-  FmVerdict   verdict;
-  guint       more_seeds; /* about how many more would decide; 0 = unknown */
+  FmEstimate  difference; /* accuracy minus the baseline's; interval at 95 % adjusted for the batch's comparisons */
+  FmVerdict   verdict;    /* of the first comparison that has this variant on its left */
+  const char *against;    /* title of what it was compared with, NULL: the baseline */
+  guint       more_seeds; /* about how many more would decide; 0 = unknown, more than FM_MORE_SEEDS_MAX: many */
+  guint       new_seeds;  /* judged on these alone, since earlier verdicts had seen the others; 0: on all */
+  gdouble     accuracy_margin, latency_margin, memory_margin; /* what the batch says counts as equal; shares of 1 */
 
   gdouble     latency_us_median, latency_us_p95; /* medians over seeds, batch of 1 */
   gdouble     latency_ratio, memory_ratio;       /* to the baseline's */
-  FmVerdict   latency_verdict, memory_verdict;   /* equal within FM_COST_MARGIN; no interval stands behind them */
+  FmVerdict   latency_verdict, memory_verdict;   /* equal within the margins above; no interval stands behind them */
   gdouble     throughput_per_s;
   gdouble     train_s; /* mean over seeds */
   gint64      planned_peak_bytes, measured_peak_bytes; /* of training, largest over seeds */
@@ -100,6 +104,19 @@ FM_API guint         fm_results_table_get_n_rows   (FmResultsTable *table);
 FM_API FmResultsRow *fm_results_table_get_baseline (FmResultsTable *table, FmResultsRow *row);
 FM_API const char   *fm_results_table_get_title    (FmResultsTable *table);
 
+/* One comparison that the batch names: by itself each variant against the baseline, or what compare= says. */
+typedef struct
+{
+  FmResultsRow *row, *reference; /* no ref: the table keeps them */
+  FmComparison  comparison;
+  FmSpread      spread; /* of the matrix (task and device) it was judged in; all 0 when it was not */
+  guint         new_seeds; /* as in FmVariantResult */
+  guint         look, looks; /* "look 2 of 3"; 1 of 1 without looks= */
+} FmResultsComparison;
+
+/** fm_results_table_get_comparisons: (transfer none) (array length=n): in the order of the batch. */
+FM_API const FmResultsComparison *fm_results_table_get_comparisons (FmResultsTable *table, guint *n);
+
 /* Sentences, all (transfer full). */
 /** "1 better, 1 equal, 1 worse, 1 undecided, 1 failed" */
 FM_API char *fm_results_table_statement (FmResultsTable *table);
@@ -110,8 +127,11 @@ FM_API char *fm_results_table_sentence (FmResultsTable *table);
 FM_API char *fm_results_table_counts (FmResultsTable *table);
 /** "1,000 steps of 64, 2 layers, width 64, parameters within 1 %"; "" when nothing is known to be equal */
 FM_API char *fm_results_table_held_equal (FmResultsTable *table);
-/** "Mean over seeds with 95 % interval (Student's t). Equal: within 1 point of accuracy. Holm over 4 comparisons." */
+/** What stands behind the verdicts: layout, margin, family, looks, and what was left out. */
 FM_API char *fm_results_table_footnote (FmResultsTable *table);
+/** One line a comparison where the batch names them itself, "" otherwise: "pooling against local-attention: better, 1.2
+ * points [0.3, 2.1]". */
+FM_API char *fm_results_table_comparisons_text (FmResultsTable *table);
 
 /* --- As text ------------------------------------------------------------------------------------------------------*/
 

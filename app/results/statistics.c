@@ -4,100 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Continued fraction of the incomplete beta function, Abramowitz and Stegun 26.5.8, by the modified Lentz method
- * (Thompson and Barnett 1986): numerator and denominator are kept as ratios, so neither over- nor underflows. */
-static gdouble
-beta_fraction (gdouble a, gdouble b, gdouble x)
-{
-  const gdouble tiny = 1e-300;
-  gdouble c = 1.0, d = 1.0 - (a + b) * x / (a + 1.0), h;
-
-  d = 1.0 / (fabs (d) < tiny ? tiny : d);
-  h = d;
-  /* Converges within about sqrt (max (a, b)) terms for x below the mean; the bound is there for absurd df alone. */
-  for (int m = 1; m < 100000; m++)
-    {
-      gdouble even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-      gdouble odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
-      gdouble step = 1.0;
-
-      for (int half = 0; half < 2; half++)
-        {
-          gdouble term = half == 0 ? even : odd;
-
-          d = 1.0 + term * d;
-          d = 1.0 / (fabs (d) < tiny ? tiny : d);
-          c = 1.0 + term / c;
-          c = fabs (c) < tiny ? tiny : c;
-          step = c * d;
-          h *= step;
-        }
-      if (fabs (step - 1.0) < 1e-15)
-        break;
-    }
-  return h;
-}
-
-/* Regularised incomplete beta function I_x (a, b); @y is 1 - x, given apart so that no digits are lost near 1. */
-static gdouble
-beta_regularised (gdouble a, gdouble b, gdouble x, gdouble y)
-{
-  gdouble front;
-
-  if (x <= 0.0)
-    return 0.0;
-  if (y <= 0.0)
-    return 1.0;
-  front = exp (lgamma (a + b) - lgamma (a) - lgamma (b) + a * log (x) + b * log (y));
-  if (x < (a + 1.0) / (a + b + 2.0))
-    return front * beta_fraction (a, b, x) / a;
-  return 1.0 - front * beta_fraction (b, a, y) / b; /* A&S 26.5.2 */
-}
-
-gdouble
-fm_t_cdf (gdouble t, gdouble df)
-{
-  gdouble tail;
-
-  g_return_val_if_fail (df > 0, NAN);
-  if (isnan (t))
-    return NAN;
-  if (isinf (t))
-    return t > 0 ? 1.0 : 0.0;
-  tail = 0.5 * beta_regularised (df / 2, 0.5, df / (df + t * t), t * t / (df + t * t)); /* A&S 26.5.27 */
-  return t > 0 ? 1.0 - tail : tail;
-}
-
-/* P (T > |t|), without the cancellation of 1 - cdf. */
-static gdouble
-t_tail (gdouble t, gdouble df)
-{
-  if (isinf (t))
-    return 0.0;
-  return fm_t_cdf (-fabs (t), df);
-}
-
-gdouble
-fm_t_quantile (gdouble p, gdouble df)
-{
-  gdouble tail = p < 0.5 ? p : 1.0 - p, low = 0.0, high = 1.0;
-
-  g_return_val_if_fail (p > 0 && p < 1 && df > 0, NAN);
-  if (p == 0.5)
-    return 0.0;
-  while (t_tail (high, df) > tail && high < 1e300)
-    high *= 2;
-  for (int i = 0; i < 200 && high - low > 1e-13 * high; i++)
-    {
-      gdouble middle = 0.5 * (low + high);
-
-      if (t_tail (middle, df) > tail)
-        low = middle;
-      else
-        high = middle;
-    }
-  return (p < 0.5 ? -0.5 : 0.5) * (low + high);
-}
+#include "app/results/layout.h"
 
 FmEstimate
 fm_estimate (const gdouble *values, gsize n, gdouble confidence)
@@ -158,33 +65,105 @@ fm_quantile (const gdouble *values, gsize n, gdouble q)
   return sorted[below] + (at - below) * (sorted[below + 1] - sorted[below]);
 }
 
-void
-fm_comparison_init (FmComparison *comparison, const gdouble *variant, const gdouble *baseline, gsize n,
-                    gdouble margin)
+/* Rows as a matrix of their own leave out what has no cell; here only to count what the spread was taken over. */
+static void
+count_cells (const gdouble *values, gsize n_variants, gsize n_seeds, FmSpread *spread)
 {
-  g_autofree gdouble *difference = g_new (gdouble, n + 1);
-  FmEstimate *e = &comparison->difference;
-  gdouble error;
+  g_autofree gboolean *seeds = g_new0 (gboolean, n_seeds + 1);
 
-  for (gsize i = 0; i < n; i++)
-    difference[i] = variant[i] - baseline[i]; /* NaN where either is missing */
-  *comparison = (FmComparison) { .difference = fm_estimate (difference, n, 1 - FM_ALPHA), .p_differs = NAN,
-                                 .p_equal = NAN, .verdict = FM_VERDICT_NONE };
-  if (e->n < 2)
-    return;
-  error = e->sd / sqrt (e->n);
-  if (error > 0)
+  for (gsize v = 0; v < n_variants; v++)
     {
-      comparison->p_differs = 2 * t_tail (e->mean / error, e->n - 1);
+      gboolean filled = FALSE;
+
+      for (gsize s = 0; s < n_seeds; s++)
+        if (isfinite (values[v * n_seeds + s]))
+          filled = seeds[s] = TRUE;
+      spread->variants += filled;
+    }
+  for (gsize s = 0; s < n_seeds; s++)
+    spread->seeds += seeds[s];
+}
+
+static guint
+count_row (const gdouble *row, gsize n)
+{
+  guint count = 0;
+
+  for (gsize s = 0; s < n; s++)
+    count += isfinite (row[s]);
+  return count;
+}
+
+/* p values and intervals from difference, error and degrees of freedom. */
+static void
+test (FmComparison *c, gdouble margin, gdouble alpha)
+{
+  gdouble d = c->difference.mean, half;
+
+  if (c->error > 0)
+    {
+      c->p_differs = 2 * fm_t_cdf (-fabs (d) / c->error, c->df);
       /* Both one-sided tests must reject, so the larger p counts: that of the nearer edge. */
-      comparison->p_equal = MAX (fm_t_cdf ((e->mean - margin) / error, e->n - 1),
-                                 fm_t_cdf (-(e->mean + margin) / error, e->n - 1));
+      c->p_equal = MAX (fm_t_cdf ((d - margin) / c->error, c->df), fm_t_cdf (-(d + margin) / c->error, c->df));
     }
   else
     {
-      comparison->p_differs = e->mean == 0 ? 1 : 0;
-      comparison->p_equal = fabs (e->mean) < margin ? 0 : 1;
+      c->p_differs = d == 0 ? 1 : 0;
+      c->p_equal = fabs (d) < margin ? 0 : 1;
     }
+  half = fm_t_quantile (1 - FM_ALPHA / 2, c->df) * c->error;
+  c->difference.low = d - half;
+  c->difference.high = d + half;
+  half = fm_t_quantile (1 - alpha, c->df) * c->error;
+  c->equal_low = d - half;
+  c->equal_high = d + half;
+}
+
+FmSpread
+fm_comparisons_estimate (const gdouble *values, gsize n_variants, gsize n_seeds, FmComparison *comparisons, gsize n,
+                         gdouble margin, gdouble alpha)
+{
+  g_autoptr (FmLayout) layout = fm_layout_new (values, n_variants, n_seeds);
+  g_autofree gdouble *differences = g_new (gdouble, n_seeds + 1);
+  FmSpread spread = { .df = fm_layout_df (layout), .spread_p = fm_layout_spread_p (layout) };
+
+  spread.sd = spread.df > 0 ? sqrt (fm_layout_rss (layout) / spread.df) : NAN;
+  spread.paired = spread.spread_p < FM_SPREAD_ALPHA; /* FALSE for NaN */
+  count_cells (values, n_variants, n_seeds, &spread);
+  for (gsize i = 0; i < n; i++)
+    {
+      FmComparison *c = &comparisons[i];
+      const gdouble *ours = values + c->variant * n_seeds, *theirs = values + c->reference * n_seeds;
+      gdouble factor;
+
+      for (gsize s = 0; s < n_seeds; s++)
+        differences[s] = ours[s] - theirs[s]; /* NaN where either is missing */
+      c->difference = fm_estimate (differences, n_seeds, 1 - FM_ALPHA);
+      c->error = c->p_differs = c->p_equal = c->p_adjusted = c->equal_low = c->equal_high = NAN;
+      c->df = 0;
+      if (count_row (ours, n_seeds) < 2 || count_row (theirs, n_seeds) < 2)
+        continue;
+      if (spread.paired)
+        {
+          if (c->difference.n < 2)
+            continue;
+          c->df = c->difference.n - 1;
+          c->error = c->difference.sd / sqrt (c->difference.n);
+          if (c->error < 1e-13 * fabs (c->difference.mean)) /* the same difference each time, but for rounding */
+            c->error = 0;
+        }
+      else
+        {
+          if (spread.df == 0
+              || !fm_layout_contrast (layout, c->variant, c->reference, &c->difference.mean, &factor))
+            continue;
+          c->df = spread.df;
+          c->error = spread.sd * sqrt (factor);
+          c->difference.sd = spread.sd * G_SQRT2;
+        }
+      test (c, margin, alpha);
+    }
+  return spread;
 }
 
 typedef struct
@@ -211,57 +190,85 @@ fm_holm_adjust (gdouble *p, gsize n)
     }
 }
 
-/* Smallest number of seeds, spread and mean staying as observed, with which one of the two tests would reject at
- * @alpha over @family comparisons (the strictest step of Holm). A guide for a person, not a power analysis. */
-static guint
-seeds_needed (const FmEstimate *d, gdouble margin, gdouble alpha, gsize family)
+/* How likely @n seeds decide, if the difference and the spread are what they seem. Better or worse: the noncentral t.
+ * Equal: both one-sided tests reject at least as often as their two powers exceed one together (Bonferroni). */
+static gdouble
+power_with (const FmComparison *c, const FmSpread *spread, const FmJudging *judging, gdouble level, guint n)
 {
-  for (guint n = d->n + 1; n <= d->n + FM_MORE_SEEDS_MAX; n++)
-    {
-      gdouble error = d->sd / sqrt (n);
-      gdouble differs = fm_t_quantile (1 - alpha / family / 2, n - 1) * error;
-      gdouble equal = fm_t_quantile (1 - alpha / family, n - 1) * error;
+  gdouble df = spread->paired ? n - 1 : (gdouble) (spread->variants - 1) * (n - 1);
+  gdouble error = c->difference.sd / sqrt (n), d = fabs (c->difference.mean), equal, t;
 
-      if (fabs (d->mean) > differs || fabs (d->mean) + equal < margin)
-        return n - d->n;
-    }
-  return 0;
+  t = fm_t_quantile (1 - judging->alpha, df);
+  equal = fm_t_power (t, df, (judging->margin - d) / error) + fm_t_power (t, df, (judging->margin + d) / error) - 1;
+  return MAX (equal, fm_t_power (fm_t_quantile (1 - level / 2, df), df, d / error));
+}
+
+/* Seeds that would decide with FM_MORE_SEEDS_POWER. Seeds that nobody announced will be judged alone, so all that it
+ * takes must be new; announced ones join those that are there. */
+static guint
+seeds_needed (const FmComparison *c, const FmSpread *spread, const FmJudging *judging, gdouble level)
+{
+  guint have = judging->adds_seeds ? c->difference.n : 0;
+
+  for (guint more = judging->adds_seeds ? 1 : 2; more <= FM_MORE_SEEDS_MAX; more++)
+    if (have + more >= 2 && power_with (c, spread, judging, level, have + more) >= FM_MORE_SEEDS_POWER)
+      return more;
+  return FM_MORE_SEEDS_MAX + 1;
+}
+
+static FmVerdict
+verdict_of (const FmComparison *c, const FmJudging *judging)
+{
+  gboolean better = (c->difference.mean > 0) == judging->larger_is_better;
+
+  if (isnan (c->p_differs))
+    return FM_VERDICT_UNDECIDED;
+  if (c->p_equal < judging->alpha)
+    return FM_VERDICT_EQUAL;
+  if (!(c->p_adjusted < judging->alpha))
+    return FM_VERDICT_UNDECIDED;
+  if (better ? c->variant_failed : c->reference_failed)
+    return FM_VERDICT_UNDECIDED;
+  return better ? FM_VERDICT_BETTER : FM_VERDICT_WORSE;
 }
 
 void
-fm_comparisons_judge (FmComparison *comparisons, gsize n, gdouble margin, gdouble alpha, gboolean larger_is_better)
+fm_comparisons_judge (FmComparison *comparisons, const FmSpread *spread, gsize n, const FmJudging *judging)
 {
-  g_autofree gdouble *differs = g_new (gdouble, n + 1);
-  g_autofree gdouble *equal = g_new (gdouble, n + 1);
-  gsize family = 0;
+  g_autofree Ranked *ranked = g_new (Ranked, n + 1);
+  g_autofree gdouble *p = g_new (gdouble, n + 1);
+  gboolean rejects = TRUE;
+  gdouble level = judging->alpha;
 
   for (gsize i = 0; i < n; i++)
     {
-      gboolean counted = comparisons[i].verdict == FM_VERDICT_NONE;
+      gboolean tested = comparisons[i].verdict == FM_VERDICT_NONE && !isnan (comparisons[i].p_differs);
 
-      differs[i] = counted ? comparisons[i].p_differs : NAN;
-      equal[i] = counted ? comparisons[i].p_equal : NAN;
-      family += counted && !isnan (differs[i]);
+      p[i] = tested ? comparisons[i].p_differs : 1;
+      ranked[i] = (Ranked) { p[i], i };
     }
-  fm_holm_adjust (differs, n);
-  fm_holm_adjust (equal, n);
-  for (gsize i = 0; i < n; i++)
+  fm_holm_adjust (p, n);
+  qsort (ranked, n, sizeof *ranked, compare_doubles); /* p comes first in Ranked */
+  for (gsize k = 0; k < n; k++)
     {
-      FmComparison *c = &comparisons[i];
+      FmComparison *c = &comparisons[ranked[k].index];
 
+      if (rejects)
+        level = judging->alpha / (n - k);
+      rejects = rejects && ranked[k].p < level;
       if (c->verdict != FM_VERDICT_NONE)
         continue;
-      if (isnan (c->p_differs))
-        c->verdict = FM_VERDICT_UNDECIDED;
-      else if (equal[i] < alpha)
-        c->verdict = FM_VERDICT_EQUAL;
-      else if (differs[i] < alpha)
-        c->verdict = (c->difference.mean > 0) == larger_is_better ? FM_VERDICT_BETTER : FM_VERDICT_WORSE;
-      else
+      if (!isnan (c->p_differs))
         {
-          c->verdict = FM_VERDICT_UNDECIDED;
-          c->more_seeds = seeds_needed (&c->difference, margin, alpha, family);
+          gdouble half = fm_t_quantile (1 - level / 2, c->df) * c->error;
+
+          c->p_adjusted = p[ranked[k].index];
+          c->difference.low = c->difference.mean - half;
+          c->difference.high = c->difference.mean + half;
         }
+      c->verdict = verdict_of (c, judging);
+      if (c->verdict == FM_VERDICT_UNDECIDED && !isnan (c->p_differs) && c->error > 0)
+        c->more_seeds = seeds_needed (c, &spread[ranked[k].index], judging, level);
     }
 }
 

@@ -1,10 +1,11 @@
 /* statistics.h: what may be said about numbers that were measured a few times: means with intervals, quantiles,
- * paired differences, and the verdict words of tables and reports. Pure functions on plain numbers.
+ * differences between variants, and the verdict words of tables and reports. Pure functions on plain numbers. The layout
+ * behind the differences is layout.h; two fixed checkpoints are compared by resampling.h.
  *
  * The seed is the unit of every statement about variants: an interval here is over seeds, never over test examples. */
 #pragma once
 
-#include "base/base.h"
+#include "app/results/distributions.h"
 
 G_BEGIN_DECLS
 
@@ -28,6 +29,8 @@ typedef struct
 #define FM_ALPHA 0.05
 /* No variant is told to add more seeds than this; beyond it the sentence says "many". */
 #define FM_MORE_SEEDS_MAX 30
+/* "So many more seeds would decide" means: in this share of repeats, if difference and spread are what they seem. */
+#define FM_MORE_SEEDS_POWER 0.8
 
 /* --- Student's t -------------------------------------------------------------------------------------------------*/
 
@@ -66,7 +69,7 @@ FM_API FmEstimate fm_estimate (const gdouble *values, gsize n, gdouble confidenc
  */
 FM_API gdouble fm_quantile (const gdouble *values, gsize n, gdouble q);
 
-/* --- Comparing with the baseline ----------------------------------------------------------------------------------*/
+/* --- Comparisons --------------------------------------------------------------------------------------------------*/
 
 typedef enum
 {
@@ -76,45 +79,76 @@ typedef enum
   FM_VERDICT_EQUAL,
   FM_VERDICT_WORSE,
   FM_VERDICT_UNDECIDED,
-  FM_VERDICT_FAIL,      /* a seed of the variant failed */
+  FM_VERDICT_FAIL,      /* a seed of the variant diverged, or none ended well */
 } FmVerdict;
 
-/* One variant against the baseline, by seed. */
+/* One variant against another, over seeds. */
 typedef struct
 {
-  FmEstimate difference; /* variant minus baseline over the seeds both have */
-  gdouble    p_differs;  /* two-sided paired t test of "no difference" */
-  gdouble    p_equal;    /* the larger of the two one-sided tests of "at least the margin away" (Schuirmann 1987) */
-  FmVerdict  verdict;    /* set by fm_comparisons_judge() */
-  guint      more_seeds; /* when undecided: about how many more would decide; 0 = unknown */
+  gsize      variant, reference; /* rows of the matrix */
+  FmEstimate difference;         /* variant minus reference; n: seeds both have; sd: of one such difference; low, high:
+                                  * 95 % by itself until fm_comparisons_judge() widens them for the family */
+  gdouble    error, df;          /* standard error of the difference and its degrees of freedom; NaN, 0: none */
+  gdouble    equal_low, equal_high; /* 90 % interval (1 - 2 alpha), which equal asks about */
+  gdouble    p_differs;          /* two-sided t test of "no difference" */
+  gdouble    p_equal;            /* the larger of the two one-sided tests of "at least the margin away" */
+  gdouble    p_adjusted;         /* p_differs after Holm */
+  FmVerdict  verdict;            /* FAIL and NONE set before fm_comparisons_judge() stay */
+  gboolean   variant_failed, reference_failed; /* a seed of it failed: no word may prefer it */
+  guint      more_seeds;         /* when undecided: about how many more would decide; 0 unknown, more than
+                                  * FM_MORE_SEEDS_MAX: many */
 } FmComparison;
 
+/* How the residual variance of a matrix was got. */
+typedef struct
+{
+  guint    variants, seeds; /* that have a cell */
+  guint    df;              /* of the pooled residuals */
+  gdouble  sd;              /* pooled residual standard deviation */
+  gdouble  spread_p;        /* fm_layout_spread_p() */
+  gboolean paired;          /* variances plainly differ: each comparison by its own differences, nothing pooled */
+} FmSpread;
+
+/* Variances plainly differ when the test of the layout says so at this level. */
+#define FM_SPREAD_ALPHA 0.05
+
 /**
- * fm_comparison_init:
- * @variant: (array length=n): one value a seed; NaN where a seed has none
- * @baseline: (array length=n): the baseline's, the same seeds in the same order
+ * fm_comparisons_estimate:
+ * @values: (array): `[n_variants, n_seeds]`, NaN where a cell is missing
+ * @comparisons: (inout) (array length=n): `variant` and `reference` are read, and the failed flags and verdict kept
  * @margin: what counts as equal, in the unit of the values
+ * @alpha: level of one look, FM_ALPHA unless there are several
  *
- * The difference is taken within each seed, since both saw the same batches there. Fewer than two common seeds: both
- * p are NaN and the verdict will be undecided.
+ * Seeds are blocks (layout.h), and the residual variance is pooled over the matrix: t = difference / error with the
+ * residuals' degrees of freedom. Where variances plainly differ each comparison is a paired t test of its own instead
+ * (Student, "The probable error of a mean", 1908), n - 1 degrees of freedom. A side with fewer than two seeds gives no
+ * test: one seed says nothing of its own spread. Equality: two one-sided tests (Schuirmann, "A comparison of the two
+ * one-sided tests procedure and the power approach", 1987).
  */
-FM_API void fm_comparison_init (FmComparison *comparison, const gdouble *variant, const gdouble *baseline, gsize n,
-                                gdouble margin);
+FM_API FmSpread fm_comparisons_estimate (const gdouble *values, gsize n_variants, gsize n_seeds,
+                                         FmComparison *comparisons, gsize n, gdouble margin, gdouble alpha);
+
+/* What the comparisons of one family share. */
+typedef struct
+{
+  gdouble  margin;
+  gdouble  alpha;            /* of this look: FM_ALPHA / looks */
+  gboolean larger_is_better; /* TRUE for accuracy */
+  gboolean adds_seeds;       /* more seeds would be judged together with these (looks were announced), not alone */
+} FmJudging;
 
 /**
  * fm_comparisons_judge:
- * @comparisons: (array length=n): all comparisons of one table with its baseline
- * @margin: as given to fm_comparison_init()
- * @alpha: FM_ALPHA
- * @larger_is_better: TRUE for accuracy
+ * @comparisons: (array length=n): all comparisons that a batch names, estimated
+ * @spread: (array length=n): of the matrix each comes from
  *
- * Sets the verdict of each. The p of "differs" are adjusted together over the table, and so are the p of "equal"
- * (Holm): of all words better and worse in the table the chance that one is wrong stays below @alpha, and so it does
- * for all words equal. A small but certain difference inside the margin reads "equal", since that is what the margin
- * says matters. Rows whose verdict is already FAIL or BASELINE are left alone and not counted.
+ * Sets the verdict of each. Equal: the 1 - 2 @alpha interval lies inside the margin. Better, worse: not equal, and the
+ * interval adjusted for the family excludes zero. Adjusted by Holm: the k-th smallest p of m is tested at
+ * @alpha / (m - k + 1), and the interval shown is the one at the level of its own step (of the first step that did not
+ * reject, for all after it), so that it excludes zero exactly when Holm rejects. Comparisons that cannot be tested (yet)
+ * belong to the family all the same, since the batch named them before it knew.
  */
-FM_API void fm_comparisons_judge (FmComparison *comparisons, gsize n, gdouble margin, gdouble alpha,
-                                  gboolean larger_is_better);
+FM_API void fm_comparisons_judge (FmComparison *comparisons, const FmSpread *spread, gsize n, const FmJudging *judging);
 
 /**
  * fm_holm_adjust:
