@@ -131,19 +131,21 @@ gdouble
 fm_t_power (gdouble t, gdouble df, gdouble noncentrality)
 {
   /* T = (Z + ncp) / sqrt (W / df) with W of chi squared: the mean of P (Z > t sqrt (w / df) - ncp) over W. With
-   * u = log (W / df) the density is smooth and falls off fast on both sides, so the trapezium rule converges as fast
-   * as the spacing shrinks (Trefethen and Weideman, "The exponentially convergent trapezoidal rule", 2014). */
-  const int steps = 400;
-  const gdouble half = df / 2, width = 9 * sqrt (2 / df) + 40 / df;
-  const gdouble front = half * log (half) - lgamma (half), h = 2 * width / steps;
+   * u = log (W / df) the density is smooth and falls off fast on both sides, like exp (df u / 2) to the left and faster
+   * to the right, so the trapezium rule converges exponentially (Trefethen and Weideman, "The exponentially convergent
+   * trapezoidal rule", 2014). The ends are where the density has fallen below 1e-12. */
+  const int steps = df < 3 ? 400 : 200;
+  const gdouble half = df / 2;
+  const gdouble low = -MAX (28 / half, 9 / sqrt (half)), high = log1p (8 / sqrt (half) + 28 / half);
+  const gdouble front = half * log (half) - lgamma (half), h = (high - low) / steps;
   gdouble sum = 0;
 
   g_return_val_if_fail (df > 0, NAN);
   for (int i = 0; i <= steps; i++)
     {
-      gdouble u = -width + i * h;
+      gdouble u = low + i * h, ratio = exp (u);
 
-      sum += exp (front + half * (u - exp (u))) * normal_tail (t * exp (u / 2) - noncentrality);
+      sum += exp (front + half * (u - ratio)) * normal_tail (t * sqrt (ratio) - noncentrality);
     }
   return MIN (1.0, sum * h);
 }

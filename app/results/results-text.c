@@ -191,7 +191,7 @@ append_spread (GString *out, const FmResultsComparison *comparisons, guint n)
   if (pairs > 0)
     {
       g_string_append_printf (out, "%spaired by seed and not pooled%s, since variances plainly differ (F test of each "
-                              "variant against the others, level 5 %%", pools > 0 ? "; " : "",
+                              "variant against the others, level 10 %%", pools > 0 ? "; " : "",
                               pools > 0 || pairs > 1 ? " where a task's variants say so" : "");
       if (pairs == 1)
         g_string_append_printf (out, ", p %s%.2g", paired->spread_p < 0.0001 ? "below " : "= ",

@@ -204,15 +204,25 @@ power_with (const FmComparison *c, const FmSpread *spread, const FmJudging *judg
 }
 
 /* Seeds that would decide with FM_MORE_SEEDS_POWER. Seeds that nobody announced will be judged alone, so all that it
- * takes must be new; announced ones join those that are there. */
+ * takes must be new; announced ones join those that are there. Were the spread known, the normal distribution would do
+ * with fewer than t needs: the search begins there. */
 static guint
 seeds_needed (const FmComparison *c, const FmSpread *spread, const FmJudging *judging, gdouble level)
 {
+  const gdouble known = 1e9; /* degrees of freedom */
   guint have = judging->adds_seeds ? c->difference.n : 0;
+  gdouble d = fabs (c->difference.mean), power = fm_t_quantile (FM_MORE_SEEDS_POWER, known), least, equal;
 
-  for (guint more = judging->adds_seeds ? 1 : 2; more <= FM_MORE_SEEDS_MAX; more++)
-    if (have + more >= 2 && power_with (c, spread, judging, level, have + more) >= FM_MORE_SEEDS_POWER)
-      return more;
+  least = (fm_t_quantile (1 - level / 2, known) + power) * c->difference.sd / d;
+  equal = (fm_t_quantile (1 - judging->alpha, known) + power) * c->difference.sd / (judging->margin - d);
+  if (d < judging->margin)
+    least = MIN (least, equal);
+  least *= least;
+  if (!(least < have + FM_MORE_SEEDS_MAX + 1))
+    return FM_MORE_SEEDS_MAX + 1;
+  for (guint n = MAX (MAX (2, have + 1), (guint) least); n <= have + FM_MORE_SEEDS_MAX; n++)
+    if (power_with (c, spread, judging, level, n) >= FM_MORE_SEEDS_POWER)
+      return n - have;
   return FM_MORE_SEEDS_MAX + 1;
 }
 
