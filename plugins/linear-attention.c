@@ -1,9 +1,8 @@
 /* linear-attention.c: attention through a positive feature map, linear in N.
  * Source: Katharopoulos et al., "Transformers are RNNs", 2020, section 3.2, equations 4 to 6; causal form: section 3.3,
- * equations 8 to 11, as prefix sums.
+ * equations 8 to 11.
  * Shapes: x [B,N,D]; q, k, v [B,H,N,d] with d = D/H.
- * Differs: `eps` in the normaliser, since relu can zero all keys and leave 0/0. The causal form keeps one d x d sum a
- * token (O(N D d) memory); the paper's fused recurrence does not. */
+ * Differs: `eps` in the normaliser, since relu can zero all keys and leave 0/0. */
 #include "plugin.h"
 
 typedef struct
@@ -27,72 +26,41 @@ static const FmProbe probes[] = {
   FM_PROBE_END
 };
 
+/* f (x) for the map; fm_linear_attention() applies it by itself. */
 static FmTensor *
 feature (FmGraph *g, FmTensor *x, const Params *p)
 {
-  x = fm_split_heads (g, x, p->heads);
   return p->map == 0 ? fm_add_scalar (g, fm_elu (g, x), 1.0) : fm_relu (g, x);
 }
 
-/* Features of padding are zero, so that it adds to no sum. */
+/* What the sums come to for each pair: f (q_i) f (k_j) / (sum_j f (q_i) f (k_j) + eps) over the keys that are seen. */
 static FmTensor *
-hide_padding (FmGraph *g, FmTensor *k, FmTensor *lengths)
+implied_map (FmGraph *g, FmTensor *q, FmTensor *k, const Params *p, gboolean causal, FmTensor *lengths)
 {
-  gint64 batch = fm_tensor_get_dim (k, 0), n = fm_tensor_get_dim (k, 2);
-  FmTensor *visible;
+  FmAttentionMask mask = { .causal = causal, .key_lengths = lengths };
+  FmTensor *map = fm_matmul (g, feature (g, q, p), feature (g, k, p), FM_TRANS_B), *seen;
 
-  if (lengths == NULL)
-    return k;
-  visible = fm_less (g, fm_iota (g, n), fm_reshape (g, lengths, FM_SHAPE (batch, 1)));
-  return fm_where (g, fm_reshape (g, visible, FM_SHAPE (batch, 1, n, 1)), k, fm_constant (g, FM_F32, FM_SHAPE (1), 0.0));
-}
-
-/* y_i = q_i S_i / (q_i z_i + eps) with S_i = sum_{j<=i} k_j v_j^T, z_i = sum_{j<=i} k_j. */
-static FmTensor *
-causal_form (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, gdouble eps)
-{
-  FmShape s = fm_tensor_get_shape (q);
-  gint64 B = s.dims[0], H = s.dims[1], N = s.dims[2], d = s.dims[3];
-  FmTensor *outer, *kv, *norm, *y;
-
-  outer = fm_mul (g, fm_reshape (g, k, FM_SHAPE (B, H, N, d, 1)), fm_reshape (g, v, FM_SHAPE (B, H, N, 1, d)));
-  kv = fm_cumsum (g, outer, 2, FALSE);                                           /* [B,H,N,d,d] */
-  y = fm_matmul (g, fm_reshape (g, q, FM_SHAPE (B, H, N, 1, d)), kv, 0);          /* [B,H,N,1,d] */
-  norm = fm_sum_keep (g, fm_mul (g, q, fm_cumsum (g, k, 2, FALSE)), -1);          /* [B,H,N,1] */
-  return fm_div (g, fm_reshape (g, y, s), fm_add_scalar (g, norm, eps));
+  seen = fm_attention_mask_tensor (g, fm_tensor_get_dim (q, 2), fm_tensor_get_dim (k, 2), &mask);
+  map = fm_where (g, seen, map, fm_constant (g, FM_F32, FM_SHAPE (1), 0.0));
+  return fm_div (g, map, fm_add_scalar (g, fm_sum_keep (g, map, -1), p->eps));
 }
 
 static FmTensor *
 build (FmGraph *g, const FmBuild *b, FmTensor *x)
 {
   const Params *p = b->params;
-  FmTensor *source = b->context ? b->context : x;
-  FmTensor *q, *k, *v, *kv, *norm, *y, *map;
+  FmTensor *source = b->context ? b->context : x, *lengths = b->context ? b->context_lengths : b->lengths;
+  gboolean causal = b->causal && b->context == NULL;
+  FmTensor *q, *k, *v, *y;
 
   if (b->width % p->heads != 0)
     return fm_graph_fail (g, "heads", "%" G_GINT64_FORMAT " does not divide width %" G_GINT64_FORMAT, p->heads, b->width);
-  q = feature (g, fm_linear (g, x, b->width, "q"), p);
-  k = feature (g, fm_linear (g, source, b->width, "k"), p);
+  q = fm_split_heads (g, fm_linear (g, x, b->width, "q"), p->heads);
+  k = fm_split_heads (g, fm_linear (g, source, b->width, "k"), p->heads);
   v = fm_split_heads (g, fm_linear (g, source, b->width, "v"), p->heads);
-  k = hide_padding (g, k, b->context ? b->context_lengths : b->lengths);
-
-  if (b->causal && b->context == NULL)
-    y = causal_form (g, q, k, v, p->eps);
-  else
-    {
-      kv = fm_matmul (g, k, v, FM_TRANS_A);                             /* [B,H,d,d] */
-      norm = fm_matmul (g, q, fm_sum_keep (g, k, 2), FM_TRANS_B);       /* [B,H,N,1] */
-      norm = fm_add_scalar (g, norm, p->eps);
-      y = fm_div (g, fm_matmul (g, q, kv, 0), norm);                    /* [B,H,N,d] */
-    }
-
+  y = fm_linear_attention (g, q, k, v, p->map == 0 ? FM_FEATURE_ELU : FM_FEATURE_RELU, p->eps, causal, lengths);
   if (fm_probe_is_open (b, ATTENTION))
-    {
-      map = fm_matmul (g, q, k, FM_TRANS_B);
-      if (b->causal && b->context == NULL)
-        map = fm_mul (g, map, fm_attention_mask_tensor (g, b->length, b->length, &(FmAttentionMask){ .causal = TRUE }));
-      fm_probe_set (b, ATTENTION, fm_div (g, map, fm_add_scalar (g, fm_sum_keep (g, map, -1), p->eps)));
-    }
+    fm_probe_set (b, ATTENTION, implied_map (g, q, k, p, causal, lengths));
   return fm_linear (g, fm_merge_heads (g, y), b->width, "out");
 }
 

@@ -49,28 +49,6 @@ run_free (Run *run)
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Run, run_free)
 
-static void
-draw_input (const FmModelRow *row, const FmTensor *t, gint64 n, gint32 *whole)
-{
-  gfloat *real = (gfloat *) whole;
-  const FmModelInput *range = NULL;
-  FmRandom random;
-
-  for (guint i = 0; i < G_N_ELEMENTS (row->inputs) && row->inputs[i].name != NULL; i++)
-    if (g_str_equal (row->inputs[i].name, t->name))
-      range = &row->inputs[i];
-  fm_random_init (&random, SEED, fm_hash (t->name));
-  for (gint64 j = 0; j < n; j++)
-    if (t->type == FM_I32)
-      whole[j] = (gint32) (range ? range->low + fm_random_below (&random, (guint64) (range->high - range->low + 1))
-                                 : fm_random_below (&random, 10));
-    else
-      real[j] = (gfloat) (range ? range->low + fm_random_uniform (&random) * (range->high - range->low)
-                                : fm_random_normal (&random));
-  if (row->fill)
-    row->fill (t->name, t->type, whole, n);
-}
-
 /* Values depend on the input's name alone, but for the training step's own. */
 static void
 write_inputs (Run *run, guint step)
@@ -92,7 +70,7 @@ write_inputs (Run *run, guint step)
       else if (g_str_equal (t->name, "@seed"))
         whole[0] = SEED;
       else
-        draw_input (run->row, t, n, whole);
+        fm_model_draw (run->row, t->name, t->type, n, whole);
       fm_program_write (run->program, t->name, whole, (gsize) n * 4, &error);
       g_assert_no_error (error);
     }
@@ -367,6 +345,21 @@ test_vulkan (gconstpointer data)
   g_assert_cmpfloat (fabs (a - b), <=, 20 * tolerance * MAX (1.0, fabs (a)));
 }
 
+static void
+test_check (gconstpointer data)
+{
+  ((const FmModelRow *) data)->check (cpu (2));
+}
+
+static void
+test_check_vulkan (gconstpointer data)
+{
+  FmDevice *device = fm_op_test_vulkan ();
+
+  if (device)
+    ((const FmModelRow *) data)->check (device);
+}
+
 #if FM_HAVE_VULKAN
 static void
 test_validation (void)
@@ -392,8 +385,12 @@ main (int argc, char **argv)
       add (fm_models[i], "threads", test_threads);
       add (fm_models[i], "slope", test_slope);
       add (fm_models[i], "trains", test_trains);
+      if (fm_models[i]->check)
+        add (fm_models[i], "check", test_check);
       if (!g_test_quick ())
         add (fm_models[i], "vulkan", test_vulkan);
+      if (fm_models[i]->check && !g_test_quick ())
+        add (fm_models[i], "check-vulkan", test_check_vulkan);
     }
 #if FM_HAVE_VULKAN
   if (!g_test_quick ())

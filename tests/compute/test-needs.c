@@ -277,6 +277,50 @@ test_cards (void)
   g_test_message ("%u cards ask %u times; %u are covered, %u are open", card_list->len, asked, asked - open, open);
 }
 
+/* All C files of a folder of the source tree, one after the other. */
+static char *
+load_folder (const char *path)
+{
+  g_autofree char *full = g_build_filename (g_getenv ("FORMARIUM_SOURCE_DIR"), path, NULL);
+  g_autoptr(GDir) dir = g_dir_open (full, 0, NULL);
+  GString *text = g_string_new (NULL);
+  const char *name;
+
+  while (dir && (name = g_dir_read_name (dir)) != NULL)
+    if (g_str_has_suffix (name, ".c"))
+      {
+        g_autofree char *file = g_build_filename (path, name, NULL), *one = load (file);
+
+        g_string_append (text, one ? one : "");
+      }
+  return g_string_free (text, FALSE);
+}
+
+/* A builder that nothing made of ops calls may be wrong in ways that its own test does not know. */
+static void
+test_builders_used (void)
+{
+  g_autofree char *ops = load ("compute/ops/ops.h"), *plugins = load_folder ("plugins");
+  g_autofree char *models = load_folder ("tests/compute/models");
+  g_autoptr(GRegex) declared = g_regex_new ("FM_API[^;(]*\\b(fm_\\w+)\\s*\\(", 0, 0, NULL);
+  g_autoptr(GMatchInfo) match = NULL;
+  guint n = 0;
+
+  for (g_regex_match (declared, ops, 0, &match); g_match_info_matches (match); g_match_info_next (match, NULL))
+    {
+      g_autofree char *builder = g_match_info_fetch (match, 1);
+
+      n++;
+      if (!calls (plugins, builder) && !calls (models, builder))
+        {
+          g_test_message ("no plugin and no reference model calls %s ()", builder);
+          g_test_fail ();
+        }
+    }
+  g_test_message ("%u builders are declared in ops.h", n);
+  g_assert_cmpuint (n, >, 200);
+}
+
 /* What an op owes: a gradient or the reason why none, a kernel on both backends, a name of its own. */
 static void
 test_op_rows (void)
@@ -320,5 +364,6 @@ main (int argc, char **argv)
   g_test_add_func ("/compute/needs/ops-listed", test_ops_listed);
   g_test_add_func ("/compute/needs/cards", test_cards);
   g_test_add_func ("/compute/needs/op-rows", test_op_rows);
+  g_test_add_func ("/compute/needs/builders-used", test_builders_used);
   return g_test_run ();
 }

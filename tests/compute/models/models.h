@@ -7,6 +7,7 @@
  *   NAME/slope    the loss really rises by step times gradient norm along the gradient (not if `surrogate` says why)
  *   NAME/trains   training steps with AdamW on the one batch lower the loss; every variable ends with the same bits
  *                 with 1 thread and 2
+ *   NAME/check    what `check` asserts, where there is one: what the mechanism promises beyond its gradient
  *   NAME/vulkan   loss, and each parameter's gradient by norms, agree with the CPU's, and so does the loss after
  *                 training; full suite only, skipped with the reason where there is no device */
 #pragma once
@@ -37,12 +38,20 @@ typedef struct
   gdouble     rate;      /* of learning; 0: 1e-2 */
   guint       steps;     /* 0: 5 */
   gdouble     tolerance; /* norm of the difference over norm, CPU and Vulkan; 0: 1e-4 */
+  void      (*check) (FmDevice *device); /* (nullable) */
   const char *surrogate; /* (nullable): why the gradient is not the derivative (straight-through, stop-gradient) */
 } FmModelRow;
 
 #define FM_MODEL(id, ...) \
   extern const FmModelRow fm_model_##id; \
   const FmModelRow fm_model_##id = { __VA_ARGS__ }
+
+/* The values of @input as the tests draw them: from its name and the row's ranges alone. */
+void fm_model_draw (const FmModelRow *row, const char *input, FmType type, gint64 n, gpointer data);
+/* For checks. A program of @g, which must not have failed; its inputs as drawn by fm_model_draw() for @row. */
+FmProgram *fm_model_program (const FmModelRow *row, FmGraph *g, FmDevice *device, FmVariables *variables);
+/* Runs it and reads an output of @n numbers. */
+void fm_model_run (FmProgram *program, const char *output, gpointer data, gint64 n);
 
 /* All of them, ended by NULL; generated from the list in meson.build. */
 extern const FmModelRow * const fm_models[];
