@@ -1,5 +1,6 @@
 #version 450
-// affine-stored.comp: y [n,m] = x w^T scale + bias, w stored as f16 (constant 5 = 1) or i8, widened on its way into a tile.
+// affine-stored.comp: y [n,m] = x w^T scale + bias, w stored as f16 (constant 5 = 1) or i8, widened on its way into a
+// tile.
 #extension GL_GOOGLE_include_directive : enable
 #extension GL_EXT_control_flow_attributes : require
 #include "common.glsl"

@@ -1,7 +1,7 @@
 #version 450
-// linear-attention.comp: three passes. 0: a tile of f(k)^T v and f(k), summed over a chunk of keys; 1: one workgroup a (b, h)
-// adds the sums of chunks up (before each, or all into the first); 2: a tile of queries divides f(q) S by f(q) z, and where
-// causal adds the keys of its own chunk, 32 at a time.
+// linear-attention.comp: three passes. 0: a tile of f(k)^T v and f(k), summed over a chunk of keys; 1: one workgroup a
+// (b, h) adds the sums of chunks up (before each, or all into the first); 2: a tile of queries divides f(q) S by f(q)
+// z, and where causal adds the keys of its own chunk, 32 at a time.
 #extension GL_GOOGLE_include_directive : enable
 #extension GL_EXT_control_flow_attributes : require
 #include "common.glsl"

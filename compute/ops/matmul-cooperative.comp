@@ -1,7 +1,7 @@
 #version 450
-// matmul-cooperative.comp: the product by matrix units: a and b rounded to f16, sums in f32. Only where the device lists
-// 16 x 16 x 16 of these types for a subgroup and was opened for products in f16. Four subgroups make a tile of 64 x 64,
-// each 32 x 32 of it. The result passes through shared memory, since c may end inside a tile and may have a bias.
+// matmul-cooperative.comp: the product by matrix units: a and b rounded to f16, sums in f32. Only where the device
+// lists 16 x 16 x 16 of these types for a subgroup and was opened for products in f16. Four subgroups make a tile of 64
+// x 64, each 32 x 32 of it. The result passes through shared memory, since c may end inside a tile and may have a bias.
 #extension GL_GOOGLE_include_directive : enable
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require

@@ -1,6 +1,6 @@
 #version 450
-// matmul-grouped.comp: y [rows,m], each row times the weights of the group it lies in, by tiles. A tile of rows is made once
-// for every group that has some of them; rows of others count as zeros and are not written.
+// matmul-grouped.comp: y [rows,m], each row times the weights of the group it lies in, by tiles. A tile of rows is made
+// once for every group that has some of them; rows of others count as zeros and are not written.
 #extension GL_GOOGLE_include_directive : enable
 #extension GL_EXT_control_flow_attributes : require
 #include "common.glsl"

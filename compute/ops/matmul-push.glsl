@@ -1,5 +1,5 @@
-// matmul-push.glsl: c [n,m] = a [n,k] b [k,m] (+ bias [m]), batched, any strides on a and b, c contiguous: what every form
-// of the product is told.
+// matmul-push.glsl: c [n,m] = a [n,k] b [k,m] (+ bias [m]), batched, any strides on a and b, c contiguous: what every
+// form of the product is told.
 layout (constant_id = 3) const uint with_bias = 0;
 
 layout (std430, binding = 0) readonly buffer A { float a[]; };

@@ -1,8 +1,8 @@
 #version 450
-// matmul-subgroup.comp: the product with a in registers. Each subgroup makes 8 rows by 4 columns an invocation: a's part
-// of 8 rows x 16 columns is spread over the subgroup and comes by broadcast, b's part comes through shared memory, which
-// all subgroups read. So a workgroup of 64 makes 8 x 64 / SUBGROUP rows and 4 x SUBGROUP columns. Sums are made in the
-// order of matmul.glsl, to the same bits. Lanes of the broadcasts are constants of the pipeline.
+// matmul-subgroup.comp: the product with a in registers. Each subgroup makes 8 rows by 4 columns an invocation: a's
+// part of 8 rows x 16 columns is spread over the subgroup and comes by broadcast, b's part comes through shared memory,
+// which all subgroups read. So a workgroup of 64 makes 8 x 64 / SUBGROUP rows and 4 x SUBGROUP columns. Sums are made
+// in the order of matmul.glsl, to the same bits. Lanes of the broadcasts are constants of the pipeline.
 #extension GL_GOOGLE_include_directive : enable
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -40,7 +40,8 @@ main ()
         left[i] = element_a (own + (i * SUBGROUP + lane) / DEPTH, inner + (i * SUBGROUP + lane) % DEPTH);
       for (uint e = local; e < DEPTH * 4 * SUBGROUP; e += 64)
         {
-          uint t = b_column == 1 ? e / (4 * SUBGROUP) : e % DEPTH, column = b_column == 1 ? e % (4 * SUBGROUP) : e / DEPTH;
+          uint t = b_column == 1 ? e / (4 * SUBGROUP) : e % DEPTH;
+          uint column = b_column == 1 ? e % (4 * SUBGROUP) : e / DEPTH;
 
           tile_b[t * SUBGROUP + column / 4][column % 4] = element_b (inner + t, column);
         }

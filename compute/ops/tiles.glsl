@@ -2,8 +2,9 @@
 // outputs each; both operands pass through shared memory DEPTH columns of a at a time. An invocation's rows and columns
 // lie in runs of four, 32 apart, so that it reads shared memory by vec4 and neighbours read neighbours.
 //
-// Who includes it has included common.glsl and defined T (4 or 8), element_a (row of the tile, t) and element_b (t, column
-// of the tile): 0 outside of the operand. VECTOR, SCALAR and MULTIPLY_ADD may be defined for another type than float.
+// Who includes it has included common.glsl and defined T (4 or 8), element_a (row of the tile, t) and element_b (t,
+// column of the tile): 0 outside of the operand. VECTOR, SCALAR and MULTIPLY_ADD may be defined for another type than
+// float.
 #ifndef VECTOR
 #define VECTOR vec4
 #define SCALAR float

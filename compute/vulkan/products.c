@@ -1,12 +1,12 @@
-/* products.c: which form of the shader for products a device gets, chosen when the first program with a product is made.
+/* products.c: which form of the shader for products a device gets, chosen when its first program with one is made.
  *
  *   plain        both operands through shared memory; every device runs it
- *   subgroup     one operand by broadcasts in a subgroup; the same bits. Taken where the device offers ballots in compute
- *                shaders, gives the bits of the plain form in a product made for it, and is faster in a timed one
+ *   subgroup     one operand by broadcasts in a subgroup; the same bits. Taken where the device offers ballots in
+ *                compute shaders, gives the bits of the plain form in a product of its own, is faster in a timed one
  *   cooperative  matrix units: operands rounded to f16, sums in f32. Only on a device that was opened for that with
- *                FORMARIUM_VULKAN_PRECISION=f16, since it is another precision: results differ in the third digit, and an
- *                operand past 65504 is infinite. Needs VK_NV_cooperative_matrix with 16 x 16 x 16 for a subgroup; its result
- *                must lie within the rounding of the operands of the plain form's
+ *                FORMARIUM_VULKAN_PRECISION=f16, since it is another precision: results differ in the third digit,
+ *                one past 65504 is infinite. Needs VK_NV_cooperative_matrix with 16 x 16 x 16 for a subgroup; its
+ *                result must lie within the rounding of the operands of the plain form's
  *
  * A form that the driver does not compile or that computes something else is not used; the device's note says so. On a
  * device that runs on the processor speed says nothing, so it stays plain. FORMARIUM_VULKAN_PRODUCT=plain, subgroup or
@@ -114,8 +114,8 @@ fm_vulkan_products_open (FmVulkanDevice *d)
       g_free (driver);
     }
   else if (d->f16)
-    note (d, "products in f16 were asked for and stay in f32: the device does not list matrix units of 16 x 16 x 16 through "
-          "VK_NV_cooperative_matrix");
+    note (d, "products in f16 were asked for and stay in f32: the device does not list matrix units of 16 x 16 x 16 "
+          "through VK_NV_cooperative_matrix");
 }
 
 /* --- Two programs of our own --------------------------------------------------------------------------------------*/
@@ -226,8 +226,8 @@ time_form (FmVulkanDevice *d, FmProductForm form)
 static FmProductForm
 choose (FmVulkanDevice *d)
 {
-  gboolean may_subgroup = d->broadcasts && (d->subgroup == 4 || d->subgroup == 8 || d->subgroup == 16 || d->subgroup == 32
-                                            || d->subgroup == 64);
+  gboolean may_subgroup = d->broadcasts && d->subgroup >= 4 && d->subgroup <= 64
+                          && (d->subgroup & (d->subgroup - 1)) == 0;
   gdouble plain, other;
 
   if (d->cooperative && agrees (d, FM_PRODUCT_COOPERATIVE))

@@ -3,9 +3,9 @@
  * A submission has three parts: inputs are copied from where the host wrote them, if it did; the program; outputs are
  * copied to where the host reads them. So the host may write inputs while the last ones are still in use (two uploads
  * take turns), and read outputs of several runs at once (readback keeps the last ones), also after another program has
- * used the arena. Everything between lives in the device's arena at the plan's offsets. When the arena becomes another buffer, recordings made for the old one are
- * made again at the next run. Profiling has a recording of its own, with a timestamp after each node and a barrier
- * before it, so that nodes do not overlap. */
+ * used the arena. Everything between lives in the device's arena at the plan's offsets. When the arena becomes another
+ * buffer, recordings made for the old one are made again at the next run. Profiling has a recording of its own, with a
+ * timestamp after each node and a barrier before it, so that nodes do not overlap. */
 #include "compute/vulkan/vulkan-private.h"
 
 #include <string.h>

@@ -167,9 +167,13 @@ test_unasked (void)
   if (!have_device ())
     return;
   device = &open_vulkan (NULL)->base;
-  assert_right ((FmVulkanDevice *) device, device->info->software ? FM_PRODUCT_PLAIN : ((FmVulkanDevice *) device)->product);
-  if (device->info->software) /* its speed says nothing of a GPU's */
-    g_assert_null (device->info->note);
+  if (!device->info->software)
+    {
+      g_test_skip ("a GPU chooses by its own clock");
+      return;
+    }
+  assert_right ((FmVulkanDevice *) device, FM_PRODUCT_PLAIN); /* its speed says nothing of a GPU's */
+  g_assert_null (device->info->note);
 }
 
 /* A form that gives other numbers (here: another shader under its name) is found out by a product of its own. */

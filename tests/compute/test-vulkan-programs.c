@@ -1,5 +1,5 @@
-/* test-vulkan-programs.c: the programs of check-programs.c, a whole training step among them, on the first Vulkan device
- * and on the CPU: same outputs within each program's tolerance. */
+/* test-vulkan-programs.c: the programs of check-programs.c, a whole training step among them, on the first Vulkan
+ * device and on the CPU: same outputs within each program's tolerance. */
 #include "config.h"
 
 #include "check-programs.h"
@@ -8,9 +8,9 @@
 #endif
 
 #if FM_HAVE_VULKAN
-/* What small devices have: workgroups of 256 invocations (with the 128 that Vulkan asks for at least, sorting is refused in
- * a sentence), 16 KiB of shared memory, 128 MiB a binding, no subgroup operations, no fp16, no timestamps, memory that the
- * host does not see. */
+/* What small devices have: workgroups of 256 invocations (of 128, which is all that Vulkan asks for, sorting is refused
+ * in a sentence), 16 KiB of shared memory, 128 MiB a binding, no subgroup operations, no fp16, no timestamps, memory
+ * that the host does not see. */
 static void
 make_poor (FmVulkanDevice *d)
 {
