@@ -1,5 +1,6 @@
-/* runner-private.h: the runner's parts: runner.c decides what runs, runner-worker.c talks with one worker, server.c
- * with whoever watches. */
+/* runner-private.h: the runner's parts: runner.c decides what runs, runner-stages.c claims a stage and settles its end,
+ * runner-measure.c lets the measuring ones take turns, runner-status.c says how far it is, runner-worker.c talks with one
+ * worker, server.c with whoever watches. */
 #pragma once
 
 #include "app/run/run-private.h"
@@ -56,13 +57,77 @@ void            fm_runner_worker_free (FmRunnerWorker *worker);
 void            fm_runner_worker_send (FmRunnerWorker *worker, const char *line);
 void            fm_runner_worker_kill (FmRunnerWorker *worker);
 
-/* --- runner.c: what a worker tells ---------------------------------------------------------------------------------*/
+/* --- The runner ----------------------------------------------------------------------------------------------------*/
+
+struct _FmRunner
+{
+  FmStore         *store; /* no ref */
+  FmRunStatus     *status;
+  GPtrArray       *stages;  /* FmRunnerStage */
+  GPtrArray       *runs;    /* FmRunRecord */
+  GPtrArray       *workers; /* FmRunnerWorker */
+  FmControlServer *server;
+  FmRunEventFunc   func;
+  gpointer         user_data;
+  guint            n_training;
+  guint64          memory_bytes;
+  gboolean         started, paused, cancelling, ended;
+  guint            tick_id;
+  guint            ticks;
+  gboolean         dirty; /* the status changed since it was told */
+  gdouble          work_s, work_done; /* of training steps in this session */
+  GError          *error;
+
+  /* While measuring */
+  gint             round;     /* -1 = still loading */
+  char            *roof_asked; /* hardware whose roof a worker was asked for */
+  guint            turn;      /* index in workers */
+};
+
+#define FM_RUNNER_ROUNDS      5 /* of measuring, all workers in turn */
+#define FM_RUNNER_RETRY_TICKS 8 /* until a stage that is busy elsewhere is asked for again */
+
+/* --- runner-status.c -----------------------------------------------------------------------------------------------*/
+
+void     fm_runner_tell              (FmRunner *runner, const FmRunEvent *event);
+void     fm_runner_tell_stage        (FmRunner *runner, FmRunEventKind kind, FmRunnerStage *stage, const char *reason);
+void     fm_runner_log               (FmRunner *runner, FmRunnerWorker *worker, const char *text);
+void     fm_runner_update_status     (FmRunner *runner);
+gboolean fm_runner_stage_is_training (const FmRunnerStage *stage);
+gboolean fm_runner_stage_is_final    (const FmRunnerStage *stage);
+gboolean fm_runner_stage_has_ended   (const FmRunnerStage *stage);
+
+/* --- runner-stages.c -----------------------------------------------------------------------------------------------*/
+
+gboolean fm_runner_load_stages    (FmRunner *runner, GError **error);
+void     fm_runner_stage_free     (gpointer stage);
+/** fm_runner_stage_is_ready: inputs done, itself not: may a worker have it? A failed input blocks it. */
+gboolean fm_runner_stage_is_ready (FmRunner *runner, FmRunnerStage *stage);
+/** fm_runner_start_stage: FALSE when something is wrong with the store or the program: the runner has failed then. */
+gboolean fm_runner_start_stage    (FmRunner *runner, FmRunnerStage *stage, guint threads);
+/** fm_runner_settle: what becomes of a stage whose worker has exited; @reason (out): why it failed. */
+gboolean fm_runner_settle         (FmRunner *runner, FmRunnerWorker *worker, const char *how, char **reason,
+                                   GError **error);
+
+/* --- runner-measure.c ----------------------------------------------------------------------------------------------*/
+
+void fm_runner_start_measuring (FmRunner *runner);
+/** fm_runner_take_turns: sends the round to the worker whose turn it is; called when a turn has ended, and when a worker
+ * came or went. */
+void fm_runner_take_turns      (FmRunner *runner);
+
+/* --- runner.c ------------------------------------------------------------------------------------------------------*/
+
+/** fm_runner_fail: the store cannot be written, or the lease is lost: what is not stored does not exist, so nothing goes
+ * on. Takes @error. */
+void fm_runner_fail (FmRunner *runner, GError *error);
+
+/* --- What a worker tells: runner.c, the rounds and the roof runner-measure.c -----------------------------------------*/
 
 void fm_runner_worker_changed (FmRunnerWorker *worker); /* step, loss, ready */
 void fm_runner_worker_point   (FmRunnerWorker *worker, gint64 step, const char *name, const char *tag, gdouble value);
 void fm_runner_worker_round   (FmRunnerWorker *worker); /* has done its round */
 void fm_runner_worker_roof    (FmRunnerWorker *worker, JsonObject *roof); /* (nullable): has measured its device's */
 void fm_runner_worker_exited  (FmRunnerWorker *worker, const char *how); /* frees it */
-void fm_runner_log            (FmRunner *runner, FmRunnerWorker *worker, const char *text);
 
 G_END_DECLS

@@ -1,0 +1,287 @@
+/* runner-stages.c: the stages of a batch: read from the store, claimed and given to a worker, and what becomes of one
+ * whose worker has exited. */
+#include "config.h"
+
+#include "app/run/runner-private.h"
+
+#define MOST_DEATHS  2    /* workers of a stage that may die before it counts as failed */
+#define MEASURE_WORK 4e10 /* FLOPs that a measuring stage counts as, in the share of the whole */
+
+/* --- Reading them --------------------------------------------------------------------------------------------------*/
+
+void
+fm_runner_stage_free (gpointer data)
+{
+  FmRunnerStage *stage = data;
+
+  g_clear_pointer (&stage->record, fm_stage_record_free);
+  g_clear_pointer (&stage->recipe, json_object_unref);
+  g_free (stage->variant);
+  g_free (stage);
+}
+
+/* Memory and FLOPs of a stage that is still to run; a recipe that cannot be opened is left to the worker, whose reason
+ * then stands in the table. */
+static void
+estimate_stage (FmRunnerStage *stage)
+{
+  g_autoptr (FmRecipe) recipe = fm_recipe_parse (stage->recipe, NULL);
+  FmPlan plan;
+  gdouble train, example;
+
+  stage->work = MEASURE_WORK;
+  if (recipe == NULL || !fm_recipe_cost (recipe, &plan, &train, &example, NULL))
+    return;
+  stage->peak_bytes = fm_runner_stage_is_training (stage) ? plan.peak_bytes : plan.peak_bytes / 3;
+  if (fm_runner_stage_is_training (stage))
+    stage->work = MAX (train, 1);
+}
+
+gboolean
+fm_runner_load_stages (FmRunner *runner, GError **error)
+{
+  g_autoptr (GPtrArray) records = fm_store_load_stages (runner->store, runner->status->batch, error);
+  FmRunnerStage *before = NULL;
+
+  if (records == NULL)
+    return FALSE;
+  runner->runs = fm_store_load_runs (runner->store, runner->status->batch, error);
+  if (runner->runs == NULL)
+    return FALSE;
+  g_ptr_array_set_free_func (records, NULL);
+  for (guint i = 0; i < records->len; i++)
+    {
+      FmRunnerStage *stage = g_new0 (FmRunnerStage, 1);
+
+      g_ptr_array_add (runner->stages, stage);
+      stage->record = g_ptr_array_index (records, i);
+    }
+  for (guint i = 0; i < runner->stages->len; i++)
+    {
+      FmRunnerStage *stage = g_ptr_array_index (runner->stages, i);
+
+      stage->state = stage->record->state;
+      if (!fm_runner_stage_is_final (stage))
+        stage->state = FM_STAGE_PLANNED; /* failed and cancelled ones are tried again */
+      stage->recipe = fm_json_parse (stage->record->recipe, -1, error);
+      if (stage->recipe == NULL)
+        {
+          g_prefix_error (error, "The recipe of stage %s is damaged: ", stage->record->id);
+          return FALSE;
+        }
+      stage->steps = fm_runner_stage_is_training (stage) ? fm_json_int (stage->recipe, "steps", 0) : FM_RUNNER_ROUNDS;
+      for (guint r = 0; r < runner->runs->len && stage->variant == NULL; r++)
+        {
+          FmRunRecord *run = g_ptr_array_index (runner->runs, r);
+
+          for (guint k = 0; k < run->stages->len && stage->variant == NULL; k++)
+            if (g_str_equal (g_ptr_array_index (run->stages, k), stage->record->id))
+              {
+                stage->variant = g_strdup (run->variant);
+                stage->seed = run->seed;
+                stage->run = run->id;
+              }
+        }
+      /* Seeds of a variant cost the same; they stand together. */
+      if (before && fm_runner_stage_is_training (before) == fm_runner_stage_is_training (stage)
+          && g_strcmp0 (before->variant, stage->variant) == 0 && before->steps == stage->steps)
+        {
+          stage->work = before->work;
+          stage->peak_bytes = before->peak_bytes;
+        }
+      else
+        estimate_stage (stage);
+      before = stage;
+    }
+  for (guint r = 0; r < runner->runs->len; r++)
+    {
+      FmRunRecord *run = g_ptr_array_index (runner->runs, r);
+
+      /* The data may have come meanwhile. */
+      if (g_strcmp0 (run->state, "skipped") == 0 && !fm_store_skip_run (runner->store, run->id, NULL, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* --- Starting one --------------------------------------------------------------------------------------------------*/
+
+static FmRunnerStage *
+find_stage (FmRunner *runner, const char *id)
+{
+  for (guint i = 0; i < runner->stages->len; i++)
+    {
+      FmRunnerStage *stage = g_ptr_array_index (runner->stages, i);
+
+      if (g_str_equal (stage->record->id, id))
+        return stage;
+    }
+  return NULL;
+}
+
+static gboolean
+is_running (FmRunner *runner, const FmRunnerStage *stage)
+{
+  for (guint i = 0; i < runner->workers->len; i++)
+    if (((FmRunnerWorker *) g_ptr_array_index (runner->workers, i))->stage == stage)
+      return TRUE;
+  return FALSE;
+}
+
+/* Inputs done, itself not: may a worker have it? A failed input blocks it. */
+gboolean
+fm_runner_stage_is_ready (FmRunner *runner, FmRunnerStage *stage)
+{
+  if (fm_runner_stage_has_ended (stage) || is_running (runner, stage))
+    return FALSE;
+  for (guint i = 0; i < stage->record->inputs->len; i++)
+    {
+      FmRunnerStage *input = find_stage (runner, g_ptr_array_index (stage->record->inputs, i));
+
+      if (input == NULL || input->state == FM_STAGE_DONE)
+        continue;
+      if (fm_runner_stage_has_ended (input))
+        stage->blocked = TRUE;
+      return FALSE;
+    }
+  return stage->refusals == 0 || runner->ticks % FM_RUNNER_RETRY_TICKS == 0;
+}
+
+static JsonObject *
+make_request (FmRunner *runner, FmRunnerStage *stage, guint threads)
+{
+  JsonObject *request = json_object_new ();
+  g_autofree char *artifacts = fm_store_artifact_path (runner->store, stage->record->id, NULL);
+
+  json_object_set_string_member (request, "stage", stage->record->id);
+  json_object_set_string_member (request, "kind", stage->record->kind);
+  json_object_set_object_member (request, "recipe", json_object_ref (stage->recipe));
+  json_object_set_int_member (request, "threads", threads);
+  json_object_set_string_member (request, "artifacts", artifacts);
+  if (g_str_equal (stage->record->kind, FM_STAGE_KIND_MEASURE))
+    {
+      const char *hardware = fm_json_text (stage->recipe, "hardware", "");
+
+      /* Once a device: stages that are loaded together need not all ask. */
+      json_object_set_boolean_member (request, "roof", g_strcmp0 (hardware, runner->roof_asked) != 0
+                                                           && !fm_store_knows_roof (runner->store, hardware, threads));
+      g_free (runner->roof_asked);
+      runner->roof_asked = g_strdup (hardware);
+    }
+  if (stage->record->inputs->len > 0)
+    {
+      g_autofree char *checkpoint
+          = fm_store_artifact_path (runner->store, g_ptr_array_index (stage->record->inputs, 0), FM_CHECKPOINT_FILE);
+
+      json_object_set_string_member (request, "checkpoint", checkpoint);
+    }
+  return request;
+}
+
+/* FALSE when something is wrong with the store or the program: the runner has failed then. */
+gboolean
+fm_runner_start_stage (FmRunner *runner, FmRunnerStage *stage, guint threads)
+{
+  g_autoptr (JsonObject) request = NULL;
+  g_autoptr (GError) error = NULL;
+  FmRunnerWorker *worker;
+  FmClaim claim;
+
+  if (!fm_store_claim_stage (runner->store, stage->record->id, &claim, &error))
+    {
+      fm_runner_fail (runner, g_steal_pointer (&error));
+      return FALSE;
+    }
+  if (claim == FM_CLAIM_BUSY)
+    {
+      stage->refusals++;
+      return TRUE;
+    }
+  stage->refusals = 0;
+  if (claim == FM_CLAIM_FINISHED)
+    {
+      if (!fm_store_load_stage_state (runner->store, stage->record->id, &stage->state, &error))
+        {
+          fm_runner_fail (runner, g_steal_pointer (&error));
+          return FALSE;
+        }
+      fm_runner_tell_stage (runner, FM_RUN_EVENT_STAGE_ENDED, stage, NULL);
+      return TRUE;
+    }
+  request = make_request (runner, stage, threads);
+  worker = fm_runner_worker_new (runner, stage, request, &error);
+  if (worker == NULL
+      || !fm_store_set_stage_worker (runner->store, stage->record->id,
+                                     g_ascii_strtoll (g_subprocess_get_identifier (worker->process), NULL, 10), &error))
+    {
+      if (worker)
+        g_ptr_array_add (runner->workers, worker);
+      else if (!fm_store_unclaim_stage (runner->store, stage->record->id, NULL))
+        g_debug ("stage %s stays claimed until the lease is taken over", stage->record->id);
+      fm_runner_fail (runner, g_steal_pointer (&error));
+      return FALSE;
+    }
+  g_ptr_array_add (runner->workers, worker);
+  if (runner->paused)
+    fm_runner_worker_send (worker, "{\"do\":\"pause\"}\n");
+  stage->state = FM_STAGE_RUNNING;
+  runner->dirty = TRUE;
+  fm_runner_tell_stage (runner, FM_RUN_EVENT_STAGE_STARTED, stage, NULL);
+  return TRUE;
+}
+
+/* --- Its end -------------------------------------------------------------------------------------------------------*/
+
+static gboolean
+skip_runs (FmRunner *runner, FmRunnerStage *stage, const char *reason, GError **error)
+{
+  for (guint i = 0; i < runner->runs->len; i++)
+    {
+      FmRunRecord *run = g_ptr_array_index (runner->runs, i);
+
+      for (guint k = 0; k < run->stages->len; k++)
+        if (g_str_equal (g_ptr_array_index (run->stages, k), stage->record->id)
+            && !fm_store_skip_run (runner->store, run->id, reason, error))
+          return FALSE;
+    }
+  return TRUE;
+}
+
+/* What becomes of a stage whose worker has exited; @reason (out): why it failed. */
+gboolean
+fm_runner_settle (FmRunner *runner, FmRunnerWorker *worker, const char *how, char **reason, GError **error)
+{
+  FmRunnerStage *stage = worker->stage;
+  const char *id = stage->record->id;
+  g_autoptr (FmStageResult) failed = NULL;
+  FmStageResult *result = worker->result;
+
+  if (result && result->state != FM_STAGE_FAILED)
+    {
+      stage->state = result->state;
+      *reason = g_strdup (result->reason);
+      return fm_store_finish_stage (runner->store, id, result, error);
+    }
+  stage->state = FM_STAGE_PLANNED;
+  if (worker->killed)
+    return fm_store_unclaim_stage (runner->store, id, error);
+  if (result && worker->absent)
+    {
+      stage->blocked = TRUE;
+      *reason = g_strdup (result->reason);
+      return fm_store_unclaim_stage (runner->store, id, error) && skip_runs (runner, stage, result->reason, error);
+    }
+  if (result == NULL && ++stage->deaths < MOST_DEATHS)
+    {
+      fm_runner_log (runner, worker, how);
+      return fm_store_unclaim_stage (runner->store, id, error);
+    }
+  if (result == NULL)
+    {
+      result = failed = fm_stage_result_new (FM_STAGE_FAILED);
+      failed->reason = g_strdup_printf ("%s, %d times", how, MOST_DEATHS);
+    }
+  stage->state = FM_STAGE_FAILED;
+  *reason = g_strdup (result->reason);
+  return fm_store_finish_stage (runner->store, id, result, error);
+}
