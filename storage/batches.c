@@ -7,8 +7,8 @@
 
 #define COLUMNS \
   "b.id, b.key, b.title, b.file_name, b.text, b.program_version, b.state, b.created_unix_us, b.ended_unix_us, " \
-  "b.runner_pid, b.runner_start, b.runner_machine, b.heartbeat_unix_us, v.runs, v.done, v.failed " \
-  "FROM batch b JOIN batches v ON v.batch_id = b.id "
+  "b.runner_pid, b.runner_start, b.runner_machine, b.heartbeat_unix_us, v.runs, v.done, v.failed, " \
+  "v.name, v.tags, v.note FROM batch b JOIN batches v ON v.batch_id = b.id "
 
 static FmBatchState
 batch_state_from_string (const char *text)
@@ -40,6 +40,9 @@ read_batch (sqlite3_stmt *stmt)
   record->n_runs = fm_column_int (stmt, 13);
   record->n_runs_done = fm_column_int (stmt, 14);
   record->n_runs_failed = fm_column_int (stmt, 15);
+  record->name = fm_column_text (stmt, 16);
+  record->tags = fm_column_text (stmt, 17);
+  record->note = fm_column_text (stmt, 18);
   return record;
 }
 
@@ -72,7 +75,8 @@ no_batch (GError **error, gint64 id)
 FmBatchRecord *
 fm_store_load_batch (FmStore *store, gint64 id, GError **error)
 {
-  g_autoptr (sqlite3_stmt) stmt = fm_store_prepare (store, "SELECT " COLUMNS "WHERE b.id = ?", error);
+  g_autoptr (sqlite3_stmt) stmt = fm_store_prepare (store, "SELECT " COLUMNS "WHERE b.id = ?1 AND v.batch_id = ?1",
+                                                    error);
   gboolean row;
 
   if (stmt == NULL)
@@ -99,13 +103,13 @@ fm_store_load_batches (FmStore *store, GError **error)
   return NULL;
 }
 
-/* Whether @word names the batch: its title, or its file with or without folders and suffix. */
+/* Whether @word names the batch: its name, its title, or its file with or without folders and suffix. */
 static gboolean
-is_meant (const char *word, const char *title, const char *file_name)
+is_meant (const char *word, const char *name, const char *title, const char *file_name)
 {
   g_autofree char *base = NULL, *stem = NULL, *absolute = NULL;
 
-  if (g_strcmp0 (word, title) == 0)
+  if (g_strcmp0 (word, title) == 0 || g_strcmp0 (word, name) == 0)
     return TRUE;
   if (file_name == NULL)
     return FALSE;
@@ -120,8 +124,8 @@ is_meant (const char *word, const char *title, const char *file_name)
 gint64
 fm_store_find_batch (FmStore *store, const char *word, GError **error)
 {
-  g_autoptr (sqlite3_stmt) stmt = fm_store_prepare (store, "SELECT id, title, file_name FROM batch ORDER BY id DESC",
-                                                    error);
+  g_autoptr (sqlite3_stmt) stmt = fm_store_prepare (store,
+    "SELECT id, title, file_name, name FROM batch ORDER BY id DESC", error);
   g_autoptr (GPtrArray) titles = g_ptr_array_new_with_free_func (g_free);
   const char *near;
   gint64 number = -1;
@@ -133,7 +137,7 @@ fm_store_find_batch (FmStore *store, const char *word, GError **error)
     number = -1;
   for (;;)
     {
-      g_autofree char *title = NULL, *file_name = NULL;
+      g_autofree char *title = NULL, *file_name = NULL, *name = NULL;
 
       if (!fm_statement_next (store, stmt, &row, error))
         return 0;
@@ -141,8 +145,11 @@ fm_store_find_batch (FmStore *store, const char *word, GError **error)
         break;
       title = fm_column_text (stmt, 1);
       file_name = fm_column_text (stmt, 2);
-      if (word == NULL || fm_column_int (stmt, 0) == number || (number < 0 && is_meant (word, title, file_name)))
+      name = fm_column_text (stmt, 3);
+      if (word == NULL || fm_column_int (stmt, 0) == number || (number < 0 && is_meant (word, name, title, file_name)))
         return fm_column_int (stmt, 0);
+      if (name != NULL)
+        g_ptr_array_add (titles, g_steal_pointer (&name));
       g_ptr_array_add (titles, g_steal_pointer (&title));
     }
   g_ptr_array_add (titles, NULL);
@@ -162,7 +169,7 @@ fm_store_find_batch (FmStore *store, const char *word, GError **error)
 gint64
 fm_store_find_batch_by_key (FmStore *store, const char *key, GError **error)
 {
-  g_autoptr (sqlite3_stmt) stmt = fm_store_prepare (store, "SELECT max (id) FROM batch WHERE key = ?", error);
+  g_autoptr (sqlite3_stmt) stmt = fm_store_prepare (store, "SELECT max (id) FROM main.batch WHERE key = ?", error);
   gboolean row;
 
   if (stmt == NULL)

@@ -121,8 +121,8 @@ insert_architecture (FmStore *store, const FmArchitectureRecord *record, GError 
 {
   g_autoptr (sqlite3_stmt) stmt = NULL;
 
-  if (!fm_store_do (store, error, "INSERT INTO architecture VALUES (?, ?) ON CONFLICT DO NOTHING", "tt", record->id,
-                    record->skeleton))
+  if (!fm_store_do (store, error, "INSERT INTO architecture (id, skeleton) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                    "tt", record->id, record->skeleton))
     return FALSE;
   if (!made_row (store))
     return TRUE;
@@ -138,7 +138,10 @@ insert_architecture (FmStore *store, const FmArchitectureRecord *record, GError 
       if (!fm_statement_run (store, stmt, error))
         return FALSE;
     }
-  return TRUE;
+  return fm_store_do (store, error,
+                      "UPDATE architecture SET (mixer, feedforward, mixer_parameters, feedforward_parameters) = "
+                      "(SELECT mixer, feedforward, mixer_parameters, feedforward_parameters FROM architecture_plugins "
+                      "WHERE architecture = ?1) WHERE id = ?1", "t", record->id);
 }
 
 gboolean

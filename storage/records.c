@@ -180,6 +180,9 @@ fm_batch_record_free (FmBatchRecord *record)
   g_free (record->file_name);
   g_free (record->text);
   g_free (record->program_version);
+  g_free (record->name);
+  g_free (record->tags);
+  g_free (record->note);
   g_free (record);
 }
 
@@ -203,6 +206,9 @@ fm_run_record_free (FmRunRecord *record)
   g_free (record->device);
   g_free (record->state);
   g_free (record->reason);
+  g_free (record->name);
+  g_free (record->tags);
+  g_free (record->note);
   g_ptr_array_unref (record->stages);
   g_free (record);
 }

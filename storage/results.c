@@ -46,6 +46,12 @@ static const FmResultField fields[] = {
   TEXT (architecture_id),
   TEXT (train_stage),
   TEXT (measure_stage),
+  TEXT (name),
+  TEXT (tags),
+  TEXT (note),
+  TEXT (batch_name),
+  TEXT (batch_tags),
+  TEXT (batch_note),
   { NULL, FM_RESULT_TEXT, 0 },
 };
 
@@ -66,22 +72,23 @@ fm_result_row_free (FmResultRow *row)
   g_free (row);
 }
 
-GPtrArray *
-fm_store_load_results (FmStore *store, gint64 batch, GError **error)
+static sqlite3_stmt *
+prepare_results (FmStore *store, const char *where, GError **error)
 {
-  g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_result_row_free);
   g_autoptr (GString) sql = g_string_new ("SELECT ");
-  g_autoptr (sqlite3_stmt) stmt = NULL;
-  gboolean row;
 
   for (const FmResultField *field = fields; field->name; field++)
     g_string_append_printf (sql, "%s%s", field == fields ? "" : ", ", field->name);
-  g_string_append (sql, batch ? " FROM results WHERE batch_id = ?" : " FROM results");
-  stmt = fm_store_prepare (store, sql->str, error);
-  if (stmt == NULL)
-    return NULL;
-  if (batch)
-    fm_statement_bind (stmt, "i", batch);
+  g_string_append_printf (sql, " FROM results %s", where);
+  return fm_store_prepare (store, sql->str, error);
+}
+
+static GPtrArray *
+load_results (FmStore *store, sqlite3_stmt *stmt, GError **error)
+{
+  g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_result_row_free);
+  gboolean row;
+
   while (fm_statement_next (store, stmt, &row, error))
     {
       FmResultRow *result;
@@ -110,4 +117,30 @@ fm_store_load_results (FmStore *store, gint64 batch, GError **error)
       g_ptr_array_add (list, result);
     }
   return NULL;
+}
+
+GPtrArray *
+fm_store_load_results (FmStore *store, gint64 batch, GError **error)
+{
+  g_autoptr (sqlite3_stmt) stmt = prepare_results (store, batch ? "WHERE batch_id = ?" : "", error);
+
+  if (stmt == NULL)
+    return NULL;
+  if (batch)
+    fm_statement_bind (stmt, "i", batch);
+  return load_results (store, stmt, error);
+}
+
+GPtrArray *
+fm_store_search (FmStore *store, const char *text, GError **error)
+{
+  g_autoptr (sqlite3_stmt) stmt = prepare_results (store,
+    "WHERE instr (lower (variant || char (10) || batch || char (10) || coalesce (name, '') || char (10) || "
+    "coalesce (tags, '') || char (10) || coalesce (note, '') || char (10) || coalesce (batch_name, '') || char (10) || "
+    "coalesce (batch_tags, '') || char (10) || coalesce (batch_note, '')), lower (?)) > 0", error);
+
+  if (stmt == NULL)
+    return NULL;
+  fm_statement_bind (stmt, "t", text);
+  return load_results (store, stmt, error);
 }

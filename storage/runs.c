@@ -6,7 +6,8 @@
 #define COLUMNS \
   "r.id, r.batch, r.position, r.variant, r.architecture, r.task, r.device, r.seed, q.state, " \
   "coalesce (r.skip_reason, (SELECT s.reason FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = r.id " \
-  "AND s.state IN ('failed', 'diverged', 'cancelled') ORDER BY x.position LIMIT 1)) " \
+  "AND s.state IN ('failed', 'diverged', 'cancelled') ORDER BY x.position LIMIT 1)), r.name, " \
+  "(SELECT group_concat (tag, ' ') FROM run_tag WHERE run = r.id), r.note " \
   "FROM run r JOIN run_state q ON q.run = r.id "
 
 static gboolean
@@ -32,7 +33,9 @@ insert_run (FmStore *store, FmRunRecord *record, GError **error)
         return FALSE;
     }
   record->id = id;
-  return TRUE;
+  return fm_store_do (store, error,
+                      "UPDATE run SET (train_stage, measure_stage, has_more_stages) = (SELECT train_stage, "
+                      "measure_stage, has_more_stages FROM run_chain WHERE run = ?1) WHERE id = ?1", "i", id);
 }
 
 gboolean
@@ -76,6 +79,9 @@ read_run (FmStore *store, sqlite3_stmt *stmt, sqlite3_stmt *stages, GError **err
   record->seed = sqlite3_column_int64 (stmt, 7);
   record->state = fm_column_text (stmt, 8);
   record->reason = fm_column_text (stmt, 9);
+  record->name = fm_column_text (stmt, 10);
+  record->tags = fm_column_text (stmt, 11);
+  record->note = fm_column_text (stmt, 12);
   sqlite3_reset (stages);
   fm_statement_bind (stages, "i", record->id);
   while (fm_statement_next (store, stages, &row, error))

@@ -6,6 +6,7 @@
 const FmStoreStep fm_store_steps[FM_STORE_VERSION] = {
   { "/formarium/storage/migrations/1.sql", NULL },
   { "/formarium/storage/migrations/2.sql", NULL },
+  { "/formarium/storage/migrations/3.sql", NULL },
 };
 
 static gboolean
@@ -36,6 +37,9 @@ run_steps (FmStore *store, const FmStoreStep *steps, guint n_steps, GError **err
 
   /* Again with the lock held: another process may have been faster. */
   if (!load_version (store, &version, error))
+    return FALSE;
+  /* A new file has nothing to lose. */
+  if (version > 0 && version < n_steps && !store->is_draft && !fm_store_back_up (store, version, error))
     return FALSE;
   for (gint64 i = version; i < n_steps; i++)
     {

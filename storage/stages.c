@@ -7,11 +7,12 @@
 #include <zstd.h>
 
 #define COLUMNS \
-  "s.id, s.kind, s.recipe, s.state, s.reason, s.attempts, s.started_unix_us, s.ended_unix_us, s.runner_pid, " \
-  "s.worker_pid, s.fallbacks, s.diverged_step, s.diverged_tensor, s.provenance FROM stage s "
+  "s.id, s.kind, w.recipe, s.state, s.reason, s.attempts, s.started_unix_us, s.ended_unix_us, s.runner_pid, " \
+  "s.worker_pid, s.fallbacks, s.diverged_step, s.diverged_tensor, w.provenance FROM stage s " \
+  "JOIN stage_text w ON w.stage = s.id "
 
-static FmStageState
-stage_state_from_string (const char *text)
+FmStageState
+fm_stage_state_from_string (const char *text)
 {
   for (guint i = FM_STAGE_PLANNED; i <= FM_STAGE_CANCELLED; i++)
     if (g_strcmp0 (text, fm_stage_state_to_string (i)) == 0)
@@ -34,11 +35,14 @@ insert_stage (FmStore *store, const FmStageRecord *record, GError **error)
   g_autoptr (sqlite3_stmt) stmt = NULL;
 
   if (!fm_store_do (store, error,
-                    "INSERT INTO stage (id, kind, recipe, state) VALUES (?, ?, ?, 'planned') ON CONFLICT DO NOTHING",
-                    "ttt", record->id, record->kind, record->recipe))
+                    "INSERT INTO stage (id, kind, state) VALUES (?, ?, 'planned') ON CONFLICT DO NOTHING", "tt",
+                    record->id, record->kind))
     return FALSE;
   if (sqlite3_changes (store->db) == 0)
     return TRUE;
+  if (!fm_store_do (store, error, "INSERT INTO stage_text (stage, recipe) VALUES (?, ?)", "tt", record->id,
+                    record->recipe))
+    return FALSE;
   stmt = fm_store_prepare (store, "INSERT INTO stage_input VALUES (?, ?, ?)", error);
   if (stmt == NULL)
     return FALSE;
@@ -67,7 +71,7 @@ read_stage (FmStore *store, sqlite3_stmt *stmt, sqlite3_stmt *inputs, GError **e
                                                           (const char *) sqlite3_column_text (stmt, 2));
   gboolean row;
 
-  record->state = stage_state_from_string ((const char *) sqlite3_column_text (stmt, 3));
+  record->state = fm_stage_state_from_string ((const char *) sqlite3_column_text (stmt, 3));
   record->reason = fm_column_text (stmt, 4);
   record->attempts = fm_column_int (stmt, 5);
   record->started_us = fm_column_int (stmt, 6);
@@ -139,7 +143,7 @@ fm_store_load_stage_state (FmStore *store, const char *id, FmStageState *state, 
   fm_statement_bind (stmt, "t", id);
   if (!fm_statement_next (store, stmt, &row, error) || (!row && !no_stage (error, id)))
     return FALSE;
-  *state = stage_state_from_string ((const char *) sqlite3_column_text (stmt, 0));
+  *state = fm_stage_state_from_string ((const char *) sqlite3_column_text (stmt, 0));
   return TRUE;
 }
 
@@ -170,10 +174,23 @@ load_owner (FmStore *store, const char *id, FmStageState *state, FmOwner *owner,
   fm_statement_bind (stmt, "t", id);
   if (!fm_statement_next (store, stmt, &row, error) || (!row && !no_stage (error, id)))
     return FALSE;
-  *state = stage_state_from_string ((const char *) sqlite3_column_text (stmt, 0));
+  *state = fm_stage_state_from_string ((const char *) sqlite3_column_text (stmt, 0));
   owner->pid = fm_column_int (stmt, 1);
   owner->start = fm_column_text (stmt, 2);
   owner->machine = fm_column_text (stmt, 3);
+  return TRUE;
+}
+
+gboolean
+fm_store_stage_is_live (FmStore *store, const char *id, gboolean *live, GError **error)
+{
+  g_auto (FmOwner) owner = { -1, NULL, NULL };
+  gint64 heartbeat_us;
+  FmStageState state;
+
+  if (!load_owner (store, id, &state, &owner, error) || !fm_store_owner_heartbeat (store, &owner, &heartbeat_us, error))
+    return FALSE;
+  *live = state == FM_STAGE_RUNNING && fm_owner_is_alive (&owner, heartbeat_us);
   return TRUE;
 }
 
@@ -190,7 +207,16 @@ clear_rows (FmStore *store, const char *id, GError **error)
       if (!fm_store_do (store, error, sql, "t", id))
         return FALSE;
     }
-  return TRUE;
+  return fm_store_do (store, error, "UPDATE stage_text SET provenance = NULL WHERE stage = ?", "t", id) &&
+         fm_store_set_figures (store, id, error);
+}
+
+gboolean
+fm_store_set_figures (FmStore *store, const char *id, GError **error)
+{
+  return fm_store_do (store, error,
+                      "UPDATE stage SET (" FM_STORE_FIGURES ") = (SELECT " FM_STORE_FIGURES " FROM stage_figures "
+                      "WHERE stage = ?1) WHERE id = ?1", "t", id);
 }
 
 static gboolean
@@ -219,7 +245,7 @@ claim_stage (FmStore *store, const char *id, FmClaim *claim, GError **error)
          fm_store_do (store, error,
                       "UPDATE stage SET state = 'running', reason = NULL, attempts = attempts + 1, "
                       "started_unix_us = ?, ended_unix_us = NULL, runner_pid = ?, runner_start = ?, "
-                      "runner_machine = ?, worker_pid = NULL, fallbacks = NULL, provenance = NULL WHERE id = ?",
+                      "runner_machine = ?, worker_pid = NULL, fallbacks = NULL WHERE id = ?",
                       "iittt", g_get_real_time (), self.pid, self.start, self.machine, id);
 }
 
@@ -462,9 +488,12 @@ finish_stage (FmStore *store, const char *id, const FmStageResult *result, GErro
          insert_artifacts (store, id, result->artifacts, error) &&
          fm_store_do (store, error,
                       "UPDATE stage SET state = ?, reason = ?, ended_unix_us = ?, worker_pid = NULL, fallbacks = ?, "
-                      "diverged_step = ?, diverged_tensor = ?, provenance = ? WHERE id = ?",
-                      "ttiIIttt", fm_stage_state_to_string (result->state), result->reason, g_get_real_time (),
-                      result->fallbacks, result->diverged_step, result->diverged_tensor, result->provenance, id);
+                      "diverged_step = ?, diverged_tensor = ? WHERE id = ?",
+                      "ttiIItt", fm_stage_state_to_string (result->state), result->reason, g_get_real_time (),
+                      result->fallbacks, result->diverged_step, result->diverged_tensor, id) &&
+         fm_store_do (store, error, "UPDATE stage_text SET provenance = ? WHERE stage = ?", "tt", result->provenance,
+                      id) &&
+         fm_store_set_figures (store, id, error);
 }
 
 gboolean

@@ -29,7 +29,7 @@ typedef enum
 } FmStorageError;
 
 /* Schema version this program writes (`PRAGMA user_version`). */
-#define FM_STORE_VERSION 2
+#define FM_STORE_VERSION 3
 
 typedef struct _FmStore FmStore;
 
@@ -54,11 +54,26 @@ FM_API const char *fm_store_get_path (FmStore *store);
 FM_API FmStoreMode fm_store_get_mode (FmStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmStore, fm_store_close)
 
+/**
+ * fm_store_get_notice:
+ *
+ * Returns: (nullable) (transfer none): a sentence for the person, when opening changed the file to this program's
+ *   version (and where the old one is kept) or when it lies where it is written in another way
+ */
+FM_API const char *fm_store_get_notice (FmStore *store);
+
 /** fm_store_set_timeout: how long a call waits for another process's write lock; 5,000 ms at first. */
 FM_API void fm_store_set_timeout (FmStore *store, guint timeout_ms);
 
 /** fm_store_check: PRAGMA integrity_check and foreign_key_check; the error names the first thing found. */
 FM_API gboolean fm_store_check (FmStore *store, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/**
+ * fm_store_check_artifacts: every file that a row names is there, of that length and with that SHA-256.
+ *
+ * Returns: (transfer full) (element-type char *): a phrase a fault, "PATH is missing" and its like; NULL on an error
+ */
+FM_API GPtrArray *fm_store_check_artifacts (FmStore *store, GError **error);
 
 /**
  * fm_store_get_change:
@@ -210,6 +225,7 @@ typedef struct
   gint64       n_runs;       /* computed when loaded; as the next ones */
   gint64       n_runs_done;
   gint64       n_runs_failed; /* failed or diverged */
+  char        *name, *tags, *note; /* see fm_store_set_name(); loaded only */
 } FmBatchRecord;
 
 FM_API FmBatchRecord *fm_batch_record_new  (void);
@@ -226,7 +242,7 @@ FM_API GPtrArray     *fm_store_load_batches (FmStore *store, GError **error);
 
 /**
  * fm_store_find_batch:
- * @word: (nullable): number, title, file name or its last part with or without `.batch`; NULL for the newest
+ * @word: (nullable): number, name, title, file name or its last part with or without `.batch`; NULL for the newest
  *
  * Returns: the newest batch meant, 0 with ABSENT when there is none (the nearest title is offered)
  */
@@ -264,6 +280,7 @@ typedef struct
   gint64     seed;
   char      *state;  /* computed: planned, running, done, failed, diverged, cancelled, skipped */
   char      *reason; /* why skipped; computed from the stages otherwise */
+  char      *name, *tags, *note; /* see fm_store_set_name(); loaded only */
   GPtrArray *stages; /* char *: stage ids in order; the stages must have been added */
 } FmRunRecord;
 
@@ -460,6 +477,83 @@ FM_API GPtrArray *fm_store_load_memory    (FmStore *store, const char *stage, GE
 FM_API GPtrArray *fm_store_load_profile   (FmStore *store, const char *stage, GError **error);
 FM_API GPtrArray *fm_store_load_artifacts (FmStore *store, const char *stage, GError **error);
 
+/* --- Names, tags, notes -------------------------------------------------------------------------------------------
+ * What a person writes on a batch or a run; results show it and fm_store_search() finds it. */
+
+typedef enum { FM_LABELLED_BATCH, FM_LABELLED_RUN } FmLabelled;
+
+/** fm_store_set_name, fm_store_set_note: (nullable): NULL or "" takes it away. A name is one line and no number. */
+FM_API gboolean fm_store_set_name (FmStore *store, FmLabelled what, gint64 id, const char *name, GError **error);
+FM_API gboolean fm_store_set_note (FmStore *store, FmLabelled what, gint64 id, const char *note, GError **error);
+/** fm_store_set_tag: one word; there already, or away already: nothing changes. */
+FM_API gboolean fm_store_set_tag  (FmStore *store, FmLabelled what, gint64 id, const char *tag, gboolean wanted,
+                                   GError **error);
+
+/* --- Room ---------------------------------------------------------------------------------------------------------*/
+
+typedef struct
+{
+  char  *name; /* "rows: curve", "files: checkpoint"; a batch's title */
+  gint64 batch; /* its number, 0 for a kind */
+  gint64 count; /* files; a batch's runs */
+  gint64 bytes; /* of pages or files */
+  gint64 alone_bytes; /* batches: of the files that no other batch has */
+} FmSizeRow;
+
+typedef struct
+{
+  gint64     file_bytes, log_bytes;
+  gint64     leftover_bytes; /* files that no row names */
+  GPtrArray *kinds;   /* FmSizeRow, largest first, pages and then files */
+  GPtrArray *batches; /* FmSizeRow, newest first; files only */
+} FmStoreSize;
+
+FM_API FmStoreSize *fm_store_load_size (FmStore *store, GError **error); /* (transfer full) */
+FM_API void         fm_store_size_free (FmStoreSize *size);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmStoreSize, fm_store_size_free)
+
+typedef struct
+{
+  gint64 runs, stages;
+  gint64 files, bytes; /* artifacts of @stages, or pruned checkpoints */
+  gint64 leftovers, leftover_bytes;
+} FmFreed;
+
+/**
+ * fm_store_prune_checkpoints: takes away the checkpoints of ended stages that no stage still to run starts from, and
+ * files that no row names and that are older than an hour. @dry_run: only says what it would free.
+ */
+FM_API gboolean fm_store_prune_checkpoints (FmStore *store, gboolean dry_run, FmFreed *freed, GError **error)
+  G_GNUC_WARN_UNUSED_RESULT;
+/**
+ * fm_store_delete_batch: the batch with its runs, the stages that no other batch has, and their files; LEASED while it
+ * is run. @dry_run: only says what it would free.
+ */
+FM_API gboolean fm_store_delete_batch      (FmStore *store, gint64 batch, gboolean dry_run, FmFreed *freed,
+                                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* --- Two stores into one ------------------------------------------------------------------------------------------*/
+
+typedef struct
+{
+  gint64     batches, runs, stages; /* that came in; a stage that was only planned here counts when its result came */
+  gint64     same;      /* stages that both had, with one result */
+  gint64     files, bytes; /* copied */
+  GPtrArray *conflicts; /* char *: what differs, a sentence each; this store's was kept */
+} FmMergeReport;
+
+/**
+ * fm_store_merge:
+ * @path: the other store's file; it is only read, whatever its version
+ *
+ * Takes what the other store has and this one has not, stage by stage: a stage's id says all that determines its
+ * result. Nothing that is here is overwritten; in one transaction, so that an error leaves all as it was. A second time
+ * changes nothing.
+ */
+FM_API FmMergeReport *fm_store_merge       (FmStore *store, const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+FM_API void           fm_merge_report_free (FmMergeReport *report);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmMergeReport, fm_merge_report_free)
+
 /* --- The flat table people read -----------------------------------------------------------------------------------*/
 
 typedef struct
@@ -487,6 +581,8 @@ typedef struct
   char   *skeleton, *task_parameters, *device_name;
   gint64  batch_id, run_id;
   char   *architecture_id, *train_stage, *measure_stage;
+  char   *name, *tags, *note; /* of the run, by a person; tags with spaces between */
+  char   *batch_name, *batch_tags, *batch_note;
 } FmResultRow;
 
 typedef enum { FM_RESULT_TEXT, FM_RESULT_INT, FM_RESULT_DOUBLE } FmResultType;
@@ -505,5 +601,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmResultRow, fm_result_row_free)
 
 /** fm_store_load_results: (transfer full) (element-type FmResultRow): @batch 0 for all; newest batch first. */
 FM_API GPtrArray *fm_store_load_results (FmStore *store, gint64 batch, GError **error);
+/** fm_store_search: the same, of runs whose variant, name, tags or note, or whose batch's, hold @text; in any case. */
+FM_API GPtrArray *fm_store_search       (FmStore *store, const char *text, GError **error);
 
 G_END_DECLS

@@ -117,7 +117,11 @@ fm_command_print_json (JsonNode *node)
 FmStore *
 fm_command_open_store (const FmArgs *args, FmStoreMode mode, GError **error)
 {
-  return fm_store_open (fm_args_get (args, "--store"), mode, error);
+  FmStore *store = fm_store_open (fm_args_get (args, "--store"), mode, error);
+
+  if (store != NULL && fm_store_get_notice (store) != NULL)
+    g_printerr ("%s\n", fm_store_get_notice (store));
+  return store;
 }
 
 /* --- Help ----------------------------------------------------------------------------------------------------------*/

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "app/command/command.h"
+#include "app/results/results.h"
 
 #include <math.h>
 
@@ -101,6 +102,73 @@ print_profile (FmStore *store, gint64 batch, gboolean json)
   return FM_EXIT_OK;
 }
 
+/* What a person has written on the batch and its runs, above the table. */
+static gboolean
+print_labels (FmStore *store, gint64 batch, GError **error)
+{
+  g_autoptr (FmBatchRecord) record = fm_store_load_batch (store, batch, error);
+  g_autoptr (GPtrArray) runs = record ? fm_store_load_runs (store, batch, error) : NULL;
+  gboolean any = FALSE;
+
+  if (runs == NULL)
+    return FALSE;
+  if (record->name || record->tags || record->note)
+    {
+      g_print ("%s%s%s%s%s%s\n", record->name ? record->name : "Batch", record->tags ? " [" : "",
+               record->tags ? record->tags : "", record->tags ? "]" : "", record->note ? ": " : "",
+               record->note ? record->note : "");
+      any = TRUE;
+    }
+  for (guint i = 0; i < runs->len; i++)
+    {
+      const FmRunRecord *r = g_ptr_array_index (runs, i);
+
+      if (r->name == NULL && r->tags == NULL && r->note == NULL)
+        continue;
+      g_print ("Run %" G_GINT64_FORMAT " (%s, seed %" G_GINT64_FORMAT ")%s%s%s%s%s%s%s\n", r->id, r->variant, r->seed,
+               r->name ? " " : "", r->name ? r->name : "", r->tags ? " [" : "", r->tags ? r->tags : "",
+               r->tags ? "]" : "", r->note ? ": " : "", r->note ? r->note : "");
+      any = TRUE;
+    }
+  if (any)
+    g_print ("\n");
+  return TRUE;
+}
+
+/* Runs whose variant, name, tags or note, or whose batch's, hold @text. */
+static int
+find (FmStore *store, const char *text, gboolean json)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) rows = fm_store_search (store, text, &error);
+
+  if (rows == NULL)
+    return fm_command_error (g_steal_pointer (&error));
+  if (json)
+    {
+      g_autofree char *all = fm_results_rows_to_json (rows);
+
+      g_print ("%s", all);
+      return FM_EXIT_OK;
+    }
+  if (rows->len == 0)
+    return fm_command_usage ("No batch and no run has “%s” in its title, variant, name, tags or note", text);
+  for (guint i = 0; i < rows->len; i++)
+    {
+      const FmResultRow *r = g_ptr_array_index (rows, i);
+
+      if (i == 0 || ((const FmResultRow *) g_ptr_array_index (rows, i - 1))->batch_id != r->batch_id)
+        g_print ("%sBatch %" G_GINT64_FORMAT "  %s%s%s%s%s%s%s%s\n", i ? "\n" : "", r->batch_id, r->batch,
+                 r->batch_name ? "  " : "", r->batch_name ? r->batch_name : "", r->batch_tags ? "  [" : "",
+                 r->batch_tags ? r->batch_tags : "", r->batch_tags ? "]" : "", r->batch_note ? "  " : "",
+                 r->batch_note ? r->batch_note : "");
+      g_print ("  run %" G_GINT64_FORMAT "  %s seed %" G_GINT64_FORMAT "  %s%s%s%s%s%s%s%s\n", r->run_id, r->variant,
+               r->seed, r->state, r->name ? "  " : "", r->name ? r->name : "", r->tags ? "  [" : "",
+               r->tags ? r->tags : "", r->tags ? "]" : "", r->note ? "  " : "", r->note ? r->note : "");
+    }
+  return FM_EXIT_OK;
+}
+
 static int
 run (const FmArgs *args)
 {
@@ -110,12 +178,16 @@ run (const FmArgs *args)
 
   if (store && fm_args_has (args, "--all"))
     return fm_command_print_results (store, 0, TRUE);
+  if (store && fm_args_has (args, "--find"))
+    return find (store, fm_args_get (args, "--find"), fm_args_has (args, "--json"));
   if (store)
     batch = fm_store_find_batch (store, fm_args_word (args, 0), &error);
   if (batch <= 0)
     return fm_command_error (g_steal_pointer (&error));
   if (fm_args_has (args, "--profile"))
     return print_profile (store, batch, fm_args_has (args, "--json"));
+  if (!fm_args_has (args, "--json") && !print_labels (store, batch, &error))
+    return fm_command_error (g_steal_pointer (&error));
   return fm_command_print_results (store, batch, fm_args_has (args, "--json"));
 }
 
@@ -123,6 +195,7 @@ static const FmFlag flags[] = {
   { "--json", 0, FM_FLAG_BOOL, NULL, "An array with one object a run, fields named as in the view results" },
   { "--profile", 0, FM_FLAG_BOOL, NULL, "Where the time of each run goes, op by op, with the share of the device's roof" },
   { "--all", 0, FM_FLAG_BOOL, NULL, "The runs of every batch, as JSON" },
+  { "--find", 0, FM_FLAG_TEXT, "TEXT", "Runs of every batch with TEXT in title, variant, name, tags or note" },
   { "--store", 0, FM_FLAG_TEXT, "FILE", "Database in place of the default one" },
   FM_FLAG_END
 };
@@ -130,9 +203,9 @@ static const FmFlag flags[] = {
 const FmCommand fm_command_results = {
   .name = "results",
   .summary = "Print the table of a batch",
-  .example = "formarium results\nformarium results first.batch --json\nformarium results first.batch --profile",
+  .example = "formarium results\nformarium results first.batch --json\nformarium results first.batch --profile\nformarium results --find paper",
   .usage = "[BATCH]",
-  .help = "BATCH is a number, a title or a file name; without it the newest batch is meant.",
+  .help = "BATCH is a number, a name, a title or a file name; without it the newest batch is meant.",
   .flags = flags,
   .max_words = 1,
   .run = run,

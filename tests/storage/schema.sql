@@ -1,9 +1,10 @@
 CREATE INDEX batch_by_key ON batch (key);
 CREATE INDEX run_stage_by_stage ON run_stage (stage);
+CREATE INDEX stage_input_by_earlier ON stage_input (earlier_stage);
 CREATE TABLE architecture (
   id TEXT PRIMARY KEY,
   skeleton TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+, mixer TEXT, feedforward TEXT, mixer_parameters TEXT, feedforward_parameters TEXT) STRICT, WITHOUT ROWID;
 CREATE TABLE architecture_role (
   architecture TEXT NOT NULL REFERENCES architecture,
   position INTEGER NOT NULL,
@@ -36,7 +37,12 @@ CREATE TABLE batch (
   runner_start TEXT,
   runner_machine TEXT,
   heartbeat_unix_us INTEGER
-) STRICT;
+, name TEXT, note TEXT) STRICT;
+CREATE TABLE batch_tag (
+  batch INTEGER NOT NULL REFERENCES batch ON DELETE CASCADE,
+  tag TEXT NOT NULL,
+  PRIMARY KEY (batch, tag)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE curve (
   stage TEXT NOT NULL REFERENCES stage ON DELETE CASCADE,
   name TEXT NOT NULL,
@@ -118,7 +124,7 @@ CREATE TABLE run (
   task TEXT NOT NULL REFERENCES task,
   device TEXT NOT NULL REFERENCES device,
   seed INTEGER NOT NULL,
-  skip_reason TEXT,
+  skip_reason TEXT, name TEXT, note TEXT, train_stage TEXT, measure_stage TEXT, has_more_stages INTEGER NOT NULL DEFAULT 0,
   UNIQUE (batch, position)
 ) STRICT;
 CREATE TABLE run_stage (
@@ -127,10 +133,14 @@ CREATE TABLE run_stage (
   stage TEXT NOT NULL REFERENCES stage,
   PRIMARY KEY (run, position)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE run_tag (
+  run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+  tag TEXT NOT NULL,
+  PRIMARY KEY (run, tag)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE stage (
   id TEXT PRIMARY KEY, -- hash of the recipe
   kind TEXT NOT NULL,
-  recipe TEXT NOT NULL, -- all that determines the result
   state TEXT NOT NULL CHECK (state IN ('planned', 'running', 'done', 'failed', 'diverged', 'cancelled')),
   reason TEXT,
   attempts INTEGER NOT NULL DEFAULT 0,
@@ -142,14 +152,17 @@ CREATE TABLE stage (
   worker_pid INTEGER,
   fallbacks INTEGER, -- ops that ran elsewhere than asked
   diverged_step INTEGER,
-  diverged_tensor TEXT,
-  provenance TEXT CHECK (provenance IS NULL OR json_valid (provenance))
-) STRICT, WITHOUT ROWID;
+  diverged_tensor TEXT, test_accuracy REAL, validation_accuracy REAL, test_loss_nats REAL, latency_us_median REAL, latency_us_p95 REAL, throughput_per_s REAL, train_s REAL, planned_peak_bytes INTEGER, measured_peak_bytes INTEGER, parameters INTEGER, flops REAL) STRICT, WITHOUT ROWID;
 CREATE TABLE stage_input (
   stage TEXT NOT NULL REFERENCES stage,
   position INTEGER NOT NULL,
   earlier_stage TEXT NOT NULL REFERENCES stage,
   PRIMARY KEY (stage, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE stage_text (
+  stage TEXT PRIMARY KEY REFERENCES stage ON DELETE CASCADE,
+  recipe TEXT NOT NULL, -- all that determines the result
+  provenance TEXT CHECK (provenance IS NULL OR json_valid (provenance))
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE task (
   id TEXT PRIMARY KEY,
@@ -166,6 +179,18 @@ CREATE TABLE task_shortcut (
   accuracy REAL,
   PRIMARY KEY (task, position)
 ) STRICT, WITHOUT ROWID;
+CREATE VIEW architecture_plugins AS
+SELECT
+  a.id AS architecture,
+  (SELECT group_concat (plugin, ',') FROM (SELECT plugin FROM architecture_role
+    WHERE architecture = a.id AND role = 'mixer' GROUP BY plugin ORDER BY min (position))) AS mixer,
+  (SELECT group_concat (plugin, ',') FROM (SELECT plugin FROM architecture_role
+    WHERE architecture = a.id AND role = 'feedforward' GROUP BY plugin ORDER BY min (position))) AS feedforward,
+  (SELECT group_concat (parameters, ', ') FROM (SELECT DISTINCT parameters FROM architecture_role
+    WHERE architecture = a.id AND role = 'mixer' ORDER BY position)) AS mixer_parameters,
+  (SELECT group_concat (parameters, ', ') FROM (SELECT DISTINCT parameters FROM architecture_role
+    WHERE architecture = a.id AND role = 'feedforward' ORDER BY position)) AS feedforward_parameters
+FROM architecture a;
 CREATE VIEW batches AS
 SELECT
   b.id AS batch_id,
@@ -173,13 +198,18 @@ SELECT
   b.state AS state,
   datetime (b.created_unix_us / 1000000, 'unixepoch') AS created_utc,
   datetime (b.ended_unix_us / 1000000, 'unixepoch') AS ended_utc,
-  (SELECT count (*) FROM run WHERE batch = b.id) AS runs,
-  (SELECT count (*) FROM run r JOIN run_state q ON q.run = r.id WHERE r.batch = b.id AND q.state = 'done') AS done,
-  (SELECT count (*) FROM run r JOIN run_state q ON q.run = r.id WHERE r.batch = b.id
-    AND q.state IN ('failed', 'diverged')) AS failed,
+  count (r.id) AS runs,
+  count (*) FILTER (WHERE q.state = 'done') AS done,
+  count (*) FILTER (WHERE q.state IN ('failed', 'diverged')) AS failed,
   b.program_version AS program_version,
-  b.file_name AS file_name
+  b.file_name AS file_name,
+  b.name AS name,
+  (SELECT group_concat (tag, ' ') FROM batch_tag WHERE batch = b.id) AS tags,
+  b.note AS note
 FROM batch b
+LEFT JOIN run r ON r.batch = b.id
+LEFT JOIN run_state q ON q.run = r.id
+GROUP BY b.id
 ORDER BY b.id DESC;
 CREATE VIEW latency_summary AS
 SELECT
@@ -221,98 +251,132 @@ JOIN device d ON d.id = r.device
 LEFT JOIN device_roof f ON f.name = d.name AND f.driver = d.driver AND f.threads = coalesce (d.threads, -1)
 ORDER BY r.id, p.seconds DESC;
 CREATE VIEW results AS
-WITH chain AS (
-  SELECT
-    r.*,
-    (SELECT x.stage FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = r.id AND s.kind = 'train'
-      ORDER BY x.position DESC LIMIT 1) AS train_stage,
-    (SELECT x.stage FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = r.id AND s.kind = 'measure'
-      ORDER BY x.position DESC LIMIT 1) AS measure_stage
-  FROM run r
-)
 SELECT
   b.title AS batch,
-  c.variant AS variant,
-  (SELECT group_concat (plugin, ',') FROM (SELECT plugin FROM architecture_role
-    WHERE architecture = c.architecture AND role = 'mixer' GROUP BY plugin ORDER BY min (position))) AS mixer,
-  (SELECT group_concat (plugin, ',') FROM (SELECT plugin FROM architecture_role
-    WHERE architecture = c.architecture AND role = 'feedforward' GROUP BY plugin ORDER BY min (position)))
-    AS feedforward,
+  r.variant AS variant,
+  a.mixer AS mixer,
+  a.feedforward AS feedforward,
   t.name AS task,
   d.label AS device,
-  c.seed AS seed,
-  (SELECT state FROM run_state WHERE run = c.id) AS state,
-  (SELECT m.value FROM run_stage x JOIN metric m ON m.stage = x.stage WHERE x.run = c.id AND m.split = 'test'
-    AND m.tag = '' AND m.name = 'accuracy' ORDER BY x.position DESC LIMIT 1) AS test_accuracy,
-  (SELECT m.value FROM run_stage x JOIN metric m ON m.stage = x.stage WHERE x.run = c.id AND m.split = 'validation'
-    AND m.tag = '' AND m.name = 'accuracy' ORDER BY x.position DESC LIMIT 1) AS validation_accuracy,
+  r.seed AS seed,
+  CASE WHEN n.state = 'done' AND m.state = 'done' AND NOT r.has_more_stages AND r.skip_reason IS NULL THEN 'done'
+    ELSE (SELECT state FROM run_state WHERE run = r.id) END AS state,
+  CASE WHEN r.has_more_stages THEN (SELECT s.test_accuracy FROM run_stage x JOIN stage s ON s.id = x.stage
+    WHERE x.run = r.id AND s.test_accuracy IS NOT NULL ORDER BY x.position DESC LIMIT 1)
+    ELSE coalesce (m.test_accuracy, n.test_accuracy) END AS test_accuracy,
+  CASE WHEN r.has_more_stages THEN (SELECT s.validation_accuracy FROM run_stage x JOIN stage s ON s.id = x.stage
+    WHERE x.run = r.id AND s.validation_accuracy IS NOT NULL ORDER BY x.position DESC LIMIT 1)
+    ELSE coalesce (m.validation_accuracy, n.validation_accuracy) END AS validation_accuracy,
   t.chance_level AS chance_level,
-  (SELECT max (accuracy) FROM task_shortcut WHERE task = c.task) AS best_shortcut_accuracy,
-  (SELECT m.value FROM run_stage x JOIN metric m ON m.stage = x.stage WHERE x.run = c.id AND m.split = 'test'
-    AND m.tag = '' AND m.name = 'loss' ORDER BY x.position DESC LIMIT 1) AS test_loss_nats,
-  (SELECT avg (value_us) FROM (SELECT value_us, rows,
-    row_number () OVER (ORDER BY value_us) AS place, count (*) OVER () AS n
-    FROM latency_sample WHERE stage = c.measure_stage AND kind = 'batch1')
-    WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS latency_us_median,
-  (SELECT min (value_us) FROM (SELECT value_us, rows,
-    row_number () OVER (ORDER BY value_us) AS place, count (*) OVER () AS n
-    FROM latency_sample WHERE stage = c.measure_stage AND kind = 'batch1')
-    WHERE place >= 0.95 * n) AS latency_us_p95,
-  (SELECT 1e6 * max (rows) / avg (value_us) FROM (SELECT value_us, rows,
-    row_number () OVER (ORDER BY value_us) AS place, count (*) OVER () AS n
-    FROM latency_sample WHERE stage = c.measure_stage AND kind = 'throughput')
-    WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS throughput_per_s,
-  (SELECT value FROM metric WHERE stage = c.train_stage AND split = '' AND target = '' AND tag = ''
-    AND name = 'train_s') AS train_s,
-  (SELECT planned_bytes FROM memory WHERE stage = c.train_stage AND kind = 'peak') AS planned_peak_bytes,
-  (SELECT measured_bytes FROM memory WHERE stage = c.train_stage AND kind = 'peak') AS measured_peak_bytes,
-  (SELECT planned_bytes FROM memory WHERE stage = c.measure_stage AND kind = 'peak') AS inference_planned_peak_bytes,
-  (SELECT measured_bytes FROM memory WHERE stage = c.measure_stage AND kind = 'peak')
-    AS inference_measured_peak_bytes,
-  (SELECT CAST (m.value AS INTEGER) FROM run_stage x JOIN metric m ON m.stage = x.stage WHERE x.run = c.id
-    AND m.split = '' AND m.tag = '' AND m.name = 'parameters' ORDER BY x.position DESC LIMIT 1) AS parameters,
-  (SELECT m.value FROM run_stage x JOIN metric m ON m.stage = x.stage WHERE x.run = c.id AND m.split = ''
-    AND m.tag = '' AND m.name = 'flops' ORDER BY x.position DESC LIMIT 1) AS flops,
-  (SELECT s.diverged_step FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = c.id
-    AND s.state = 'diverged' ORDER BY x.position LIMIT 1) AS diverged_step,
-  (SELECT s.diverged_tensor FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = c.id
-    AND s.state = 'diverged' ORDER BY x.position LIMIT 1) AS diverged_tensor,
-  coalesce (c.skip_reason, (SELECT s.reason FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = c.id
-    AND s.state IN ('failed', 'diverged', 'cancelled') ORDER BY x.position LIMIT 1)) AS reason,
-  (SELECT sum (s.fallbacks) FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = c.id) AS fallbacks,
-  (SELECT group_concat (parameters, ', ') FROM (SELECT DISTINCT parameters FROM architecture_role
-    WHERE architecture = c.architecture AND role = 'mixer' ORDER BY position)) AS mixer_parameters,
-  (SELECT group_concat (parameters, ', ') FROM (SELECT DISTINCT parameters FROM architecture_role
-    WHERE architecture = c.architecture AND role = 'feedforward' ORDER BY position)) AS feedforward_parameters,
+  (SELECT max (accuracy) FROM task_shortcut WHERE task = r.task) AS best_shortcut_accuracy,
+  CASE WHEN r.has_more_stages THEN (SELECT s.test_loss_nats FROM run_stage x JOIN stage s ON s.id = x.stage
+    WHERE x.run = r.id AND s.test_loss_nats IS NOT NULL ORDER BY x.position DESC LIMIT 1)
+    ELSE coalesce (m.test_loss_nats, n.test_loss_nats) END AS test_loss_nats,
+  m.latency_us_median AS latency_us_median,
+  m.latency_us_p95 AS latency_us_p95,
+  m.throughput_per_s AS throughput_per_s,
+  n.train_s AS train_s,
+  n.planned_peak_bytes AS planned_peak_bytes,
+  n.measured_peak_bytes AS measured_peak_bytes,
+  m.planned_peak_bytes AS inference_planned_peak_bytes,
+  m.measured_peak_bytes AS inference_measured_peak_bytes,
+  CASE WHEN r.has_more_stages THEN (SELECT s.parameters FROM run_stage x JOIN stage s ON s.id = x.stage
+    WHERE x.run = r.id AND s.parameters IS NOT NULL ORDER BY x.position DESC LIMIT 1)
+    ELSE coalesce (m.parameters, n.parameters) END AS parameters,
+  CASE WHEN r.has_more_stages THEN (SELECT s.flops FROM run_stage x JOIN stage s ON s.id = x.stage
+    WHERE x.run = r.id AND s.flops IS NOT NULL ORDER BY x.position DESC LIMIT 1)
+    ELSE coalesce (m.flops, n.flops) END AS flops,
+  CASE WHEN r.has_more_stages THEN (SELECT s.diverged_step FROM run_stage x JOIN stage s ON s.id = x.stage
+    WHERE x.run = r.id AND s.state = 'diverged' ORDER BY x.position LIMIT 1)
+    WHEN n.state = 'diverged' THEN n.diverged_step
+    WHEN m.state = 'diverged' THEN m.diverged_step END AS diverged_step,
+  CASE WHEN r.has_more_stages THEN (SELECT s.diverged_tensor FROM run_stage x JOIN stage s ON s.id = x.stage
+    WHERE x.run = r.id AND s.state = 'diverged' ORDER BY x.position LIMIT 1)
+    WHEN n.state = 'diverged' THEN n.diverged_tensor
+    WHEN m.state = 'diverged' THEN m.diverged_tensor END AS diverged_tensor,
+  coalesce (r.skip_reason, CASE WHEN r.has_more_stages THEN (SELECT s.reason FROM run_stage x JOIN stage s
+    ON s.id = x.stage WHERE x.run = r.id AND s.state IN ('failed', 'diverged', 'cancelled') ORDER BY x.position LIMIT 1)
+    WHEN n.state IN ('failed', 'diverged', 'cancelled') THEN n.reason
+    WHEN m.state IN ('failed', 'diverged', 'cancelled') THEN m.reason END) AS reason,
+  CASE WHEN r.has_more_stages THEN (SELECT sum (s.fallbacks) FROM run_stage x JOIN stage s ON s.id = x.stage
+    WHERE x.run = r.id)
+    ELSE coalesce (n.fallbacks + m.fallbacks, n.fallbacks, m.fallbacks) END AS fallbacks,
+  a.mixer_parameters AS mixer_parameters,
+  a.feedforward_parameters AS feedforward_parameters,
   a.skeleton AS skeleton,
   t.parameters AS task_parameters,
   d.name AS device_name,
-  c.batch AS batch_id,
-  c.id AS run_id,
-  c.architecture AS architecture_id,
-  c.train_stage AS train_stage,
-  c.measure_stage AS measure_stage
-FROM chain c
-JOIN batch b ON b.id = c.batch
-JOIN architecture a ON a.id = c.architecture
-JOIN task t ON t.id = c.task
-JOIN device d ON d.id = c.device
-ORDER BY c.batch DESC, c.position;
+  r.batch AS batch_id,
+  r.id AS run_id,
+  r.architecture AS architecture_id,
+  r.train_stage AS train_stage,
+  r.measure_stage AS measure_stage,
+  r.name AS name,
+  (SELECT group_concat (tag, ' ') FROM run_tag WHERE run = r.id) AS tags,
+  r.note AS note,
+  b.name AS batch_name,
+  (SELECT group_concat (tag, ' ') FROM batch_tag WHERE batch = b.id) AS batch_tags,
+  b.note AS batch_note
+FROM run r
+JOIN batch b ON b.id = r.batch
+JOIN architecture a ON a.id = r.architecture
+JOIN task t ON t.id = r.task
+JOIN device d ON d.id = r.device
+LEFT JOIN stage n ON n.id = r.train_stage
+LEFT JOIN stage m ON m.id = r.measure_stage
+ORDER BY r.batch DESC, r.position;
+CREATE VIEW run_chain AS
+SELECT
+  r.id AS run,
+  (SELECT x.stage FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = r.id AND s.kind = 'train'
+    ORDER BY x.position DESC LIMIT 1) AS train_stage,
+  (SELECT x.stage FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = r.id AND s.kind = 'measure'
+    ORDER BY x.position DESC LIMIT 1) AS measure_stage,
+  (SELECT count (*) > 2 OR count (*) > total (s.kind IN ('train', 'measure')) OR total (s.kind = 'train') > 1
+    OR total (s.kind = 'measure') > 1 FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = r.id)
+    AS has_more_stages
+FROM run r;
 CREATE VIEW run_state AS
 SELECT
   r.id AS run,
   CASE WHEN r.skip_reason IS NOT NULL THEN 'skipped' ELSE (
-    SELECT CASE
-      WHEN total (s.state = 'diverged') > 0 THEN 'diverged'
-      WHEN total (s.state = 'failed') > 0 THEN 'failed'
-      WHEN total (s.state = 'running') > 0 THEN 'running'
-      WHEN total (s.state = 'cancelled') > 0 THEN 'cancelled'
-      WHEN count (*) > 0 AND total (s.state = 'done') = count (*) THEN 'done'
-      ELSE 'planned'
-    END
+    SELECT CASE min (CASE s.state WHEN 'diverged' THEN 1 WHEN 'failed' THEN 2 WHEN 'running' THEN 3
+        WHEN 'cancelled' THEN 4 WHEN 'planned' THEN 5 ELSE 6 END)
+      WHEN 1 THEN 'diverged' WHEN 2 THEN 'failed' WHEN 3 THEN 'running' WHEN 4 THEN 'cancelled' WHEN 6 THEN 'done'
+      ELSE 'planned' END
     FROM run_stage x JOIN stage s ON s.id = x.stage WHERE x.run = r.id
   ) END AS state
 FROM run r;
+CREATE VIEW stage_figures AS
+SELECT
+  g.id AS stage,
+  (SELECT value FROM metric WHERE stage = g.id AND split = 'test' AND tag = '' AND name = 'accuracy'
+    ORDER BY target LIMIT 1) AS test_accuracy,
+  (SELECT value FROM metric WHERE stage = g.id AND split = 'validation' AND tag = '' AND name = 'accuracy'
+    ORDER BY target LIMIT 1) AS validation_accuracy,
+  (SELECT value FROM metric WHERE stage = g.id AND split = 'test' AND tag = '' AND name = 'loss'
+    ORDER BY target LIMIT 1) AS test_loss_nats,
+  (SELECT avg (value_us) FROM (SELECT value_us,
+    row_number () OVER (ORDER BY value_us) AS place, count (*) OVER () AS n
+    FROM latency_sample WHERE stage = g.id AND kind = 'batch1')
+    WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS latency_us_median,
+  (SELECT min (value_us) FROM (SELECT value_us,
+    row_number () OVER (ORDER BY value_us) AS place, count (*) OVER () AS n
+    FROM latency_sample WHERE stage = g.id AND kind = 'batch1')
+    WHERE place >= 0.95 * n) AS latency_us_p95,
+  (SELECT 1e6 * max (rows) / avg (value_us) FROM (SELECT value_us, rows,
+    row_number () OVER (ORDER BY value_us) AS place, count (*) OVER () AS n
+    FROM latency_sample WHERE stage = g.id AND kind = 'throughput')
+    WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS throughput_per_s,
+  (SELECT value FROM metric WHERE stage = g.id AND split = '' AND target = '' AND tag = '' AND name = 'train_s')
+    AS train_s,
+  (SELECT planned_bytes FROM memory WHERE stage = g.id AND kind = 'peak') AS planned_peak_bytes,
+  (SELECT measured_bytes FROM memory WHERE stage = g.id AND kind = 'peak') AS measured_peak_bytes,
+  (SELECT CAST (value AS INTEGER) FROM metric WHERE stage = g.id AND split = '' AND tag = '' AND name = 'parameters'
+    ORDER BY target LIMIT 1) AS parameters,
+  (SELECT value FROM metric WHERE stage = g.id AND split = '' AND tag = '' AND name = 'flops'
+    ORDER BY target LIMIT 1) AS flops
+FROM stage g;
 CREATE VIEW variants AS
 SELECT
   batch, variant, task, device,

@@ -653,10 +653,10 @@ static void
 test_migrate (Fixture *f, gconstpointer data)
 {
   static const FmStoreStep good[] = {
-    { NULL, "" }, { NULL, "" }, { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE three (x)" },
+    { NULL, "" }, { NULL, "" }, { NULL, "" }, { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE three (x)" },
   };
   static const FmStoreStep bad[] = {
-    { NULL, "" }, { NULL, "" }, { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE (" },
+    { NULL, "" }, { NULL, "" }, { NULL, "" }, { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE (" },
   };
   g_autoptr (GError) error = NULL;
 
