@@ -186,23 +186,23 @@ test_merge (Fixture *f, gconstpointer data)
 
   add_batch (f->store, "first", 2);
   finish_with_file (f->store, "train-0-0", "mine");
-  add_batch (other, "zeroth", 1); /* the numbers of batches and runs are others there */
+  add_batch (other, "zeroth", 3); /* the numbers of batches and runs are others there */
   add_batch (other, "first", 2);
   finish_with_file (other, "train-1-0", "theirs");
   finish_with_file (other, "measure-1-0", "theirs too");
   failed->reason = g_strdup ("no memory");
   finish (other, "train-1-1", failed);
-  g_assert_true (fm_store_claim_stage (other, "train-0-1", &claim, &error)); /* runs there: planned here */
+  g_assert_true (fm_store_claim_stage (other, "train-0-2", &claim, &error)); /* runs there: planned here */
   g_assert_true (fm_store_set_tag (other, FM_LABELLED_BATCH, 2, "paper", TRUE, &error));
-  g_assert_true (fm_store_set_note (other, FM_LABELLED_RUN, 5, "loud", &error));
+  g_assert_true (fm_store_set_note (other, FM_LABELLED_RUN, 9, "loud", &error));
   g_assert_no_error (error);
   theirs_before = dump (fm_store_get_path (other));
 
   report = merge (f->store, fm_store_get_path (other));
   g_assert_cmpuint (report->conflicts->len, ==, 0);
   g_assert_cmpint (report->batches, ==, 1);
-  g_assert_cmpint (report->runs, ==, 2);
-  g_assert_cmpint (report->stages, ==, 3);
+  g_assert_cmpint (report->runs, ==, 6);
+  g_assert_cmpint (report->stages, ==, 7);
   g_assert_cmpint (report->files, ==, 2);
   g_assert_true (g_file_get_contents (file, &text, NULL, NULL));
   g_assert_cmpstr (text, ==, "theirs");

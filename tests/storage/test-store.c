@@ -193,8 +193,11 @@ test_states (Fixture *f, gconstpointer data)
   g_assert_true (fm_store_claim_stage (f->store, "train-0-1", &claim, &error));
   g_assert_cmpint (claim, ==, FM_CLAIM_FINISHED);
   bad->state = FM_STAGE_FAILED;
+  fm_stage_result_add_metric (bad, "test", "class", NULL, "accuracy", 0.5);
   finish (f->store, "train-1-0", bad);
+  g_assert_cmpint (sql_int (f->path, "SELECT test_accuracy = 0.5 FROM stage WHERE id = 'train-1-0'"), ==, 1);
   g_assert_true (fm_store_claim_stage (f->store, "train-1-0", &claim, &error));
+  g_assert_cmpint (sql_int (f->path, "SELECT test_accuracy IS NULL FROM stage WHERE id = 'train-1-0'"), ==, 1);
   g_assert_cmpint (claim, ==, FM_CLAIM_YOURS);
   g_assert_true (fm_store_unclaim_stage (f->store, "train-1-0", &error));
   g_assert_no_error (error);
