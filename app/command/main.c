@@ -161,7 +161,7 @@ print_overview (void)
     if (!commands[i]->hidden)
       g_print ("  %-10s %s\n", commands[i]->name, commands[i]->summary);
   g_print ("\n`formarium SUBCOMMAND --help` tells more. Results go to standard output, progress to standard error.\n"
-           "Exit status: 0 done, 1 failed, 2 wrong use or input, 3 some runs failed, 130 interrupted.\n");
+           "Exit status: 0 done, 1 failed, 2 wrong use or input, 3 some runs failed, 4 a difference found,\n130 interrupted.\n");
 }
 
 /* --- Parsing -------------------------------------------------------------------------------------------------------*/
