@@ -87,7 +87,8 @@ compare_with_baseline (FmResultsPage *self)
     {
       gdouble value = i == 0 ? 100 * r->difference.mean : i == 1 ? r->latency_ratio : r->memory_ratio;
       FmVerdict verdict = i == 0 ? r->verdict : i == 1 ? r->latency_verdict : r->memory_verdict;
-      gdouble middle = i == 0 ? 0.0 : 1.0, margin = i == 0 ? 100 * FM_ACCURACY_MARGIN : FM_COST_MARGIN;
+      gdouble middle = i == 0 ? 0.0 : 1.0;
+      gdouble margin = i == 0 ? 100 * r->accuracy_margin : i == 1 ? r->latency_margin : r->memory_margin;
       FmEstimate estimate = FM_ESTIMATE_NONE;
       gdouble reach;
       g_autofree char *number = fm_format_number (value, i == 0 ? 1 : 2);

@@ -123,6 +123,8 @@ fm_page_add_results (FmPage *page, FmReportData *data)
 {
   g_autofree char *held = fm_results_table_held_equal (data->table);
   g_autofree char *footnote = fm_results_table_footnote (data->table);
+  g_autofree char *named = fm_results_table_comparisons_text (data->table);
+  g_auto (GStrv) comparisons = g_strsplit (g_strchomp (named), "\n", -1);
   guint n = fm_results_table_get_n_rows (data->table);
 
   g_string_append (page->out, "<h2 id=\"results\">Results</h2>\n");
@@ -135,6 +137,8 @@ fm_page_add_results (FmPage *page, FmReportData *data)
   if (*held != '\0')
     fm_page_printf (page, "Held equal: %s. ", held);
   fm_page_printf (page, "%s</p>\n", footnote);
+  for (guint i = 0; comparisons[i] != NULL; i++)
+    fm_page_printf (page, "<p class=\"note\">%s.</p>\n", comparisons[i]);
   g_string_append (page->out,
                    "<div class=\"box\"><table>\n<thead><tr><th scope=\"col\">Variant</th>"
                    "<th scope=\"col\">Test accuracy, %</th><th scope=\"col\">Latency, µs</th>"

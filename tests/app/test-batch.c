@@ -210,6 +210,23 @@ test_save (void)
   g_assert_no_error (error);
   g_assert_true (fm_batch_plan_save (plan, store, &again, &error));
   g_assert_cmpint (again, ==, batch);
+  /* How it is judged stands before the runs: a margin that comes later is refused, one that says the same is not. */
+  {
+    g_autoptr (FmBatchPlan) later = good (
+      "[batch]\ntask=listops\nmixer=softmax-attention,local-attention\nfeedforward=mlp\nlayers=2\nseeds=2\n"
+      "margin=accuracy:2 points\n[listops]\nmax-length=64\n");
+    g_autoptr (FmBatchPlan) same = good (
+      "[batch]\ntask=listops\nmixer=softmax-attention,local-attention\nfeedforward=mlp\nlayers=2\nseeds=2\n"
+      "margin=accuracy:1 point;memory:5%\nlooks=1\n[listops]\nmax-length=64\n");
+
+    g_assert_false (fm_batch_plan_save (later, store, &again, &error));
+    g_assert_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT);
+    g_assert_nonnull (strstr (error->message, "accuracy:2 points"));
+    g_clear_error (&error);
+    g_assert_true (fm_batch_plan_save (same, store, &again, &error));
+    g_assert_no_error (error);
+    g_assert_cmpint (again, ==, batch);
+  }
   rows = fm_store_load_results (store, batch, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (rows->len, ==, 2);
@@ -327,6 +344,17 @@ static const Bad bad[] = {
   { HEAD "[softmax-attention]\nheads=4;4.0\n", { "line 6", "4 twice" } },
   { HEAD "accumulate=7\n", { "line 5", "accumulate=7", "divide batch=64" } },
   { HEAD "optimizer=adam\n", { "line 5", "optimizer", "adamw" } },
+  { HEAD "margin=accuracy:1\n", { "line 5", "margin=accuracy:1", "points" } },
+  { HEAD "margin=latency:5\n", { "line 5", "latency:B%" } },
+  { HEAD "margin=speed:5%\n", { "line 5", "memory:C%" } },
+  { HEAD "margin=accuracy:0 points\n", { "line 5", "above 0" } },
+  { HEAD "margin=accuracy:1 points;accuracy:2 points\n", { "line 5", "accuracy twice" } },
+  { HEAD "looks=0\n", { "line 5", "looks=0", "from 1" } },
+  { HEAD "looks=3.5\n", { "looks=3.5" } },
+  { HEAD "look=3\n", { "line 5", "looks" } },
+  { HEAD "compare=pooling\n", { "line 5", "VARIANT vs VARIANT" } },
+  { HEAD "compare=pooling vs pooling\n", { "line 5", "with itself" } },
+  { HEAD "compare=poling vs softmax-attention\n", { "line 5", "no variant", "poling" } },
   { HEAD "seeds=0\n", { "line 5", "seeds=0", "from 1" } },
   { HEAD "seeds=-1\n", { "seeds=-1" } },
   { HEAD "seeds=1e3\n", { "seeds=1e3" } },
