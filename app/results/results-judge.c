@@ -141,7 +141,7 @@ is_old (FmResultsTable *table, const FmResultsComparison *c, gint64 seed)
 static gboolean
 has_stage (const FmRunRecord *run, const char *stage)
 {
-  return stage != NULL && run->stages->len > 0 && g_strcmp0 (g_ptr_array_index (run->stages, 0), stage) == 0;
+  return stage != NULL && g_ptr_array_find_with_equal_func (run->stages, stage, g_str_equal, NULL);
 }
 
 /* The seeds of @c that @runs, those of an earlier batch, have on both sides: "0 1 2". */
