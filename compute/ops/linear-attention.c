@@ -5,7 +5,8 @@
  * [B,H,N,dv]. Attributes i[0] causal, i[1] map, f[0] eps.
  * Work: the sums of every chunk of 256 keys, then the sums of chunks (before each one, or of all), then the queries of
  * every chunk; features live in a block of 64 rows and never in memory. Nothing depends on the number of threads.
- * The gradient is made from other ops: composition() below, whose causal form works by chunks as well.
+ * The gradient is made from other ops, and so has gradients itself: over all keys by the formula, from the op's own result;
+ * causal by way of causal_form(), which works by chunks as well.
  * Source: Katharopoulos et al. 2020, arXiv:2006.16236, sections 3.2 and 3.3. */
 #include "config.h"
 
@@ -317,31 +318,61 @@ in_chunks (FmGraph *g, FmTensor *x, gint64 chunks)
   return fm_reshape (g, x, FM_SHAPE (s.dims[0], s.dims[1], chunks, BLOCK, s.dims[3]));
 }
 
+/* Features of keys; those of padding are zero. */
 static FmTensor *
-composition (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, FmTensor *lengths, FmFeature feature, gdouble eps,
-             gboolean causal)
+key_features (FmGraph *g, FmTensor *k, FmTensor *lengths, FmFeature feature)
 {
-  gint64 b = q->shape.dims[0], h = q->shape.dims[1], n = q->shape.dims[2], n_key = k->shape.dims[2];
+  gint64 b = k->shape.dims[0], n = k->shape.dims[2];
+  FmTensor *visible;
+
+  k = feature_of (g, k, feature);
+  if (lengths == NULL)
+    return k;
+  visible = fm_less (g, fm_iota (g, n), fm_reshape (g, lengths, FM_SHAPE (b, 1)));
+  return fm_where (g, fm_reshape (g, visible, FM_SHAPE (b, 1, n, 1)), k, fm_constant (g, FM_F32, FM_SHAPE (1), 0.0));
+}
+
+/* @df times the slope of the feature map, from the feature @f: e^x is f where that is below 1. Features that padding made
+ * zero pass nothing, but where there is no map: lengths do that. */
+static FmTensor *
+through_feature (FmGraph *g, FmTensor *f, FmTensor *df, FmTensor *lengths, FmFeature feature)
+{
+  if (feature == FM_FEATURE_ELU)
+    return fm_mul (g, df, fm_minimum (g, f, fm_constant (g, FM_F32, FM_SHAPE (1), 1.0)));
+  if (feature == FM_FEATURE_RELU)
+    return fm_mul (g, df, fm_less (g, fm_constant (g, FM_F32, FM_SHAPE (1), 0.0), f));
+  return key_features (g, df, lengths, feature);
+}
+
+/* With n = f(q) S / c and c = f(q) z + eps: dn = dy / c, dc = -sum (dn y); the rest are products of these with the sums. */
+static void
+gradient_over_all (FmGraph *g, FmNode *node, FmTensor *dy, FmTensor **dx)
+{
+  FmFeature feature = (FmFeature) node->attr.i[1];
+  FmTensor *v = node->in[2], *lengths = node->in[3], *y = fm_transpose (g, node->out[0], 1, 2);
+  FmTensor *q = feature_of (g, node->in[0], feature), *k = key_features (g, node->in[1], lengths, feature);
+  FmTensor *s = fm_matmul (g, k, v, FM_TRANS_A), *z = fm_sum_keep (g, k, 2), *dn, *dc, *ds, *dz;
+
+  dn = fm_div (g, fm_transpose (g, dy, 1, 2), fm_add_scalar (g, fm_matmul (g, q, z, FM_TRANS_B), node->attr.f[0]));
+  dc = fm_neg (g, fm_sum_keep (g, fm_mul (g, dn, y), -1));
+  ds = fm_matmul (g, q, dn, FM_TRANS_A);
+  dz = fm_matmul (g, dc, q, FM_TRANS_A);
+  dx[0] = fm_add (g, fm_matmul (g, dn, s, FM_TRANS_B), fm_mul (g, dc, z));
+  dx[0] = through_feature (g, q, dx[0], NULL, feature);
+  dx[1] = fm_add (g, fm_matmul (g, v, ds, FM_TRANS_B), dz);
+  dx[1] = through_feature (g, k, dx[1], lengths, feature);
+  dx[2] = fm_matmul (g, k, ds, 0);
+}
+
+static FmTensor *
+causal_form (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, FmTensor *lengths, FmFeature feature, gdouble eps)
+{
+  gint64 b = q->shape.dims[0], h = q->shape.dims[1], n = q->shape.dims[2];
   gint64 dv = v->shape.dims[3], chunks = (n + BLOCK - 1) / BLOCK;
   FmTensor *norm, *y, *s, *kv, *z;
 
-  q = feature_of (g, q, feature);
-  k = feature_of (g, k, feature);
-  if (lengths)
-    {
-      FmTensor *visible = fm_less (g, fm_iota (g, n_key), fm_reshape (g, lengths, FM_SHAPE (b, 1)));
-
-      k = fm_where (g, fm_reshape (g, visible, FM_SHAPE (b, 1, n_key, 1)), k,
-                    fm_constant (g, FM_F32, FM_SHAPE (1), 0.0));
-    }
-  if (!causal)
-    {
-      y = fm_matmul (g, q, fm_matmul (g, k, v, FM_TRANS_A), 0);
-      norm = fm_matmul (g, q, fm_sum_keep (g, k, 2), FM_TRANS_B);
-      return fm_div (g, y, fm_add_scalar (g, norm, eps));
-    }
-  q = in_chunks (g, q, chunks);
-  k = in_chunks (g, k, chunks);
+  q = in_chunks (g, feature_of (g, q, feature), chunks);
+  k = in_chunks (g, key_features (g, k, lengths, feature), chunks);
   v = in_chunks (g, v, chunks);
   s = fm_mul (g, fm_matmul (g, q, k, FM_TRANS_B),
               fm_reshape (g, fm_attention_mask_tensor (g, BLOCK, BLOCK, &(FmAttentionMask){ .causal = TRUE }),
@@ -361,9 +392,14 @@ linear_gradient (FmGraph *g, FmNode *node, FmTensor * const *dy, FmTensor **dx)
 {
   FmTensor *x[3], *y;
 
-  for (guint i = 0; i < 3; i++)
-    x[i] = fm_stop_gradient (g, node->in[i]); /* so that each stands for itself even where two are one tensor */
-  y = composition (g, x[0], x[1], x[2], node->in[3], (FmFeature) node->attr.i[1], node->attr.f[0], node->attr.i[0] != 0);
+  if (node->attr.i[0] == 0)
+    {
+      gradient_over_all (g, node, dy[0], dx);
+      return;
+    }
+  for (guint i = 0; i < 3; i++) /* views, so that each stands for itself even where two are one tensor */
+    x[i] = fm_transpose (g, fm_transpose (g, node->in[i], 0, 1), 0, 1);
+  y = causal_form (g, x[0], x[1], x[2], node->in[3], (FmFeature) node->attr.i[1], node->attr.f[0]);
   y = fm_sum_all (g, fm_mul (g, fm_transpose (g, y, 1, 2), dy[0]));
   if (fm_graph_failed (g))
     return;

@@ -242,6 +242,103 @@ static const FmOpCase linear_cases[] = {
   LINEAR ("wide", 0, FM_FEATURE_ELU, 0, F32 (1, 1, 66, 70), F32 (1, 1, 66, 70), F32 (1, 1, 66, 65)),
 };
 
+/* --- Linear attention against its composition, with gradients of gradients --------------------------------------------*/
+
+static FmTensor *
+feature_tensor (FmGraph *g, FmTensor *x, FmFeature map)
+{
+  return map == FM_FEATURE_ELU ? fm_add_scalar (g, fm_elu (g, x), 1) : map == FM_FEATURE_RELU ? fm_relu (g, x) : x;
+}
+
+/* All N^2 weights, as the definition has them. */
+static FmTensor *
+linear_of_weights (FmGraph *g, FmTensor *q, FmTensor *k, FmTensor *v, FmFeature map, gboolean causal, FmTensor *lengths)
+{
+  FmAttentionMask mask = { .causal = causal, .key_lengths = lengths };
+  FmTensor *w = fm_matmul (g, feature_tensor (g, q, map), feature_tensor (g, k, map), FM_TRANS_B);
+
+  w = fm_mul (g, w, fm_attention_mask_tensor (g, fm_tensor_get_dim (q, 2), fm_tensor_get_dim (k, 2), &mask));
+  return fm_div (g, fm_matmul (g, w, v, 0), fm_add_scalar (g, fm_sum_keep (g, w, -1), 1e-3));
+}
+
+static void
+test_linear_slopes (void)
+{
+  enum { B = 2, H = 2, N = 71, D = 4, ALL = B * H * N * D };
+
+  for (guint c = 0; c < 12; c++)
+    {
+      FmFeature map = (FmFeature) (c % 3);
+      gboolean causal = c / 3 % 2 != 0, ragged = c / 6 != 0;
+      g_autoptr(GError) error = NULL;
+      g_autoptr(FmGraph) g = fm_graph_new ();
+      g_autoptr(FmVariables) variables = fm_variables_new (fm_op_test_cpu (2), 1);
+      g_autoptr(FmProgram) p = NULL;
+      FmTensor *x[3], *lengths = ragged ? fm_graph_input (g, "lengths", FM_I32, FM_SHAPE (B)) : NULL;
+      static const char * const names[] = { "q", "k", "v" };
+      g_autofree float *of[2] = { NULL };
+      FmRandom random;
+
+      for (guint i = 0; i < 3; i++)
+        x[i] = fm_graph_input (g, names[i], FM_F32, FM_SHAPE (B, H, N, D));
+      for (guint k = 0; k < 2; k++)
+        {
+          FmTensor *y = k == 0 ? fm_linear_attention (g, x[0], x[1], x[2], map, 1e-3, causal, lengths)
+                               : linear_of_weights (g, x[0], x[1], x[2], map, causal, lengths), *dx[3], *sum = NULL, *ddx[3];
+
+          fm_grad (g, fm_sum_all (g, fm_square (g, y)), x, 3, dx);
+          for (guint i = 0; i < 3; i++)
+            sum = sum ? fm_add (g, sum, fm_sum_all (g, fm_square (g, dx[i]))) : fm_sum_all (g, fm_square (g, dx[i]));
+          fm_grad (g, sum, x, 3, ddx);
+          for (guint i = 0; i < 6; i++)
+            {
+              g_autofree char *name = g_strdup_printf ("%u.%u", k, i);
+
+              fm_graph_output (g, name, i < 3 ? dx[i] : ddx[i - 3]);
+            }
+        }
+      g_assert_no_error ((GError *) fm_graph_get_error (g));
+      p = fm_program_new (g, fm_op_test_cpu (2), variables, &error);
+      g_assert_no_error (error);
+      fm_random_init (&random, 3, c);
+      of[0] = g_new (float, ALL);
+      of[1] = g_new (float, ALL);
+      for (guint i = 0; i < 3; i++)
+        {
+          for (guint j = 0; j < ALL; j++) /* without a map, or with half of one, weights must not come near zero */
+            of[0][j] = (float) (i == 2 || map == FM_FEATURE_ELU ? 2 * fm_random_uniform (&random) - 1
+                                                                : 0.3 + fm_random_uniform (&random));
+          fm_program_write (p, names[i], of[0], ALL * sizeof (float), &error);
+        }
+      if (ragged)
+        fm_program_write (p, "lengths", (const gint32[]){ N, 40 }, B * sizeof (gint32), &error);
+      fm_program_run (p, &error);
+      for (guint i = 0; i < 6; i++)
+        {
+          gdouble off = 0, norm = 0;
+
+          for (guint k = 0; k < 2; k++)
+            {
+              g_autofree char *name = g_strdup_printf ("%u.%u", k, i);
+
+              fm_program_read (p, name, of[k], ALL * sizeof (float), &error);
+              g_assert_no_error (error);
+            }
+          for (guint j = 0; j < ALL; j++)
+            {
+              off += (of[0][j] - of[1][j]) * (of[0][j] - of[1][j]);
+              norm += of[1][j] * of[1][j];
+            }
+          if (!(sqrt (off / norm) <= 2e-4)) /* of second derivatives; sums of 71 terms of both signs */
+            {
+              g_test_message ("map %u, causal %d, ragged %d: %s derivative by %s is off by %.2g of its norm", map, causal, ragged,
+                              i < 3 ? "the first" : "the second", names[i % 3], sqrt (off / norm));
+              g_test_fail ();
+            }
+        }
+    }
+}
+
 /* --- What must hold between programs ------------------------------------------------------------------------------*/
 
 static FmProgram *
@@ -523,6 +620,7 @@ main (int argc, char **argv)
   fm_op_test_add ("distance-terms", terms_cases, G_N_ELEMENTS (terms_cases));
   fm_op_test_add ("attention-parts", chosen_cases, G_N_ELEMENTS (chosen_cases));
   fm_op_test_add ("linear-attention", linear_cases, G_N_ELEMENTS (linear_cases));
+  g_test_add_func ("/compute/linear-attention/slopes", test_linear_slopes);
   g_test_add_func ("/compute/attention-uses/refused", test_refused);
   g_test_add_data_func ("/compute/attention-uses/decode/cpu", check_decode, on_cpu);
   g_test_add_data_func ("/compute/attention-uses/packed/cpu", check_packed, on_cpu);
