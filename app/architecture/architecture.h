@@ -54,6 +54,7 @@ typedef struct
   gint64   recompute;  /* TRAIN: so many first layers are built again for the backward pass instead of kept */
   gint64   accumulate; /* TRAIN: parts of a batch that go through the model one after another; must divide it */
   gboolean averages;   /* EVALUATE: reads the averaged weights */
+  gint64   times;      /* the main input is so many times as long (its grid has so many times the rows); 0 is 1 */
 } FmModelOptions;
 FM_API void     fm_model_set_options (FmModel *model, const FmModelOptions *options);
 
@@ -109,6 +110,17 @@ FM_API gboolean fm_model_write_batch (FmModelGraph *mg, FmProgram *program, cons
 
 /** fm_model_parameters: number of trainable parameters of @mg's graph. */
 FM_API guint64 fm_model_parameters (FmModelGraph *mg);
+
+/**
+ * fm_architecture_count:
+ * @parameters: (out): trainable ones whose shape does not depend on the length N of the main input
+ * @by_n: (out): those whose shape does (position tables, mixers with a weight a place); -1 when no other length can be
+ *   built, and all are in @parameters
+ *
+ * Builds the forward graph at N and at 2 N and compares.
+ */
+FM_API gboolean fm_architecture_count (FmArchitecture *a, FmTask *task, gint64 *parameters, gint64 *by_n, GError **error)
+  G_GNUC_WARN_UNUSED_RESULT;
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmArchitecture, fm_architecture_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmModel, fm_model_free)

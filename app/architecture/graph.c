@@ -38,16 +38,18 @@ fm_model_graph_free (FmModelGraph *mg)
 }
 
 static FmValues *
-input_values (FmGraph *g, const FmTaskInfo *info, gint64 batch)
+input_values (FmGraph *g, const FmModel *model, const FmTaskInfo *info, gint64 batch)
 {
   FmValues *values = fm_values_new ();
 
   for (guint i = 0; i < info->n_inputs; i++)
     {
       const FmTaskInput *in = &info->inputs[i];
+      /* What is as long as the main input goes with it, place by place. */
+      gint64 length = in->length * (in->length == info->inputs[0].length ? MAX (model->options.times, 1) : 1);
       FmTensor *t = in->kind == FM_INPUT_TOKENS
-                        ? fm_graph_input (g, in->name, FM_I32, FM_SHAPE (batch, in->length))
-                        : fm_graph_input (g, in->name, FM_F32, FM_SHAPE (batch, in->length, in->channels));
+                        ? fm_graph_input (g, in->name, FM_I32, FM_SHAPE (batch, length))
+                        : fm_graph_input (g, in->name, FM_F32, FM_SHAPE (batch, length, in->channels));
 
       fm_values_set (values, in->name, t);
     }
@@ -163,7 +165,7 @@ fm_model_graph_new (FmModel *model, FmMode mode, gint64 batch, const FmOptimizer
   model->found_probes = mg->probes;
   fm_model_begin_graph (model, g, probes,
                         info->ragged ? fm_graph_input (g, "lengths", FM_I32, FM_SHAPE (batch)) : NULL);
-  inputs = input_values (g, info, batch);
+  inputs = input_values (g, model, info, batch);
   if (mode == FM_MODE_TRAIN)
     {
       targets = target_values (g, info, batch);
@@ -234,4 +236,32 @@ fm_model_parameters (FmModelGraph *mg)
   for (guint i = 0; i < paths->len; i++)
     n += (guint64) fm_tensor_get_count (fm_graph_find_variable (mg->graph, g_ptr_array_index (paths, i)));
   return n;
+}
+
+gboolean
+fm_architecture_count (FmArchitecture *a, FmTask *task, gint64 *parameters, gint64 *by_n, GError **error)
+{
+  g_autoptr (FmModel) model = fm_model_new (a, task, ""), longer = fm_model_new (a, task, "");
+  g_autoptr (FmModelGraph) here = fm_model_graph_new (model, FM_MODE_EVALUATE, 1, NULL, FALSE, error), there = NULL;
+  g_autoptr (GPtrArray) paths = NULL;
+
+  if (here == NULL)
+    return FALSE;
+  fm_model_set_options (longer, &(FmModelOptions){ .times = 2 });
+  there = fm_model_graph_new (longer, FM_MODE_EVALUATE, 1, NULL, FALSE, NULL);
+  *parameters = 0;
+  *by_n = there ? 0 : -1;
+  paths = fm_graph_param_paths (here->graph);
+  for (guint i = 0; i < paths->len; i++)
+    {
+      const char *path = g_ptr_array_index (paths, i);
+      FmTensor *t = fm_graph_find_variable (here->graph, path);
+      FmTensor *other = there ? fm_graph_find_variable (there->graph, path) : NULL;
+      FmShape shape = fm_tensor_get_shape (t), other_shape = other ? fm_tensor_get_shape (other) : shape;
+      gboolean moves = there && (other == NULL || shape.rank != other_shape.rank
+                                 || memcmp (shape.dims, other_shape.dims, shape.rank * sizeof (gint64)) != 0);
+
+      *(moves ? by_n : parameters) += fm_tensor_get_count (t);
+    }
+  return TRUE;
 }

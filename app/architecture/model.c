@@ -231,7 +231,8 @@ embed (FmGraph *g, FmModel *model, const FmTaskInput *input, FmTensor *x)
     x = fm_gather_rows (g, fm_param (g, "token", FM_SHAPE (input->vocabulary, width), fm_init_normal (0.1)), x);
   else
     x = fm_linear (g, x, width, "vector");
-  position = fm_param (g, "position", FM_SHAPE (input->length, width), fm_init_normal (0.1));
+  position = fm_param (g, "position", FM_SHAPE (input->length * MAX (model->options.times, 1), width),
+                       fm_init_normal (0.1));
   x = fm_add (g, x, position);
   fm_graph_pop_scope (g);
   return fm_at (g, x, "embed");
@@ -295,12 +296,13 @@ fm_apply (FmGraph *g, FmModel *model, const FmValues *inputs, const FmPass *pass
   const FmTaskInfo *info = fm_task_get_info (model->task);
   const FmTaskInput *input = &info->inputs[0];
   FmArchitecture *a = model->architecture;
+  gint64 times = MAX (model->options.times, 1);
   FmValues *outputs = fm_values_new ();
   FmTensor *x = fm_values_get (inputs, input->name), *pooled = NULL;
   FmBuildHost host = { .model = model, .graph = g, .inputs = inputs };
   FmBuild b = { .size = sizeof b, .layers = (gint) a->layers, .mode = pass->mode, .layout = FM_LAYOUT_PADDED,
-                .width = a->width, .hidden = a->hidden, .causal = a->causal, .length = input->length,
-                .grid_rows = input->grid_rows, .grid_columns = input->grid_columns, .lengths = model->lengths,
+                .width = a->width, .hidden = a->hidden, .causal = a->causal, .length = times * input->length,
+                .grid_rows = times * input->grid_rows, .grid_columns = input->grid_columns, .lengths = model->lengths,
                 .host = &host };
   gboolean scoped = *model->name != '\0';
 

@@ -29,7 +29,7 @@ typedef struct
   const char         *owner;  /* "" for [batch], else the section's name; no ownership */
   const FmParam      *params; /* the row's table */
   const char         *name;   /* of the parameter, as the table spells it */
-  GPtrArray          *values; /* char *: canonical texts, all different, at least one */
+  GPtrArray          *values; /* char *: canonical texts, all different, at least one; "4,8": a value per layer */
   const FmBatchEntry *entry;  /* no ownership */
 } FmBatchAxis;
 
@@ -39,6 +39,37 @@ typedef struct
   char              **mixers, **feedforwards; /* NULL-terminated */
   const FmBatchEntry *entry; /* no ownership: whom to blame */
 } FmBatchPair;
+
+/* A part of the matrix, as a label names it: "local-attention, window=16": every condition holds there. */
+typedef struct
+{
+  char      *text;
+  GPtrArray *conditions; /* char *: "local-attention", "pooling x mlp", "window=16" */
+  guint      matched;    /* runs so far */
+} FmBatchPattern;
+
+/* What fixes how long a variant trains. */
+typedef enum
+{
+  FM_LENGTH_STEPS,
+  FM_LENGTH_EXAMPLES,
+  FM_LENGTH_TOKENS,
+  FM_LENGTH_FLOPS,
+  FM_LENGTH_SECONDS,
+  FM_N_LENGTHS
+} FmBatchLength;
+
+extern const char * const fm_batch_length_names[FM_N_LENGTHS];
+
+/* What is held equal. */
+typedef struct
+{
+  gboolean      parameters, bytes, trials;
+  gdouble       parameters_tolerance, bytes_tolerance, length_tolerance; /* 0.01 is 1 % */
+  gboolean      has_length; /* something that fixes the length of training was named */
+  FmBatchLength length;
+  const FmBatchEntry *entry; /* (nullable), no ownership */
+} FmBatchHold;
 
 struct _FmBatchFile
 {
@@ -51,8 +82,11 @@ struct _FmBatchFile
   GPtrArray *pairs;   /* FmBatchPair */
   GPtrArray *devices; /* char *: "cpu", "vulkan", "vulkan:1" */
   GArray    *seeds;   /* gint64 */
-  gint64     steps;
+  gdouble    budget;  /* of budget_unit; steps are whole numbers */
+  FmBatchLength budget_unit;
+  FmBatchHold hold;
   GPtrArray *axes;    /* FmBatchAxis */
+  GPtrArray *include, *exclude; /* FmBatchPattern */
 
   FmBatchJudging *judging;
 };
@@ -69,6 +103,70 @@ const FmBatchEntry *fm_batch_find (FmBatchFile *file, const char *group, const c
 gboolean fm_batch_blame (FmBatchFile *file, const FmBatchEntry *entry, GError **error);
 gboolean fm_batch_fail  (FmBatchFile *file, const FmBatchEntry *entry, GError **error, const char *format, ...)
   G_GNUC_PRINTF (4, 5);
+
+/** fm_batch_split: (transfer full) (element-type char *): `a;b;` as two items; nothing empty, nothing twice. */
+GPtrArray *fm_batch_split (FmBatchFile *file, const FmBatchEntry *entry, GError **error);
+
+/* --- select.c -----------------------------------------------------------------------------------------------------*/
+
+void     fm_batch_pattern_free (FmBatchPattern *pattern);
+/** fm_batch_parse_patterns: reads include= and exclude= once pairs and axes are known. */
+gboolean fm_batch_parse_patterns (FmBatchFile *file, GError **error);
+
+/* One run of the matrix, to be asked for. */
+typedef struct
+{
+  const char        *task, *device;
+  const FmBatchPair *pair;
+  GPtrArray         *axes;   /* FmBatchAxis: those that concern it */
+  const guint       *chosen; /* index of a value for each of them */
+  gint64             seed;
+} FmBatchPoint;
+
+void     fm_batch_reset_patterns (FmBatchFile *file);
+/** fm_batch_wants: is @point included, and not excluded? Counts what matched. */
+gboolean fm_batch_wants (FmBatchFile *file, const FmBatchPoint *point);
+/** fm_batch_check_patterns: FALSE where a pattern matched nothing: a slip of a name would go unseen. */
+gboolean fm_batch_check_patterns (FmBatchFile *file, GError **error);
+
+/* --- hold.c -------------------------------------------------------------------------------------------------------*/
+
+gboolean fm_batch_parse_budget (FmBatchFile *file, const FmBatchEntry *entry, GError **error);
+gboolean fm_batch_parse_hold   (FmBatchFile *file, const FmBatchEntry *entry, GError **error);
+/** fm_batch_check_hold: do budget, hold and lists go together? */
+gboolean fm_batch_check_hold   (FmBatchFile *file, GError **error);
+
+/* One variant on its way to a plan. */
+typedef struct
+{
+  FmTask          *task;
+  const FmBatchSettings *settings;
+  FmArchitecture *(*make) (gpointer data, gint64 hidden, GError **error); /* (transfer full): with another F */
+  gpointer         data;
+} FmBatchCandidate;
+
+/* What the baseline of a task and device has, and what a variant was given for it. */
+typedef struct
+{
+  FmArchitecture *architecture;
+  gint64          steps, hidden;
+  gint64          parameters, parameters_by_n; /* -1: not counted (nothing asked), or no other length can be built */
+  gdouble         amount;     /* of the length held: steps, tokens, FLOPs, ... */
+  guint64         peak_bytes;
+  char           *unmet;      /* (nullable): why it cannot be held equal */
+} FmBatchChoice;
+
+void     fm_batch_choice_free (FmBatchChoice *choice);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmBatchChoice, fm_batch_choice_free)
+/**
+ * fm_batch_choose:
+ * @baseline: (nullable): the first variant on the same task and device; NULL for itself
+ * @architecture: with the F of the file
+ *
+ * Returns: (transfer full): F and steps that hold what the file holds, or why they cannot
+ */
+FmBatchChoice *fm_batch_choose (FmBatchFile *file, const FmBatchChoice *baseline, const FmBatchCandidate *candidate,
+                                FmArchitecture *architecture, GError **error);
 
 /* --- recipe.c -----------------------------------------------------------------------------------------------------*/
 

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define MAX_BYTES (1 << 20)
-#define MAX_STEPS G_GINT64_CONSTANT (1000000000)
 #define MAX_SEEDS 1000
 #define MAX_SEED (G_GINT64_CONSTANT (1) << 53) /* JSON keeps whole numbers up to here */
 
@@ -41,8 +40,27 @@ const FmParam fm_batch_setting_params[] = {
 };
 
 /* Keys of [batch] that are no plain parameters. */
-static const char * const other_keys[] = { "title", "task", "mixer", "feedforward", "variants", "seeds", "budget",
-                                           "device" };
+static const FmBatchKey other_keys[] = {
+  { "title", "Of the batch; the file's name when left out" },
+  { "task", "What is learned; `;` for one task after another" },
+  { "mixer", "Plugins that mix tokens; `;` for several variants, `,` for one a layer" },
+  { "feedforward", "Plugins behind them; likewise" },
+  { "variants", "Pairs MIXER x FEEDFORWARD in place of every combination" },
+  { "include", "Parts of the matrix that alone are run, as labels name them: local-attention, window=16; pooling x mlp" },
+  { "exclude", "Parts of the matrix that are not run, likewise; seed=N, tasks and devices are parts, too" },
+  { "seeds", "How many, or a list; 3 when left out" },
+  { "budget", "steps:N, examples:N, tokens:N or flops:N; steps:1000 when left out" },
+  { "hold", "What equals the first variant's: parameters:1% (solves hidden), bytes (a ceiling), and one of steps, examples, "
+            "tokens, flops, seconds (of a model machine; solves steps)" },
+  { "device", "cpu, vulkan or vulkan:N; cpu when left out" },
+  { NULL, NULL }
+};
+
+const FmBatchKey *
+fm_batch_other_keys (void)
+{
+  return other_keys;
+}
 
 const FmParam *
 fm_batch_keys (void)
@@ -105,9 +123,8 @@ fm_batch_fail (FmBatchFile *file, const FmBatchEntry *entry, GError **error, con
 
 /* --- Lists --------------------------------------------------------------------------------------------------------*/
 
-/* (transfer full): `a;b;` as two items; nothing empty, nothing twice. */
-static GPtrArray *
-split_list (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
+GPtrArray *
+fm_batch_split (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
 {
   g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func (g_free);
   g_auto (GStrv) parts = g_strsplit (entry->value, ";", -1);
@@ -147,6 +164,43 @@ axis_free (FmBatchAxis *axis)
   g_free (axis);
 }
 
+static const FmPluginDescriptor *
+find_plugin (const char *id)
+{
+  GPtrArray *plugins = fm_plugins_list ();
+
+  for (guint i = 0; i < plugins->len; i++)
+    {
+      const FmPlugin *plugin = g_ptr_array_index (plugins, i);
+
+      if (g_str_equal (plugin->descriptor->id, id))
+        return plugin->descriptor;
+    }
+  return NULL;
+}
+
+/* (transfer full): @text as the table writes it; of a plugin, `,` gives a value per layer. */
+static char *
+canonical_value (const FmBatchEntry *entry, const char *owner, const FmParam *params, gpointer scratch, const char *text,
+                 GError **error)
+{
+  g_auto (GStrv) parts = NULL;
+  gboolean same = TRUE;
+
+  if (strchr (text, ',') == NULL || find_plugin (owner) == NULL)
+    return fm_params_set (params, scratch, entry->key, text, error) ? fm_params_get (params, scratch, entry->key) : NULL;
+  parts = g_strsplit (text, ",", -1);
+  for (guint i = 0; parts[i]; i++)
+    {
+      if (!fm_params_set (params, scratch, entry->key, g_strstrip (parts[i]), error))
+        return NULL;
+      g_free (parts[i]);
+      parts[i] = fm_params_get (params, scratch, entry->key);
+      same &= g_str_equal (parts[i], parts[0]);
+    }
+  return same ? g_strdup (parts[0]) : g_strjoinv (",", parts);
+}
+
 static gboolean
 add_axis (FmBatchFile *file, const FmBatchEntry *entry, const char *owner, const FmParam *params, gsize params_size,
           GError **error)
@@ -156,11 +210,11 @@ add_axis (FmBatchFile *file, const FmBatchEntry *entry, const char *owner, const
   g_autofree gpointer scratch = g_malloc0 (MAX (params_size, 1));
   FmBatchAxis *axis;
 
-  if (strchr (entry->value, ','))
+  if (strchr (entry->value, ',') && find_plugin (owner) == NULL)
     return fm_batch_fail (file, entry, error,
-                          "%s=%s: a value per layer (`,`) does not work for parameters yet; use one value, or `;` for "
-                          "several variants", entry->key, entry->value);
-  list = split_list (file, entry, error);
+                          "%s=%s: `,` gives a value per layer, which only parameters of plugins have; use one value, or "
+                          "`;` for several variants", entry->key, entry->value);
+  list = fm_batch_split (file, entry, error);
   if (list == NULL)
     return FALSE;
   fm_params_set_defaults (params, scratch);
@@ -168,9 +222,9 @@ add_axis (FmBatchFile *file, const FmBatchEntry *entry, const char *owner, const
     {
       g_autofree char *canonical = NULL;
 
-      if (!fm_params_set (params, scratch, entry->key, g_ptr_array_index (list, i), error))
+      canonical = canonical_value (entry, owner, params, scratch, g_ptr_array_index (list, i), error);
+      if (canonical == NULL)
         return fm_batch_blame (file, entry, error);
-      canonical = fm_params_get (params, scratch, entry->key);
       if (g_ptr_array_find_with_equal_func (values, canonical, g_str_equal, NULL))
         return fm_batch_fail (file, entry, error, "%s=%s: names %s twice", entry->key, entry->value, canonical);
       g_ptr_array_add (values, g_steal_pointer (&canonical));
@@ -192,8 +246,8 @@ unknown_key (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
   g_autofree char *all = NULL;
   const char *near;
 
-  for (guint i = 0; i < G_N_ELEMENTS (other_keys); i++)
-    g_ptr_array_add (names, (gpointer) other_keys[i]);
+  for (const FmBatchKey *key = other_keys; key->name; key++)
+    g_ptr_array_add (names, (gpointer) key->name);
   for (const FmParam *p = fm_batch_setting_params; p->name; p++)
     g_ptr_array_add (names, (gpointer) p->name);
   for (const char *const *key = fm_batch_judging_keys (); *key; key++)
@@ -204,21 +258,6 @@ unknown_key (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
     return fm_batch_fail (file, entry, error, "%s: no such key; did you mean “%s”?", entry->key, near);
   all = g_strjoinv (", ", (char **) names->pdata);
   return fm_batch_fail (file, entry, error, "%s: no such key; there are %s", entry->key, all);
-}
-
-static const FmPluginDescriptor *
-find_plugin (const char *id)
-{
-  GPtrArray *plugins = fm_plugins_list ();
-
-  for (guint i = 0; i < plugins->len; i++)
-    {
-      const FmPlugin *plugin = g_ptr_array_index (plugins, i);
-
-      if (g_str_equal (plugin->descriptor->id, id))
-        return plugin->descriptor;
-    }
-  return NULL;
 }
 
 static gboolean
@@ -256,7 +295,7 @@ parse_whole (const char *text, gint64 *value)
 static gboolean
 parse_seeds (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
 {
-  g_autoptr (GPtrArray) list = split_list (file, entry, error);
+  g_autoptr (GPtrArray) list = fm_batch_split (file, entry, error);
   gint64 value;
 
   if (list == NULL)
@@ -286,24 +325,9 @@ parse_seeds (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
 }
 
 static gboolean
-parse_budget (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
-{
-  const char *number = strchr (entry->value, ':');
-
-  if (!g_str_has_prefix (entry->value, "steps:"))
-    return fm_batch_fail (file, entry, error, "budget=%s: must be steps:N; other kinds of budget do not work yet",
-                          entry->value);
-  if (!parse_whole (number + 1, &file->steps) || file->steps < 1 || file->steps > MAX_STEPS)
-    return fm_batch_fail (file, entry, error,
-                          "budget=%s: must be a whole number of steps from 1 to %" G_GINT64_FORMAT, entry->value,
-                          MAX_STEPS);
-  return TRUE;
-}
-
-static gboolean
 parse_devices (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
 {
-  g_autoptr (GPtrArray) list = split_list (file, entry, error);
+  g_autoptr (GPtrArray) list = fm_batch_split (file, entry, error);
 
   if (list == NULL)
     return FALSE;
@@ -329,7 +353,7 @@ parse_devices (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
 static gboolean
 parse_tasks (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
 {
-  g_autoptr (GPtrArray) list = split_list (file, entry, error);
+  g_autoptr (GPtrArray) list = fm_batch_split (file, entry, error);
 
   if (list == NULL)
     return FALSE;
@@ -411,7 +435,7 @@ add_pair (FmBatchFile *file, const FmBatchEntry *mixer_entry, const char *mixer,
 static gboolean
 parse_variants (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
 {
-  g_autoptr (GPtrArray) list = split_list (file, entry, error);
+  g_autoptr (GPtrArray) list = fm_batch_split (file, entry, error);
   g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
   if (list == NULL)
@@ -448,10 +472,10 @@ parse_pairs (FmBatchFile *file, GError **error)
   if (mixer == NULL || feedforward == NULL)
     return fm_batch_fail (file, NULL, error, "[batch] has no %s; write %s", mixer ? "feedforward" : "mixer",
                           mixer ? "feedforward=mlp, for one" : "mixer=softmax-attention, for one");
-  mixers = split_list (file, mixer, error);
+  mixers = fm_batch_split (file, mixer, error);
   if (mixers == NULL)
     return FALSE;
-  feedforwards = split_list (file, feedforward, error);
+  feedforwards = fm_batch_split (file, feedforward, error);
   if (feedforwards == NULL)
     return FALSE;
   for (guint k = 0; k < feedforwards->len; k++)
@@ -481,14 +505,17 @@ parse_batch_key (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
   if (g_str_equal (entry->key, "seeds"))
     return parse_seeds (file, entry, error);
   if (g_str_equal (entry->key, "budget"))
-    return parse_budget (file, entry, error);
+    return fm_batch_parse_budget (file, entry, error);
+  if (g_str_equal (entry->key, "hold"))
+    return fm_batch_parse_hold (file, entry, error);
   if (g_str_equal (entry->key, "device"))
     return parse_devices (file, entry, error);
   if (g_strv_contains (fm_batch_judging_keys (), entry->key))
     return fm_batch_judging_set (file->judging, entry->key, entry->value, error) ||
            fm_batch_blame (file, entry, error);
-  if (g_strv_contains ((const char * const[]) { "mixer", "feedforward", "variants", NULL }, entry->key))
-    return TRUE; /* parse_pairs() reads them together */
+  if (g_strv_contains ((const char * const[]) { "mixer", "feedforward", "variants", "include", "exclude", NULL },
+                       entry->key))
+    return TRUE; /* parse_pairs() and fm_batch_parse_patterns() read them when the rest is known */
   return unknown_key (file, entry, error);
 }
 
@@ -549,7 +576,9 @@ parse_entries (FmBatchFile *file, GError **error)
   g_array_set_size (file->seeds, 0);
   for (gint64 i = 0; i < 3; i++)
     g_array_append_val (file->seeds, i);
-  file->steps = 1000;
+  file->budget = 1000;
+  file->budget_unit = FM_LENGTH_STEPS;
+  file->hold = (FmBatchHold){ 0 };
   g_clear_pointer (&file->judging, fm_batch_judging_free);
   file->judging = fm_batch_judging_new ();
 
@@ -560,7 +589,7 @@ parse_entries (FmBatchFile *file, GError **error)
       return FALSE;
   if (file->tasks->len == 0)
     return fm_batch_fail (file, NULL, error, "[batch] has no task; write task=fashion-mnist, for one");
-  if (!parse_pairs (file, error))
+  if (!parse_pairs (file, error) || !fm_batch_check_hold (file, error) || !fm_batch_parse_patterns (file, error))
     return FALSE;
   if (file->title == NULL)
     file->title = default_title (file);
@@ -578,6 +607,8 @@ fm_batch_file_parse (const char *text, gssize length, const char *name, GError *
   file->pairs = g_ptr_array_new_with_free_func ((GDestroyNotify) pair_free);
   file->axes = g_ptr_array_new_with_free_func ((GDestroyNotify) axis_free);
   file->devices = g_ptr_array_new_with_free_func (g_free);
+  file->include = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_batch_pattern_free);
+  file->exclude = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_batch_pattern_free);
   file->seeds = g_array_new (FALSE, FALSE, sizeof (gint64));
   file->entries = fm_batch_scan (text, size, display_name (file), error);
   if (file->entries == NULL)
@@ -627,6 +658,8 @@ fm_batch_file_free (FmBatchFile *file)
   g_ptr_array_unref (file->pairs);
   g_ptr_array_unref (file->axes);
   g_ptr_array_unref (file->devices);
+  g_ptr_array_unref (file->include);
+  g_ptr_array_unref (file->exclude);
   g_array_unref (file->seeds);
   fm_batch_judging_free (file->judging);
   g_free (file);

@@ -12,8 +12,9 @@
  *   window=4;8;16
  *
  * `;` makes the matrix: every combination is a variant. `variants=A x mlp; B x switch` instead of mixer and feedforward
- * names the pairs. `,` gives a mixer or a feed-forward per layer. Sections named after a plugin or a task set its
- * parameters. judging.h says what margin=, compare= and looks= mean. Every error is one sentence with file, line, section and key, FM_APP_ERROR_INPUT. */
+ * names the pairs. `,` gives a mixer, a feed-forward or a plugin's parameter per layer. Sections named after a plugin or a
+ * task set its parameters. include= and exclude= pick parts of the matrix (select.c), budget= and hold= say what is equal
+ * (hold.c); judging.h says what margin=, compare= and looks= mean. Every error is one sentence with file, line, section and key, FM_APP_ERROR_INPUT. */
 #pragma once
 
 #include "app/architecture/architecture.h"
@@ -40,6 +41,14 @@ FM_API const char *fm_batch_file_get_text  (FmBatchFile *file); /* as it was wri
 
 /** fm_batch_keys: the keys of [batch] that are numbers or choices, with their ranges. */
 FM_API const FmParam *fm_batch_keys (void);
+
+/* A key of [batch] that is no plain parameter. */
+typedef struct
+{
+  const char *name, *help; /* both NULL at the end */
+} FmBatchKey;
+FM_API const FmBatchKey *fm_batch_other_keys (void);
+
 /** fm_batch_key_default: (transfer full): what a batch file that does not name @key gets, as text. */
 FM_API char *fm_batch_key_default (const char *key);
 

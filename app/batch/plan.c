@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define MAX_RUNS 10000 /* far above a night's work; a slip in the matrix ends in a sentence, not in a full memory */
+#define MAX_POINTS 1000000 /* before include= and exclude= */
 
 typedef struct
 {
@@ -14,6 +15,7 @@ typedef struct
   FmBatchPlan *plan;
   GHashTable  *stages;   /* id -> FmBatchStage, no ref */
   GHashTable  *hardware; /* device -> text */
+  GHashTable  *baselines; /* device and task -> FmBatchChoice of the first variant there */
   /* One point of the matrix. */
   const char  *task, *device;
   FmBatchPair *pair;
@@ -31,6 +33,7 @@ run_free (FmBatchRun *run)
   g_free (run->task_id);
   g_free (run->device_id);
   g_free (run->device);
+  g_free (run->unmet);
   g_clear_pointer (&run->architecture, fm_architecture_unref);
   g_clear_pointer (&run->task, fm_task_unref);
   g_free (run);
@@ -135,23 +138,36 @@ set_role (const Expansion *x, FmArchitecture *a, FmRole role, char **ids, GError
     return fm_batch_fail (x->file, entry ? entry : x->pair->entry, error,
                           "%s names %u layers with `,`, but layers=%" G_GINT64_FORMAT "; name one or all of them", key,
                           n, layers);
-  for (guint layer = 0; layer < n; layer++)
+  /* One name and one value each are set for all layers at once. */
+  for (gint64 layer = 0; layer < layers; layer++)
     {
-      g_autoptr (GPtrArray) params = g_ptr_array_new ();
+      const char *id = ids[n == 1 ? 0 : layer];
+      g_autoptr (GPtrArray) params = g_ptr_array_new_with_free_func (g_free);
+      gboolean by_layer = n > 1;
 
       for (guint i = 0; i < x->axes->len; i++)
         {
           const FmBatchAxis *axis = g_ptr_array_index (x->axes, i);
+          g_auto (GStrv) values = NULL;
+          guint n_values;
 
-          if (!g_str_equal (axis->owner, ids[layer]))
+          if (!g_str_equal (axis->owner, id))
             continue;
-          g_ptr_array_add (params, (gpointer) axis->name);
-          g_ptr_array_add (params, (gpointer) axis_value (x, i));
+          values = g_strsplit (axis_value (x, i), ",", -1);
+          n_values = g_strv_length (values);
+          if (n_values > 1 && n_values != layers)
+            return fm_batch_fail (x->file, axis->entry, error,
+                                  "%s=%s: names %u layers with `,`, but layers=%" G_GINT64_FORMAT
+                                  "; name one value or all of them", axis->name, axis_value (x, i), n_values, layers);
+          by_layer |= n_values > 1;
+          g_ptr_array_add (params, g_strdup (axis->name));
+          g_ptr_array_add (params, g_strdup (values[n_values == 1 ? 0 : layer]));
         }
       g_ptr_array_add (params, NULL);
-      if (!fm_architecture_set (a, role, n == 1 ? -1 : (gint) layer, ids[layer], (const char * const *) params->pdata,
-                                error))
+      if (!fm_architecture_set (a, role, by_layer ? (gint) layer : -1, id, (const char * const *) params->pdata, error))
         return fm_batch_blame (x->file, entry ? entry : x->pair->entry, error);
+      if (!by_layer)
+        break;
     }
   return TRUE;
 }
@@ -233,9 +249,10 @@ task_hash (FmTask *task)
 }
 
 static void
-add_run (Expansion *x, FmArchitecture *a, FmTask *task, const FmBatchSettings *settings, gint64 seed)
+add_run (Expansion *x, const FmBatchChoice *choice, FmTask *task, const FmBatchSettings *settings, gint64 seed)
 {
-  FmRecipeParts parts = { a, task, x->device, g_hash_table_lookup (x->hardware, x->device), seed, x->file->steps,
+  FmArchitecture *a = choice->architecture;
+  FmRecipeParts parts = { a, task, x->device, g_hash_table_lookup (x->hardware, x->device), seed, choice->steps,
                           settings };
   FmBatchRun *run = g_new0 (FmBatchRun, 1);
   g_autofree char *identity = fm_architecture_identity (a);
@@ -251,20 +268,83 @@ add_run (Expansion *x, FmArchitecture *a, FmTask *task, const FmBatchSettings *s
   run->task = fm_task_ref (task);
   run->device = g_strdup (x->device);
   run->seed = seed;
-  run->steps = x->file->steps;
+  run->steps = choice->steps;
+  run->hidden = choice->hidden;
+  run->parameters = choice->parameters;
+  run->parameters_by_n = choice->parameters_by_n;
+  run->unmet = g_strdup (choice->unmet);
   run->batch = settings->batch;
   run->train = keep_stage (x, fm_recipe_stage (&parts, FM_STAGE_KIND_TRAIN, NULL));
   run->measure = keep_stage (x, fm_recipe_stage (&parts, FM_STAGE_KIND_MEASURE, run->train));
   g_ptr_array_add (x->plan->runs, run);
 }
 
+/* What is built again with another F while parameters are held. */
+typedef struct
+{
+  const Expansion *x;
+  FmBatchSettings  settings;
+  FmTask          *task; /* no ref */
+} Remake;
+
+static FmArchitecture *
+remake (gpointer data, gint64 hidden, GError **error)
+{
+  Remake *r = data;
+
+  r->settings.hidden = hidden;
+  return make_architecture (r->x, &r->settings, r->task, error);
+}
+
+/* (transfer full): F and steps of the point, beside the first variant on its task and device. */
+static FmBatchChoice *
+choose (Expansion *x, const FmBatchSettings *settings, FmTask *task, GError **error)
+{
+  Remake again = { x, *settings, task };
+  FmBatchCandidate candidate = { .task = task, .settings = settings, .make = remake, .data = &again };
+  g_autoptr (FmArchitecture) a = make_architecture (x, settings, task, error);
+  g_autofree char *hash = task_hash (task), *place = g_strdup_printf ("%s %s", x->device, hash), *name = label (x);
+  const FmBatchChoice *baseline = g_hash_table_lookup (x->baselines, place);
+  FmBatchChoice *choice = a ? fm_batch_choose (x->file, baseline, &candidate, a, error) : NULL;
+
+  if (a && choice == NULL)
+    {
+      g_prefix_error (error, "%s: ", name);
+      fm_batch_blame (x->file, x->file->hold.entry, error);
+    }
+  return choice;
+}
+
+static void
+remember (Expansion *x, FmTask *task, FmBatchChoice *choice)
+{
+  g_autofree char *hash = task_hash (task), *place = g_strdup_printf ("%s %s", x->device, hash);
+
+  if (g_hash_table_contains (x->baselines, place))
+    fm_batch_choice_free (choice);
+  else
+    g_hash_table_insert (x->baselines, g_steal_pointer (&place), choice);
+}
+
 static gboolean
 add_variant (Expansion *x, GError **error)
 {
+  g_autoptr (GArray) seeds = g_array_new (FALSE, FALSE, sizeof (gint64));
+  FmBatchChoice *choice;
   FmBatchSettings settings;
   g_autoptr (FmTask) task = NULL;
-  g_autoptr (FmArchitecture) a = NULL;
 
+  for (guint i = 0; i < x->file->seeds->len; i++)
+    {
+      FmBatchPoint point = { x->task, x->device, x->pair, x->axes, x->chosen, g_array_index (x->file->seeds, gint64, i) };
+
+      if (fm_batch_wants (x->file, &point))
+        g_array_append_val (seeds, point.seed);
+    }
+  if (seeds->len == 0)
+    return TRUE;
+  if (x->plan->runs->len + seeds->len > MAX_RUNS)
+    return fm_batch_fail (x->file, NULL, error, "the matrix has more than %d runs; shorten its lists", MAX_RUNS);
   fm_params_set_defaults (fm_batch_setting_params, &settings);
   for (guint i = 0; i < x->axes->len; i++)
     {
@@ -283,11 +363,12 @@ add_variant (Expansion *x, GError **error)
   task = make_task (x, error);
   if (task == NULL)
     return FALSE;
-  a = make_architecture (x, &settings, task, error);
-  if (a == NULL)
+  choice = choose (x, &settings, task, error);
+  if (choice == NULL)
     return FALSE;
-  for (guint i = 0; i < x->file->seeds->len; i++)
-    add_run (x, a, task, &settings, g_array_index (x->file->seeds, gint64, i));
+  for (guint i = 0; i < seeds->len; i++)
+    add_run (x, choice, task, &settings, g_array_index (seeds, gint64, i));
+  remember (x, task, choice);
   x->plan->n_variants++;
   return TRUE;
 }
@@ -333,7 +414,8 @@ expand (Expansion *x, GError **error)
       g_ptr_array_add (axes, axis);
       n *= axis->values->len;
     }
-  if (x->plan->runs->len + n > MAX_RUNS)
+  /* Patterns may take most of it away, but every point is looked at. */
+  if (n > (x->file->include->len || x->file->exclude->len ? MAX_POINTS : MAX_RUNS))
     return fm_batch_fail (x->file, NULL, error, "the matrix has more than %d runs; shorten its lists", MAX_RUNS);
   chosen = g_new0 (guint, MAX (axes->len, 1));
   x->axes = axes;
@@ -409,10 +491,13 @@ fm_batch_plan_new (FmBatchFile *file, GError **error)
   g_autoptr (FmBatchPlan) plan = g_new0 (FmBatchPlan, 1);
   g_autoptr (GHashTable) stages = g_hash_table_new (g_str_hash, g_str_equal);
   g_autoptr (GHashTable) hardware = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-  Expansion x = { .file = file, .plan = plan, .stages = stages, .hardware = hardware };
+  g_autoptr (GHashTable) baselines = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
+                                                            (GDestroyNotify) fm_batch_choice_free);
+  Expansion x = { .file = file, .plan = plan, .stages = stages, .hardware = hardware, .baselines = baselines };
 
   plan->runs = g_ptr_array_new_with_free_func ((GDestroyNotify) run_free);
   plan->stages = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_batch_stage_free);
+  fm_batch_reset_patterns (file);
   for (guint d = 0; d < file->devices->len; d++)
     if (!check_device (&x, g_ptr_array_index (file->devices, d), error))
       return NULL;
@@ -426,6 +511,13 @@ fm_batch_plan_new (FmBatchFile *file, GError **error)
           if (!expand (&x, error))
             return NULL;
         }
+  if (!fm_batch_check_patterns (file, error))
+    return NULL;
+  if (plan->runs->len == 0)
+    {
+      fm_batch_fail (file, NULL, error, "include and exclude leave nothing to run");
+      return NULL;
+    }
   if (!check_compare (plan, file, error))
     return NULL;
   finish_plan (plan, file);

@@ -43,6 +43,9 @@ typedef struct
   char           *device; /* "cpu", "vulkan", "vulkan:1" */
   gint64          seed;
   gint64          steps, batch;
+  gint64          hidden;     /* F, solved where parameters are held */
+  gint64          parameters, parameters_by_n; /* apart: what depends on the length N; -1: not counted */
+  char           *unmet;      /* (nullable): why a hold cannot be met: the run is stored as skipped for this reason */
   FmBatchStage   *train;   /* no ref: in the plan's stages */
   FmBatchStage   *measure; /* no ref */
 } FmBatchRun;
@@ -58,7 +61,8 @@ typedef struct
   GPtrArray *stages;   /* FmBatchStage, each once, inputs first */
 } FmBatchPlan;
 
-/** fm_batch_plan_new: multiplies the matrix out and checks that every variant can be built for its task and device. */
+/** fm_batch_plan_new: multiplies the matrix out, solves what is held and checks that every variant can be built for its
+ * task and device. */
 FM_API FmBatchPlan *fm_batch_plan_new  (FmBatchFile *file, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 FM_API void         fm_batch_plan_free (FmBatchPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmBatchPlan, fm_batch_plan_free)

@@ -194,10 +194,10 @@ look_at_data (FmStore *store, const FmBatchRun *run, GError **error)
   return data;
 }
 
-/* Runs whose data is absent are skipped with the sentence that says how to add it; when it has been added, asking for
- * the batch again takes them up. */
+/* Runs that cannot meet a hold are skipped with the reason. So are runs whose data is absent, with the sentence that says
+ * how to add it; when it has been added, asking for the batch again takes them up. */
 static gboolean
-mark_runs (FmStore *store, gint64 batch, GHashTable *tasks, GError **error)
+mark_runs (FmStore *store, const FmBatchPlan *plan, gint64 batch, GHashTable *tasks, GError **error)
 {
   g_autoptr (GPtrArray) runs = fm_store_load_runs (store, batch, error);
 
@@ -207,9 +207,11 @@ mark_runs (FmStore *store, gint64 batch, GHashTable *tasks, GError **error)
     {
       const FmRunRecord *run = g_ptr_array_index (runs, i);
       const Data *data = g_hash_table_lookup (tasks, run->task);
+      const FmBatchRun *planned = i < plan->runs->len ? g_ptr_array_index (plan->runs, i) : NULL;
+      const char *reason = planned && planned->unmet ? planned->unmet : data ? data->absent : NULL;
 
-      if (data != NULL && (data->absent != NULL || g_str_equal (run->state, "skipped")) &&
-          !fm_store_skip_run (store, run->id, data->absent, error))
+      if (data != NULL && (reason != NULL || g_str_equal (run->state, "skipped")) &&
+          !fm_store_skip_run (store, run->id, reason, error))
         return FALSE;
     }
   return TRUE;
@@ -270,7 +272,7 @@ save (FmBatchPlan *plan, FmStore *store, GHashTable *tasks, gint64 *batch, GErro
         return FALSE;
       data->shortcuts = NULL; /* once a task */
     }
-  return mark_runs (store, *batch, tasks, error);
+  return mark_runs (store, plan, *batch, tasks, error);
 }
 
 gboolean
@@ -302,15 +304,26 @@ fm_batch_plan_save (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **e
 gint64
 fm_batch_plan_count_left (FmBatchPlan *plan, FmStore *store, const char *kind, GError **error)
 {
+  g_autoptr (GHashTable) wanted = g_hash_table_new (NULL, NULL); /* by a run that meets what is held */
   gint64 left = 0;
 
+  for (guint i = 0; i < plan->runs->len; i++)
+    {
+      const FmBatchRun *run = g_ptr_array_index (plan->runs, i);
+
+      if (run->unmet == NULL)
+        {
+          g_hash_table_add (wanted, run->train);
+          g_hash_table_add (wanted, run->measure);
+        }
+    }
   for (guint i = 0; i < plan->stages->len; i++)
     {
       const FmBatchStage *stage = g_ptr_array_index (plan->stages, i);
       g_autoptr (GError) local = NULL;
       FmStageState state = FM_STAGE_PLANNED;
 
-      if (kind != NULL && !g_str_equal (kind, stage->kind))
+      if ((kind != NULL && !g_str_equal (kind, stage->kind)) || !g_hash_table_contains (wanted, stage))
         continue;
       if (store != NULL && !fm_store_load_stage_state (store, stage->id, &state, &local) &&
           !g_error_matches (local, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT))

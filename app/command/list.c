@@ -78,6 +78,8 @@ add_devices (JsonArray *rows, const FmArgs *args)
 static void
 add_keys (JsonArray *rows)
 {
+  for (const FmBatchKey *key = fm_batch_other_keys (); key->name; key++)
+    add_row (rows, key->name, "key", key->help);
   for (const FmParam *p = fm_batch_keys (); p->name; p++)
     {
       g_autofree char *value = fm_batch_key_default (p->name);

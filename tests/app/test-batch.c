@@ -86,6 +86,248 @@ test_per_layer (void)
   g_assert_cmpstr (fm_architecture_get_plugin (run->architecture, FM_ROLE_MIXER, 1)->descriptor->id, ==, "pooling");
 }
 
+/* `,` gives a parameter per layer; all the same is one value and keeps the stage's id. */
+static void
+test_per_layer_values (void)
+{
+  g_autoptr (FmBatchPlan) plan = good (
+    "[batch]\ntask=fashion-mnist\nmixer=local-attention\nfeedforward=mlp\nlayers=2\nseeds=1\n"
+    "[local-attention]\nwindow=4,8;16;8,8;8,4\n");
+  g_autoptr (FmBatchPlan) plain = good (
+    "[batch]\ntask=fashion-mnist\nmixer=local-attention\nfeedforward=mlp\nlayers=2\nseeds=1\n"
+    "[local-attention]\nwindow=8\n");
+  static const char * const labels[] = { "local-attention x mlp, window=4,8", "local-attention x mlp, window=16",
+                                         "local-attention x mlp, window=8", "local-attention x mlp, window=8,4" };
+  static const char * const windows[][2] = { { "4", "8" }, { "16", "16" }, { "8", "8" }, { "8", "4" } };
+
+  g_assert_cmpuint (plan->runs->len, ==, 4);
+  for (guint i = 0; i < 4; i++)
+    {
+      FmBatchRun *run = g_ptr_array_index (plan->runs, i);
+
+      g_assert_cmpstr (run->variant, ==, labels[i]);
+      for (gint layer = 0; layer < 2; layer++)
+        {
+          const FmPlugin *plugin = fm_architecture_get_plugin (run->architecture, FM_ROLE_MIXER, layer);
+          g_autofree char *window
+              = fm_params_get (plugin->descriptor->params,
+                               fm_architecture_get_params (run->architecture, FM_ROLE_MIXER, layer), "window");
+
+          g_assert_cmpstr (window, ==, windows[i][layer]);
+        }
+    }
+  g_assert_cmpstr (((FmBatchRun *) g_ptr_array_index (plan->runs, 2))->train->id, ==,
+                   ((FmBatchRun *) g_ptr_array_index (plain->runs, 0))->train->id);
+}
+
+#define MATRIX "[batch]\ntask=fashion-mnist\nmixer=softmax-attention;local-attention\nfeedforward=mlp;switch\n" \
+               "layers=2;4\nseeds=2\n"
+#define WINDOWS "[local-attention]\nwindow=8;16\n"
+
+/* Of 2 x 2 x 2 and 2 windows: 12 variants, 24 runs. */
+static void
+test_patterns (void)
+{
+  static const struct { const char *lines; guint runs; } cases[] = {
+    { "", 24 },
+    { "exclude=local-attention\n", 8 },
+    { "exclude=local-attention, window=16\n", 16 },
+    { "exclude=local-attention, window=16, layers=4\n", 20 },
+    { "exclude=local-attention x switch, window=16;softmax-attention, layers=4\n", 16 },
+    { "exclude=window=16.0\n", 16 },
+    { "exclude=seed=1, layers=4\n", 18 },
+    { "include=softmax-attention\n", 8 },
+    { "include=softmax-attention x mlp;window=8\n", 12 },
+    { "include=switch\nexclude=layers=2\n", 6 },
+    { "exclude=local-attention, fashion-mnist, cpu\n", 8 },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *text = g_strconcat (MATRIX, cases[i].lines, WINDOWS, NULL);
+      g_autoptr (FmBatchPlan) plan = good (text);
+
+      g_test_message ("%s", cases[i].lines);
+      g_assert_cmpuint (plan->runs->len, ==, cases[i].runs);
+    }
+}
+
+/* A combination that cannot be built may be excluded. */
+static void
+test_exclude_impossible (void)
+{
+  g_autoptr (FmBatchPlan) plan = good (
+    "[batch]\ntask=fashion-mnist\nmixer=softmax-attention\nfeedforward=mlp\nwidth=64;66\nseeds=1\n"
+    "exclude=width=66, heads=4\n[softmax-attention]\nheads=4;2\n");
+
+  g_assert_cmpuint (plan->runs->len, ==, 3);
+}
+
+/* --- Holds --------------------------------------------------------------------------------------------------------*/
+
+static FmBatchRun *
+run_of (FmBatchPlan *plan, guint index)
+{
+  return g_ptr_array_index (plan->runs, index);
+}
+
+static void
+test_hold_parameters (void)
+{
+  g_autoptr (FmBatchPlan) plan = good (
+    "[batch]\ntask=fashion-mnist\nmixer=softmax-attention;pooling\nfeedforward=mlp\nhidden=256\nseeds=1\n"
+    "hold=parameters:1%;steps\n");
+  g_autoptr (FmBatchPlan) alone = good (
+    "[batch]\ntask=fashion-mnist\nmixer=pooling\nfeedforward=mlp\nhidden=256\nseeds=1\nhold=parameters\n");
+  FmBatchRun *base = run_of (plan, 0), *other = run_of (plan, 1);
+  gint64 n, by_n;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpint (base->hidden, ==, 256);
+  g_assert_cmpint (base->steps, ==, 1000);
+  g_assert_cmpint (other->hidden, >, 256); /* pooling has no projections: the feed-forward takes their place */
+  g_assert_cmpint (fm_architecture_get_hidden (other->architecture), ==, other->hidden);
+  g_assert_null (other->unmet);
+  g_assert_cmpint (run_of (alone, 0)->hidden, ==, 256);
+  g_assert_cmpint (run_of (alone, 0)->parameters, <, base->parameters);
+  /* Positions of 49 patches of width 64 are counted apart. */
+  g_assert_cmpint (base->parameters_by_n, ==, 49 * 64);
+  g_assert_cmpint (other->parameters_by_n, ==, 49 * 64);
+  g_assert_true (fm_architecture_count (other->architecture, other->task, &n, &by_n, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (n, ==, other->parameters);
+}
+
+/* No F comes nearer, from above and from below. */
+static void
+test_nearest (void)
+{
+  static const char * const mixers[] = { "softmax-attention;pooling", "pooling;softmax-attention" };
+
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autofree char *text = g_strdup_printf ("[batch]\ntask=fashion-mnist\nmixer=%s\nfeedforward=mlp\nhidden=256\n"
+                                               "seeds=1\nhold=parameters\n", mixers[i]);
+      g_autoptr (FmBatchPlan) plan = good (text);
+      FmBatchRun *base = run_of (plan, 0), *other = run_of (plan, 1);
+
+      for (gint64 step = -1; step <= 1; step += 2)
+        {
+          g_autofree char *near = g_strdup_printf (
+            "[batch]\ntask=fashion-mnist\nmixer=%s\nfeedforward=mlp\nhidden=%" G_GINT64_FORMAT "\nseeds=1\n"
+            "hold=parameters\n", other->mixer, other->hidden + step);
+          g_autoptr (FmBatchPlan) beside = good (near);
+          gint64 n = run_of (beside, 0)->parameters;
+
+          g_assert_cmpint (step * (n - other->parameters), >, 0);
+          g_assert_cmpint (ABS (other->parameters - base->parameters), <=, ABS (n - base->parameters));
+        }
+    }
+}
+
+/* Too many parameters without any feed-forward: not ranked, with the reason. */
+static void
+test_unmet (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *folder = g_dir_make_tmp ("formarium-batch-XXXXXX", &error);
+  g_autofree char *path = g_build_filename (folder, "formarium.db", NULL);
+  g_autoptr (FmStore) store = fm_store_open (path, FM_STORE_WRITE, &error);
+  g_autoptr (GPtrArray) rows = NULL;
+  g_autoptr (FmBatchPlan) plan = good (
+    "[batch]\ntask=listops\nmixer=pooling;softmax-attention\nfeedforward=mlp\nhidden=4\nseeds=1\n"
+    "hold=parameters:1%\n[listops]\nmax-length=64\n");
+  gint64 batch;
+
+  g_assert_null (run_of (plan, 0)->unmet);
+  g_assert_nonnull (run_of (plan, 1)->unmet);
+  g_assert_nonnull (strstr (run_of (plan, 1)->unmet, "hidden=1 "));
+  g_assert_cmpint (fm_batch_plan_count_left (plan, NULL, NULL, &error), ==, 2);
+  g_assert_true (fm_batch_plan_save (plan, store, &batch, &error));
+  g_assert_no_error (error);
+  rows = fm_store_load_results (store, batch, &error);
+  g_assert_cmpuint (rows->len, ==, 2);
+  for (guint i = 0; i < rows->len; i++)
+    {
+      FmResultRow *row = g_ptr_array_index (rows, i);
+
+      g_assert_cmpstr (row->state, ==, g_str_equal (row->mixer, "pooling") ? "planned" : "skipped");
+      if (!g_str_equal (row->mixer, "pooling"))
+        g_assert_nonnull (strstr (row->reason, "cannot be held"));
+    }
+  g_clear_pointer (&store, fm_store_close);
+  g_remove (path);
+  g_rmdir (folder);
+}
+
+static void
+test_hold_length (void)
+{
+  g_autoptr (FmBatchPlan) flops = good (
+    "[batch]\ntask=fashion-mnist\nmixer=softmax-attention;pooling\nfeedforward=mlp\nseeds=1\nhold=flops\n");
+  g_autoptr (FmBatchPlan) seconds = good (
+    "[batch]\ntask=fashion-mnist\nmixer=softmax-attention;pooling\nfeedforward=mlp\nseeds=1\nhold=seconds\n");
+  g_autoptr (FmBatchPlan) examples = good (
+    "[batch]\ntask=fashion-mnist\nmixer=pooling\nfeedforward=mlp\nbatch=64;32\nseeds=1\nhold=examples\n");
+  g_autoptr (FmBatchPlan) tokens = good (
+    "[batch]\ntask=fashion-mnist\nmixer=pooling\nfeedforward=mlp\nseeds=1\nbudget=tokens:313600\n");
+  g_autoptr (FmBatchPlan) rough = good (
+    "[batch]\ntask=fashion-mnist\nmixer=pooling\nfeedforward=mlp\nseeds=1\nbudget=examples:96\n");
+  g_autoptr (FmBatchPlan) bytes = good (
+    "[batch]\ntask=fashion-mnist\nmixer=pooling;softmax-attention\nfeedforward=mlp\nseeds=1\nhold=bytes\n");
+
+  g_assert_cmpint (run_of (flops, 0)->steps, ==, 1000);
+  g_assert_cmpint (run_of (flops, 1)->steps, >, 1000);
+  g_assert_cmpint (run_of (seconds, 0)->steps, ==, 1000);
+  g_assert_cmpint (run_of (seconds, 1)->steps, >, 1000);
+  g_assert_cmpint (run_of (examples, 0)->steps, ==, 1000);
+  g_assert_cmpint (run_of (examples, 1)->steps, ==, 2000);
+  g_assert_cmpint (run_of (tokens, 0)->steps, ==, 313600 / (49 * 64));
+  g_assert_nonnull (run_of (rough, 0)->unmet); /* a step and a half */
+  g_assert_nonnull (run_of (bytes, 1)->unmet);
+  g_assert_nonnull (strstr (run_of (bytes, 1)->unmet, "more than the baseline's"));
+}
+
+/* Whatever bytes a file has, it is a plan or one sentence. */
+static void
+test_mutations (void)
+{
+  static const char seed[] = MATRIX "exclude=local-attention, window=16;seed=1\nhold=parameters:1%;flops\n"
+                             "budget=steps:10\nhidden=8\n" WINDOWS;
+  static const char alphabet[] = "=;,[]: x\n%-.0149eNa#";
+  g_autoptr (GRand) rand = g_rand_new_with_seed (20260301);
+
+  for (guint i = 0; i < 3000; i++)
+    {
+      g_autoptr (GString) text = g_string_new (seed);
+      guint edits = (guint) g_rand_int_range (rand, 1, 6);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (FmBatchFile) file = NULL;
+
+      for (guint k = 0; k < edits && text->len > 2; k++)
+        {
+          gsize at = (gsize) g_rand_int_range (rand, 0, (gint32) text->len - 1);
+          gssize length = g_rand_int_range (rand, 1, 12);
+          char c = alphabet[g_rand_int_range (rand, 0, sizeof alphabet - 1)];
+
+          switch (g_rand_int_range (rand, 0, 4))
+            {
+            case 0: text->str[at] = c; break;
+            case 1: g_string_insert_c (text, (gssize) at, c); break;
+            case 2: g_string_erase (text, (gssize) at, MIN ((gssize) (text->len - at), length)); break;
+            default: text->str[at] = (char) g_rand_int_range (rand, 1, 256); break;
+            }
+        }
+      file = fm_batch_file_parse (text->str, (gssize) text->len, "/x/y.batch", &error);
+      if (file == NULL)
+        {
+          g_assert_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT);
+          g_assert_null (strchr (error->message, '\n'));
+          g_assert_true (g_utf8_validate (error->message, -1, NULL));
+        }
+    }
+}
+
 static const char *
 first_train_id (FmBatchPlan *plan)
 {
@@ -365,7 +607,31 @@ static const Bad bad[] = {
   { HEAD "budget=steps:NaN\n", { "steps:NaN" } },
   { HEAD "budget=steps:100000000000000000000\n", { "whole number of steps" } },
   { HEAD "budget=1000\n", { "must be steps:N" } },
-  { HEAD "budget=seconds:10\n", { "must be steps:N" } },
+  { HEAD "budget=seconds:10\n", { "line 5", "cannot be repeated", "hold=seconds" } },
+  { HEAD "budget=tokens:0.5\n", { "whole number of tokens" } },
+  { HEAD "budget=flops:nan\n", { "number of flops" } },
+  { HEAD "hold=params\n", { "line 5", "“params” cannot be held", "parameters, steps" } },
+  { HEAD "hold=steps;flops\n", { "line 5", "steps and flops both fix how long" } },
+  { HEAD "hold=flops;flops:2%\n", { "flops twice" } },
+  { HEAD "hold=parameters:x%\n", { "percentage" } },
+  { HEAD "hold=parameters:1\n", { "percentage" } },
+  { HEAD "hold=steps:1%\n", { "counted exactly" } },
+  { HEAD "hold=parameters\nhidden=64;128\n", { "line 5", "hidden=64;128", "keep one" } },
+  { HEAD "hold=steps\nbudget=flops:1e12\n", { "line 5", "budget is one of flops", "hold=flops" } },
+  { HEAD "hold=trials\n", { "line 5", "tuning does not work yet" } },
+  { HEAD "exclude=softmax-atention\n", { "line 5", "did you mean “softmax-attention”" } },
+  { HEAD "exclude=xyzzyq\n", { "line 5", "nothing in this batch is called “xyzzyq”" } },
+  { HEAD "exclude=softmax-attention,heads=4\n", { "line 5", "gives no values" } },
+  { HEAD "exclude=heads=4\n", { "line 5", "no values to “heads”" } },
+  { HEAD "exclude=head=4\n[softmax-attention]\nheads=4;8\n", { "line 5", "did you mean “heads”" } },
+  { HEAD "exclude=heads=5\n[softmax-attention]\nheads=4;8\n", { "line 5", "heads=5 is not in the matrix", "4;8" } },
+  { HEAD "exclude=seed=3\n", { "line 5", "none of this batch's seeds" } },
+  { HEAD "exclude=softmax-attention,\n", { "line 5", "nothing in this batch" } },
+  { HEAD "exclude=softmax-attention, , mlp\n", { "line 5", "is empty" } },
+  { HEAD "exclude=pooling x mlp\n", { "line 5", "no pair" } },
+  { HEAD "exclude=mlp\n", { "leave nothing" } },
+  { "[batch]\ntask=fashion-mnist\nmixer=softmax-attention;pooling\nfeedforward=mlp\nexclude=pooling, heads=8\n"
+    "[softmax-attention]\nheads=4;8\n", { "line 5", "no combination is “pooling, heads=8”" } },
   { HEAD "rate=NaN\n", { "line 5", "rate=NaN", "number" } },
   { HEAD "rate=inf\n", { "rate=inf" } },
   { HEAD "rate=0\n", { "rate=0", "between" } },
@@ -375,8 +641,9 @@ static const Bad bad[] = {
   { HEAD "width=100000000000000000000\n", { "width=1", "between" } },
   { HEAD "width=64.5\n", { "whole number" } },
   { HEAD "batch=100000000000000000000\n", { "batch=1", "between" } },
-  { HEAD "layers=2,3\n", { "line 5", "per layer", "yet" } },
-  { HEAD "[softmax-attention]\nheads=2,4\n", { "line 6", "per layer", "yet" } },
+  { HEAD "layers=2,3\n", { "line 5", "per layer", "only parameters of plugins" } },
+  { HEAD "[softmax-attention]\nheads=2,4,8\n", { "line 6", "heads=2,4,8", "3 layers", "layers=2" } },
+  { HEAD "[softmax-attention]\nheads=2,\n", { "line 6", "heads" } },
   { HEAD "schedule=steps\n", { "schedule", "cosine" } },
   { HEAD "device=gpu\n", { "line 5", "device=gpu", "vulkan:N" } },
   { HEAD "device=vulkan:x\n", { "device=vulkan:x" } },
@@ -457,6 +724,14 @@ main (int argc, char **argv)
   g_test_add_func ("/batch/matrix", test_matrix);
   g_test_add_func ("/batch/pairs", test_pairs);
   g_test_add_func ("/batch/per-layer", test_per_layer);
+  g_test_add_func ("/batch/per-layer-values", test_per_layer_values);
+  g_test_add_func ("/batch/patterns", test_patterns);
+  g_test_add_func ("/batch/exclude-impossible", test_exclude_impossible);
+  g_test_add_func ("/batch/hold/parameters", test_hold_parameters);
+  g_test_add_func ("/batch/hold/nearest", test_nearest);
+  g_test_add_func ("/batch/hold/unmet", test_unmet);
+  g_test_add_func ("/batch/hold/length", test_hold_length);
+  g_test_add_func ("/batch/mutations", test_mutations);
   g_test_add_func ("/batch/ids", test_ids);
   g_test_add_func ("/batch/recipe", test_recipe);
   g_test_add_func ("/batch/set", test_set);
