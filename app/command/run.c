@@ -135,32 +135,83 @@ print_plan (FmBatchPlan *plan, const FmPlanEstimate *e)
     g_printerr ("About %s; the largest worker needs %s MB of %s MB (%s)\n", time, peak, available, e->largest);
 }
 
+static JsonObject *
+stage_to_json (const FmStageEstimate *e)
+{
+  JsonObject *object = json_object_new ();
+
+  json_object_set_string_member (object, "stage", e->stage->id);
+  json_object_set_string_member (object, "kind", e->stage->kind);
+  json_object_set_string_member (object, "variant", e->run->variant);
+  json_object_set_int_member (object, "seed", e->run->seed);
+  json_object_set_boolean_member (object, "left", e->left);
+  json_object_set_double_member (object, "seconds", e->seconds);
+  json_object_set_double_member (object, "flops", e->flops);
+  return object;
+}
+
+/* Every stage with its cost, and what was chosen so that what is held is equal. */
+static JsonObject *
+run_to_json (const FmBatchRun *run, const FmPlanEstimate *e)
+{
+  JsonObject *row = json_object_new ();
+  JsonArray *stages = json_array_new ();
+
+  json_object_set_string_member (row, "variant", run->variant);
+  json_object_set_string_member (row, "mixer", run->mixer);
+  json_object_set_string_member (row, "feedforward", run->feedforward);
+  json_object_set_string_member (row, "task", fm_task_get_class (run->task)->id);
+  json_object_set_string_member (row, "device", run->device);
+  json_object_set_int_member (row, "seed", run->seed);
+  json_object_set_int_member (row, "steps", run->steps);
+  json_object_set_int_member (row, "batch", run->batch);
+  json_object_set_int_member (row, "hidden", run->hidden);
+  json_object_set_string_member (row, "train_stage", run->train->id);
+  json_object_set_string_member (row, "measure_stage", run->measure->id);
+  if (run->unmet)
+    json_object_set_string_member (row, "unranked", run->unmet);
+  for (guint i = 0; i < e->stages->len; i++)
+    {
+      const FmStageEstimate *stage = g_ptr_array_index (e->stages, i);
+
+      if (stage->stage != run->train && stage->stage != run->measure)
+        continue;
+      json_array_add_object_element (stages, stage_to_json (stage));
+      json_object_set_int_member (row, "parameters", stage->parameters);
+      if (stage->parameters_by_n >= 0)
+        json_object_set_int_member (row, "parameters_by_n", stage->parameters_by_n);
+    }
+  json_object_set_array_member (row, "stages", stages);
+  return row;
+}
+
+static void
+print_stage (const FmStageEstimate *e)
+{
+  g_autofree char *time = fm_format_duration (e->seconds);
+  const FmBatchRun *run = e->run;
+
+  g_print ("%-44s seed %-3" G_GINT64_FORMAT " %-8s %9s%s", run->variant, run->seed, e->stage->kind, time,
+           e->left || run->unmet ? "" : ", done");
+  if (g_str_equal (e->stage->kind, FM_STAGE_KIND_TRAIN))
+    g_print ("  %" G_GINT64_FORMAT " steps of %" G_GINT64_FORMAT " on %s, %s; hidden=%" G_GINT64_FORMAT ", %" G_GINT64_FORMAT
+             " parameters and %" G_GINT64_FORMAT " by length", run->steps, run->batch, fm_task_get_class (run->task)->id,
+             run->device, run->hidden, e->parameters, MAX (e->parameters_by_n, 0));
+  g_print ("\n");
+  if (run->unmet && g_str_equal (e->stage->kind, FM_STAGE_KIND_TRAIN))
+    g_print ("    not run, not ranked: %s\n", run->unmet);
+}
+
 /* `--dry-run` on standard output: the plan is the data then. */
 static int
 print_dry_run (FmBatchPlan *plan, const FmPlanEstimate *e, gboolean json)
 {
   g_autoptr (JsonArray) array = json_array_new ();
 
-  for (guint i = 0; i < plan->runs->len; i++)
-    {
-      FmBatchRun *run = g_ptr_array_index (plan->runs, i);
-      JsonObject *row = json_object_new ();
-
-      if (!json)
-        g_print ("%-44s seed %" G_GINT64_FORMAT "  %" G_GINT64_FORMAT " steps of %" G_GINT64_FORMAT " on %s, %s\n",
-                 run->variant, run->seed, run->steps, run->batch, fm_task_get_class (run->task)->id, run->device);
-      json_object_set_string_member (row, "variant", run->variant);
-      json_object_set_string_member (row, "mixer", run->mixer);
-      json_object_set_string_member (row, "feedforward", run->feedforward);
-      json_object_set_string_member (row, "task", fm_task_get_class (run->task)->id);
-      json_object_set_string_member (row, "device", run->device);
-      json_object_set_int_member (row, "seed", run->seed);
-      json_object_set_int_member (row, "steps", run->steps);
-      json_object_set_int_member (row, "batch", run->batch);
-      json_object_set_string_member (row, "train_stage", run->train->id);
-      json_object_set_string_member (row, "measure_stage", run->measure->id);
-      json_array_add_object_element (array, row);
-    }
+  for (guint i = 0; i < e->stages->len && !json; i++)
+    print_stage (g_ptr_array_index (e->stages, i));
+  for (guint i = 0; i < plan->runs->len && json; i++)
+    json_array_add_object_element (array, run_to_json (g_ptr_array_index (plan->runs, i), e));
   if (json)
     {
       g_autoptr (JsonNode) node = json_node_init_array (json_node_alloc (), array);

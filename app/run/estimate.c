@@ -2,18 +2,28 @@
 #include "config.h"
 
 #include "app/run/estimate.h"
+#include "app/run/roof.h"
 #include "app/run/run-private.h"
 
 #include <string.h>
 
-/* Speeds that this program reaches at least on small models, in FLOP/s: an estimate errs on the long side. A training
- * step of the first comparison reaches 0.5 to 0.6 of the product's speed on one thread (`formarium bench step`). */
-#define SHARE_OF_PRODUCT 0.4
-#define SPEED_SOFTWARE   1e9
-#define SPEED_GPU        3e11
-#define STEP_S           2e-4 /* of a step, however small: its batch, a hundred ops, the curves */
-#define START_S          1.5 /* of a worker: libraries, data, graph */
-#define MEASURE_S        3.0
+/* The time of a node is what the roof allows, divided by the share of the roof that its family of ops reaches, and what one
+ * more kernel costs. Shares are numbers without a unit, so they travel between machines better than speeds do; where the
+ * store has profiles of this hardware, its own shares replace them op by op. The defaults are what `formarium bench step
+ * --profile --threads 1` prints at T1. */
+#define SHARE_OF_PRODUCT   0.75 /* of what a large product reaches; 0.68 to 0.81 of the peak */
+#define SHARE_OF_ATTENTION 0.38 /* exponentials between two products: 0.34 to 0.40, forward and backward */
+#define SHARE_OF_STREAM    0.8  /* the rest, bound by memory or cache: 0.6 to 1.1 */
+#define PRODUCT_INTENSITY 8.0 /* FLOPs a byte from which an op counts as a product */
+#define LEAST_SHARE      0.01 /* a share that an interrupted profile left */
+#define MOST_SHARE       2.0  /* above 1: bytes came from a cache */
+#define HOST_S           1e-4 /* of a step: its batch, its curves */
+#define START_S          1.0 /* of a worker: libraries, data, graph */
+#define MEASURE_S        2.0 /* of a measuring stage: its rounds, a look, the profile */
+#define EVALUATION_BATCH 64
+#define LOOKS            10 /* at validation while training: see train.c */
+#define LOOK_EXAMPLES    512
+#define MOST_PROFILES    20 /* stages of the store whose profiles are read */
 
 /* Bytes that Linux would give without swapping; what is used by caches can be had. */
 guint64
@@ -48,28 +58,131 @@ fm_recipe_cost (FmRecipe *recipe, FmPlan *train_plan, gdouble *train_flops, gdou
   return TRUE;
 }
 
-/* FLOP/s of one thread at a dense product, the best of a few short goes: 20 ms in all. */
-static gdouble
-product_speed (void)
+/* --- What a device reaches ----------------------------------------------------------------------------------------*/
+
+typedef struct
 {
-  enum { N = 256, GOES = 8 };
-  g_autoptr (FmDevice) device = fm_device_open ("cpu", 1, NULL);
-  g_autoptr (FmVariables) variables = device ? fm_variables_new (device, 1) : NULL;
-  g_autoptr (FmGraph) g = fm_graph_new ();
-  g_autoptr (FmProgram) program = NULL;
-  FmTensor *x = fm_param (g, "x", FM_SHAPE (N, N), fm_init_normal (1.0));
-  gint64 best = G_MAXINT64;
+  FmRoof      roof;
+  GHashTable *shares; /* op -> gdouble: share of the roof, from profiles in the store */
+} Speed;
 
-  fm_graph_output (g, "y", fm_matmul (g, x, x, 0));
-  program = device ? fm_program_new (g, device, variables, NULL) : NULL;
-  for (guint i = 0; program && i < GOES; i++)
+static void
+speed_free (Speed *speed)
+{
+  g_hash_table_unref (speed->shares);
+  g_free (speed);
+}
+
+/* Sums of the profiles that measuring stages on this hardware left. They ran on more threads than a training worker has;
+ * small models gain little from them, so the seconds are taken for one worker's, and no share goes beyond what it can
+ * be (node_seconds). */
+static void
+read_shares (FmStore *store, const char *hardware, Speed *speed)
+{
+  g_autoptr (GPtrArray) results = fm_store_load_results (store, 0, NULL);
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GHashTable) seconds = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  GHashTableIter iter;
+  gpointer op, value;
+
+  for (guint i = 0; results && i < results->len && g_hash_table_size (seen) < MOST_PROFILES; i++)
     {
-      gint64 start = g_get_monotonic_time ();
+      const FmResultRow *row = g_ptr_array_index (results, i);
+      g_autoptr (FmStageRecord) stage = NULL;
+      g_autoptr (GPtrArray) profile = NULL;
+      g_autoptr (JsonObject) recipe = NULL;
 
-      if (fm_program_run (program, NULL))
-        best = MIN (best, MAX (g_get_monotonic_time () - start, 1));
+      if (row->measure_stage == NULL || !g_hash_table_add (seen, row->measure_stage))
+        continue;
+      stage = fm_store_load_stage (store, row->measure_stage, NULL);
+      recipe = stage ? fm_json_parse (stage->recipe, -1, NULL) : NULL;
+      if (recipe == NULL || g_strcmp0 (fm_json_text (recipe, "hardware", ""), hardware) != 0)
+        continue;
+      profile = fm_store_load_profile (store, row->measure_stage, NULL);
+      for (guint k = 0; profile && k < profile->len; k++)
+        {
+          const FmOpProfileRow *p = g_ptr_array_index (profile, k);
+          FmCost cost = { p->flops, p->bytes };
+          gdouble *sums = g_hash_table_lookup (seconds, p->op);
+
+          if (sums == NULL)
+            {
+              sums = g_new0 (gdouble, 2);
+              g_hash_table_insert (seconds, g_strdup (p->op), sums);
+            }
+          sums[0] += fm_roof_share (&speed->roof, &cost, 1.0);
+          sums[1] += MAX (p->seconds - (gdouble) p->calls * speed->roof.dispatch_s, 0.1 * p->seconds);
+        }
     }
-  return best == G_MAXINT64 ? 2e10 : 2.0 * N * N * N / ((gdouble) best * 1e-6);
+  g_hash_table_iter_init (&iter, seconds);
+  while (g_hash_table_iter_next (&iter, &op, &value))
+    {
+      const gdouble *sums = value;
+      gdouble *share = g_new (gdouble, 1);
+
+      *share = sums[1] > 0 && sums[0] > 0 ? CLAMP (sums[0] / sums[1], LEAST_SHARE, MOST_SHARE) : SHARE_OF_STREAM;
+      g_hash_table_insert (speed->shares, g_strdup (op), share);
+    }
+}
+
+/* (transfer full): what training workers on @device reach; its roof is measured where the store does not know it. */
+static Speed *
+speed_new (FmStore *store, const char *id, GError **error)
+{
+  gboolean cpu = g_str_equal (id, "cpu");
+  guint threads = cpu ? MAX (1, g_get_num_processors () / fm_runner_default_training ()) : 0;
+  g_autoptr (FmDevice) device = fm_device_open (id, threads, error);
+  Speed *speed;
+  const FmDeviceInfo *info;
+  g_autofree char *hardware = NULL;
+
+  if (device == NULL)
+    return NULL;
+  speed = g_new0 (Speed, 1);
+  speed->shares = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  info = fm_device_get_info (device);
+  if (!fm_roof_get (store, device, threads, FALSE, &speed->roof, error))
+    {
+      speed_free (speed);
+      return NULL;
+    }
+  hardware = g_strdup_printf ("%s, %s", info->title, info->driver);
+  if (store)
+    read_shares (store, hardware, speed);
+  return speed;
+}
+
+static gdouble
+node_seconds (const Speed *speed, const FmNodeProfile *node)
+{
+  const gdouble *known = g_hash_table_lookup (speed->shares, node->op);
+  gdouble peak = MAX (speed->roof.flops_per_s, 1), product = speed->roof.product_flops_per_s;
+  gdouble large = product > 0 ? MIN (product / peak, 1) : 1; /* the share of a large product */
+  gboolean dense = node->cost.flops > PRODUCT_INTENSITY * node->cost.bytes;
+  gdouble share = known                                                ? *known
+                  : dense && g_str_has_prefix (node->op, "attention") ? SHARE_OF_ATTENTION
+                  : dense                                              ? SHARE_OF_PRODUCT * large
+                                                                       : SHARE_OF_STREAM;
+
+  if (dense)
+    share = MIN (share, large);
+  return fm_roof_share (&speed->roof, &node->cost, 1.0) / share + speed->roof.dispatch_s;
+}
+
+/* Seconds of a run of @graph, node by node. The nodes are those of the processor's program, whatever device is meant: its
+ * variables are never filled and nothing runs. */
+static gboolean
+graph_seconds (const Speed *speed, FmGraph *graph, gdouble *seconds, GError **error)
+{
+  g_autoptr (FmDevice) device = fm_device_open ("cpu", 1, error);
+  g_autoptr (FmVariables) variables = device ? fm_variables_new (device, 0) : NULL;
+  g_autoptr (FmProgram) program = variables ? fm_program_new (graph, device, variables, error) : NULL;
+  g_autoptr (GArray) nodes = program ? fm_program_get_nodes (program) : NULL;
+
+  *seconds = speed->roof.submit_s;
+  for (guint i = 0; nodes && i < nodes->len; i++)
+    *seconds += node_seconds (speed, &g_array_index (nodes, FmNodeProfile, i));
+  return nodes != NULL;
 }
 
 /* Examples that are scored after training: of validation and of test. */
@@ -105,93 +218,155 @@ find_device (const char *id, FmDeviceInfo *found, GError **error)
   return FALSE;
 }
 
-/* Is this the first run of the plan with its variant and device? Seeds cost the same. */
-static gboolean
-is_first (FmBatchPlan *plan, guint index)
-{
-  const FmBatchRun *run = g_ptr_array_index (plan->runs, index), *before;
+/* --- The plan -----------------------------------------------------------------------------------------------------*/
 
-  if (index == 0)
-    return TRUE;
-  before = g_ptr_array_index (plan->runs, index - 1);
-  return g_strcmp0 (run->architecture_id, before->architecture_id) != 0 || g_strcmp0 (run->task_id, before->task_id) != 0
-         || run->batch != before->batch || run->steps != before->steps;
+/* What seeds of a variant share. */
+typedef struct
+{
+  gdouble train_s, train_flops, measure_flops;
+  guint64 peak_bytes, available_bytes;
+  gint64  parameters, parameters_by_n;
+} Cost;
+
+static gboolean
+cost_of (const FmBatchRun *run, const Speed *speed, Cost *c, GError **error)
+{
+  g_autoptr (JsonObject) object = fm_json_parse (run->train->recipe, -1, error);
+  g_autoptr (FmRecipe) recipe = object ? fm_recipe_parse (object, error) : NULL;
+  g_autoptr (FmModel) model = NULL;
+  g_autoptr (FmModelGraph) train = NULL, many = NULL;
+  FmDeviceInfo device = { 0 };
+  FmPlan bytes;
+  gdouble example_flops, step_s, evaluation_s, looked, scored;
+
+  if (recipe == NULL || !find_device (run->device, &device, error)
+      || !fm_recipe_cost (recipe, &bytes, &c->train_flops, &example_flops, error)
+      || !fm_architecture_count (run->architecture, run->task, &c->parameters, &c->parameters_by_n, error))
+    return FALSE;
+  c->available_bytes = device.software || g_str_equal (run->device, "cpu")
+                           ? MIN (device.memory_bytes, fm_machine_available_bytes ()) : device.memory_bytes;
+  c->peak_bytes = bytes.peak_bytes;
+  if (c->peak_bytes > c->available_bytes)
+    {
+      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_LARGE,
+                   "it does not fit: training needs %" G_GUINT64_FORMAT " bytes, %" G_GUINT64_FORMAT
+                   " are available on %s; take a smaller batch, length or width",
+                   c->peak_bytes, c->available_bytes, run->device);
+      return FALSE;
+    }
+  model = fm_model_new (recipe->architecture, recipe->task, "");
+  fm_model_set_options (model, &(FmModelOptions){ .recompute = recipe->recompute, .accumulate = recipe->accumulate });
+  train = fm_model_graph_new (model, FM_MODE_TRAIN, recipe->batch, &recipe->optimizer, FALSE, error);
+  many = train ? fm_model_graph_new (model, FM_MODE_EVALUATE, EVALUATION_BATCH, NULL, FALSE, error) : NULL;
+  if (many == NULL || !graph_seconds (speed, train->graph, &step_s, error)
+      || !graph_seconds (speed, many->graph, &evaluation_s, error))
+    return FALSE;
+  scored = count_scored (recipe);
+  looked = MIN (LOOKS, (gdouble) recipe->steps) * LOOK_EXAMPLES;
+  c->train_flops += scored * example_flops;
+  c->train_s = START_S + (gdouble) recipe->steps * (step_s + HOST_S)
+               + (scored + looked) / EVALUATION_BATCH * (evaluation_s + HOST_S);
+  c->measure_flops = example_flops;
+  return TRUE;
+}
+
+static FmStageEstimate *
+stage_estimate (const FmBatchStage *stage, const FmBatchRun *run, FmStore *store, const Cost *cost)
+{
+  FmStageEstimate *e = g_new0 (FmStageEstimate, 1);
+  gboolean train = stage == run->train;
+  FmStageState state = FM_STAGE_PLANNED;
+
+  if (store && !fm_store_load_stage_state (store, stage->id, &state, NULL))
+    state = FM_STAGE_PLANNED; /* not in the store yet */
+  e->stage = stage;
+  e->run = run;
+  e->left = run->unmet == NULL && state != FM_STAGE_DONE && state != FM_STAGE_DIVERGED;
+  e->seconds = train ? cost->train_s : MEASURE_S;
+  e->flops = train ? cost->train_flops : cost->measure_flops;
+  e->peak_bytes = train ? cost->peak_bytes : 0;
+  e->parameters = cost->parameters;
+  e->parameters_by_n = cost->parameters_by_n;
+  return e;
 }
 
 FmPlanEstimate *
 fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
 {
   g_autoptr (FmPlanEstimate) e = g_new0 (FmPlanEstimate, 1);
-  gdouble run_s = 0, run_flops = 0, cpu_speed = 0;
-  gint64 left_train, left_measure;
+  g_autoptr (GHashTable) speeds = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) speed_free);
+  g_autoptr (GHashTable) costs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL); /* FmBatchStage -> FmStageEstimate */
+  gdouble train_s = 0, measure_s = 0;
+  gint64 train_left = 0;
 
   e->n_stages = plan->stages->len;
-  left_train = fm_batch_plan_count_left (plan, store, FM_STAGE_KIND_TRAIN, error);
-  left_measure = left_train < 0 ? -1 : fm_batch_plan_count_left (plan, store, FM_STAGE_KIND_MEASURE, error);
-  if (left_measure < 0)
+  e->stages = g_ptr_array_new_with_free_func (g_free);
+  e->n_left = fm_batch_plan_count_left (plan, store, NULL, error);
+  if (e->n_left < 0)
     return NULL;
-  e->n_left = left_train + left_measure;
 
   for (guint i = 0; i < plan->runs->len; i++)
     {
       FmBatchRun *run = g_ptr_array_index (plan->runs, i);
-      FmStageState state = FM_STAGE_PLANNED;
+      g_autofree char *same = g_strdup_printf ("%s %s %s %s", run->variant, run->architecture_id, run->task_id, run->device);
+      Cost *cost = g_hash_table_lookup (costs, same); /* seeds cost the same */
+      Speed *speed = g_hash_table_lookup (speeds, run->device);
 
-      if (is_first (plan, i))
+      if (speed == NULL)
         {
-          g_autoptr (JsonObject) object = fm_json_parse (run->train->recipe, -1, error);
-          g_autoptr (FmRecipe) recipe = object ? fm_recipe_parse (object, error) : NULL;
-          FmDeviceInfo device = { 0 };
-          FmPlan bytes;
-          gdouble train_flops, example_flops, speed;
-          guint64 available;
-
-          if (recipe == NULL || !find_device (run->device, &device, error))
+          speed = speed_new (store, run->device, error);
+          if (speed == NULL)
             return NULL;
-          if (!fm_recipe_cost (recipe, &bytes, &train_flops, &example_flops, error))
+          g_hash_table_insert (speeds, run->device, speed);
+        }
+      if (cost == NULL)
+        {
+          cost = g_new0 (Cost, 1);
+          g_hash_table_insert (costs, g_steal_pointer (&same), cost);
+          if (!cost_of (run, speed, cost, error))
             {
               g_prefix_error (error, "%s: ", run->variant);
               return NULL;
             }
-          available = device.software || g_str_equal (run->device, "cpu")
-                          ? MIN (device.memory_bytes, fm_machine_available_bytes ()) : device.memory_bytes;
-          if (bytes.peak_bytes > available)
-            {
-              g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_LARGE,
-                           "%s does not fit: training needs %" G_GUINT64_FORMAT " bytes, %" G_GUINT64_FORMAT
-                           " are available on %s; take a smaller batch, length or width",
-                           run->variant, bytes.peak_bytes, available, run->device);
-              return NULL;
-            }
-          if (bytes.peak_bytes > e->peak_bytes)
-            {
-              e->peak_bytes = bytes.peak_bytes;
-              e->available_bytes = available;
-              g_free (e->largest);
-              e->largest = g_strdup (run->variant);
-            }
-          if (cpu_speed == 0 && g_str_equal (run->device, "cpu"))
-            cpu_speed = SHARE_OF_PRODUCT * product_speed ();
-          speed = g_str_equal (run->device, "cpu") ? cpu_speed : device.software ? SPEED_SOFTWARE : SPEED_GPU;
-          run_flops = train_flops + count_scored (recipe) * example_flops;
-          run_s = START_S + run_flops / speed + STEP_S * (gdouble) recipe->steps;
         }
-      if (store)
+      if (cost->peak_bytes > e->peak_bytes)
         {
-          g_autoptr (GError) absent = NULL;
+          e->peak_bytes = cost->peak_bytes;
+          e->available_bytes = cost->available_bytes;
+          g_free (e->largest);
+          e->largest = g_strdup (run->variant);
+        }
+      for (guint k = 0; k < 2; k++)
+        {
+          FmBatchStage *stage = k ? run->measure : run->train;
+          FmStageEstimate *row = g_hash_table_lookup (seen, stage);
 
-          if (!fm_store_load_stage_state (store, run->train->id, &state, &absent))
-            state = FM_STAGE_PLANNED; /* not in the store yet */
-        }
-      if (state != FM_STAGE_DONE && state != FM_STAGE_DIVERGED)
-        {
-          e->seconds_left += run_s;
-          e->flops_left += run_flops;
+          if (row == NULL)
+            {
+              row = stage_estimate (stage, run, store, cost);
+              g_hash_table_insert (seen, stage, row);
+              g_ptr_array_add (e->stages, row);
+            }
+          else if (row->left || run->unmet)
+            continue;
+          else if (row->run->unmet) /* shared with a run that does meet what is held */
+            {
+              FmStageEstimate *again = stage_estimate (stage, run, store, cost);
+
+              *row = *again;
+              g_free (again);
+            }
+          else
+            continue;
+          if (!row->left)
+            continue;
+          *(k ? &measure_s : &train_s) += row->seconds;
+          train_left += k == 0;
+          e->flops_left += row->flops;
         }
     }
-  if (left_train > 1)
-    e->seconds_left /= MIN (fm_runner_default_training (), left_train);
-  e->seconds_left += (gdouble) left_measure * MEASURE_S;
+  e->seconds_left = measure_s + train_s / (gdouble) CLAMP (train_left, 1, fm_runner_default_training ());
   return g_steal_pointer (&e);
 }
 
@@ -200,6 +375,7 @@ fm_plan_estimate_free (FmPlanEstimate *estimate)
 {
   if (estimate == NULL)
     return;
+  g_clear_pointer (&estimate->stages, g_ptr_array_unref);
   g_free (estimate->largest);
   g_free (estimate);
 }

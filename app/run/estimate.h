@@ -8,10 +8,23 @@ G_BEGIN_DECLS
 /* Longer plans run only when somebody says so. */
 #define FM_ESTIMATE_MOST_S (24 * 3600.0)
 
+/* One stage of the plan. */
+typedef struct
+{
+  const FmBatchStage *stage;   /* no ref: the plan's */
+  const FmBatchRun   *run;     /* no ref: the first that wants it */
+  gboolean            left;    /* neither done nor diverged in the store, and wanted by a run that meets what is held */
+  gdouble             seconds; /* alone on the machine */
+  gdouble             flops;
+  guint64             peak_bytes;
+  gint64              parameters, parameters_by_n; /* see fm_architecture_count() */
+} FmStageEstimate;
+
 typedef struct
 {
   gint64  n_stages, n_left;  /* left: neither done nor diverged in the store */
-  gdouble seconds_left;      /* by FLOPs and a cautious speed of the device */
+  gdouble seconds_left;      /* training workers side by side, measuring alone */
+  GPtrArray *stages;         /* FmStageEstimate, in the plan's order */
   guint64 peak_bytes;        /* planned, of the largest worker */
   guint64 available_bytes;   /* of its device */
   char   *largest;           /* the variant that needs peak_bytes */
