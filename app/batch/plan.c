@@ -440,6 +440,8 @@ finish_plan (FmBatchPlan *plan, FmBatchFile *file)
 
       g_string_append_printf (all, "\n%s %" G_GINT64_FORMAT " %s %s", run->variant, run->seed, run->train->id,
                               run->measure->id);
+      if (run->unmet) /* has no stages in the store: another batch than one that runs it */
+        g_string_append_printf (all, " %s", run->unmet);
     }
   plan->key = fm_short_hash (all->str);
   plan->title = g_strdup (file->title);

@@ -99,9 +99,29 @@ add_compared (FmStore *store, const FmBatchRun *run, GHashTable *known, GError *
   return TRUE;
 }
 
+/* (transfer full): stages of runs that meet what is held. */
+static GHashTable *
+wanted_stages (const FmBatchPlan *plan)
+{
+  GHashTable *wanted = g_hash_table_new (NULL, NULL);
+
+  for (guint i = 0; i < plan->runs->len; i++)
+    {
+      const FmBatchRun *run = g_ptr_array_index (plan->runs, i);
+
+      if (run->unmet == NULL)
+        {
+          g_hash_table_add (wanted, run->train);
+          g_hash_table_add (wanted, run->measure);
+        }
+    }
+  return wanted;
+}
+
 static gboolean
 add_all (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **error)
 {
+  g_autoptr (GHashTable) wanted = wanted_stages (plan);
   g_autoptr (GHashTable) known = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   g_autoptr (FmBatchRecord) record = fm_batch_record_new ();
 
@@ -110,6 +130,8 @@ add_all (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **error)
       const FmBatchStage *stage = g_ptr_array_index (plan->stages, i);
       g_autoptr (FmStageRecord) row = fm_stage_record_new (stage->id, stage->kind, stage->recipe);
 
+      if (!g_hash_table_contains (wanted, stage))
+        continue;
       for (guint k = 0; k < stage->inputs->len; k++)
         g_ptr_array_add (row->inputs, g_strdup (g_ptr_array_index (stage->inputs, k)));
       if (!fm_store_add_stage (store, row, error))
@@ -136,8 +158,12 @@ add_all (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **error)
       row->task = g_strdup (run->task_id);
       row->device = g_strdup (run->device_id);
       row->seed = run->seed;
-      g_ptr_array_add (row->stages, g_strdup (run->train->id));
-      g_ptr_array_add (row->stages, g_strdup (run->measure->id));
+      /* What cannot meet a hold has no stages, so no runner takes them up; it is skipped with the reason. */
+      if (run->unmet == NULL)
+        {
+          g_ptr_array_add (row->stages, g_strdup (run->train->id));
+          g_ptr_array_add (row->stages, g_strdup (run->measure->id));
+        }
       if (!fm_store_add_run (store, row, error))
         return FALSE;
     }
@@ -304,19 +330,9 @@ fm_batch_plan_save (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **e
 gint64
 fm_batch_plan_count_left (FmBatchPlan *plan, FmStore *store, const char *kind, GError **error)
 {
-  g_autoptr (GHashTable) wanted = g_hash_table_new (NULL, NULL); /* by a run that meets what is held */
+  g_autoptr (GHashTable) wanted = wanted_stages (plan);
   gint64 left = 0;
 
-  for (guint i = 0; i < plan->runs->len; i++)
-    {
-      const FmBatchRun *run = g_ptr_array_index (plan->runs, i);
-
-      if (run->unmet == NULL)
-        {
-          g_hash_table_add (wanted, run->train);
-          g_hash_table_add (wanted, run->measure);
-        }
-    }
   for (guint i = 0; i < plan->stages->len; i++)
     {
       const FmBatchStage *stage = g_ptr_array_index (plan->stages, i);
