@@ -399,6 +399,7 @@ static const FmOpCase cases[] = {
   CASE ("cosine-similarity/zero", reference_numbers, COSINE, 0, 0, GIVEN (fill_zero_row, 3, 9), F32 (3, 9)),
   CASE ("contrastive-loss", reference_contrastive, CONTRASTIVE, 0.5, 0, F32 (7, 12), F32 (7, 12)),
   CASE ("l2-normalize", reference_rows, L2, 1e-12, 0, F32 (7, 33)),
+  CASE ("l2-normalize/eps", reference_rows, L2, 0.5, 0, F32 (7, 9)),
   CASE ("l2-normalize/zero", reference_rows, L2, 1e-6, 0, GIVEN (fill_zero_row, 3, 9)),
   { .name = "group-norm/three", .quick = TRUE, .in = { F32 (2, 5, 12), F32 (12), F32 (12) }, .n = { GROUP, 3 },
     .f = { 1e-5 }, .build = build, .reference = reference_group, .atol = 5e-6, .rtol = 5e-6, .grad_atol = 5e-5,

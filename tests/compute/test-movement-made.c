@@ -127,6 +127,7 @@ static const FmOpCase axis_cases[] = {
   AXIS ("pad/reflect-after", REFLECT, -1, 0, 4, F32 (3, 5)),
   AXIS ("pad/edge", EDGE, 0, 3, 9, F32 (4, 2)),
   AXIS ("pad/circular", CIRCULAR, 1, 4, 3, F32 (2, 4, 3)),
+  AXIS ("pad/circular-some", CIRCULAR, 1, 1, 2, F32 (2, 4, 3)),
   AXIS ("pad/none", CIRCULAR, 1, 0, 0, F32 (2, 4, 3)),
 };
 
@@ -341,6 +342,13 @@ fill_offsets (FmOpArray *a)
     a->v[i] = offsets[i];
 }
 
+static void
+fill_some_zeros (FmOpArray *a)
+{
+  for (gint64 i = 0; i < a->n; i += 3)
+    a->v[i] = i % 2 ? 0.0 : -0.0;
+}
+
 #define OTHER(id, kind, a, b, ...) \
   { .name = id, .quick = TRUE, .in = { __VA_ARGS__ }, .n = { kind, a, b }, .f = { 0.7 }, .build = build_other, \
     .reference = reference_other, .atol = 0, .rtol = 0, .grad_atol = 2e-5, .grad_rtol = 1e-6, \
@@ -375,6 +383,7 @@ static const FmOpCase other_cases[] = {
     .why = "values are moved; no sum comes as near to 0.7 as a rounding" },
   OTHER ("rotations/five", ROTATIONS, 0, 0, PLAIN (3, 20, 8), PLAIN (8, 5)),
   OTHER ("signs/seven", SIGNS, 0, 0, PLAIN (4, 6, 7)),
+  OTHER ("signs/zeros", SIGNS, 0, 0, { FM_F32, FM_SHAPE (5, 4), -2, 2, FALSE, fill_some_zeros }),
   OTHER ("signs/most", SIGNS, 0, 0, PLAIN (5, 24)),
 };
 

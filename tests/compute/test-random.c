@@ -208,12 +208,35 @@ test_log_p (void)
     }
 }
 
+static FmTensor *
+dropped_ones (FmGraph *g, const char *name, FmShape shape)
+{
+  return fm_dropout (g, name, fm_constant (g, FM_F32, shape, 1.0), 0.3);
+}
+
+/* Each element by the word behind it. */
+static void
+test_dropout (void)
+{
+  const gint32 seed[] = { 12345, -7 };
+  g_autofree float *y = g_new (float, N);
+
+  run (fm_op_test_cpu (2), dropped_ones, y);
+  for (gint64 i = 0; i < N; i++)
+    {
+      gdouble u = (word_of ("noise", i, seed, 3) >> 8) / 16777216.0;
+
+      g_assert_cmpfloat (y[i], ==, u >= 0.3f ? 1.0f / (1.0f - 0.3f) : 0.0f);
+    }
+}
+
 static void
 test_vulkan (void)
 {
   check_vulkan (fm_uniform);
   check_vulkan (fm_normal);
   check_vulkan (fm_gumbel);
+  check_vulkan (dropped_ones);
   for (index_log = 0; index_log < 2; index_log++)
     {
       index_n = 5000;
@@ -340,6 +363,7 @@ main (int argc, char **argv)
   g_test_add_func ("/compute/random/gumbel", test_gumbel);
   g_test_add_func ("/compute/random/indices", test_indices);
   g_test_add_func ("/compute/random/log-p", test_log_p);
+  g_test_add_func ("/compute/random/dropout", test_dropout);
   g_test_add_func ("/compute/random/masks", test_masks);
   g_test_add_func ("/compute/random/permutation", test_permutation);
   if (!g_test_quick ())

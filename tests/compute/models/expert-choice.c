@@ -37,5 +37,4 @@ build (FmGraph *g)
 }
 
 FM_MODEL (expert_choice, .name = "expert-choice", .card = "moe-survey", .build = build,
-          .inputs = { { "target", 0, CLASSES - 1 } },
-          .surrogate = "a step may change who is chosen, where the loss jumps");
+          .inputs = { { "target", 0, CLASSES - 1 } });

@@ -54,5 +54,4 @@ build (FmGraph *g)
 }
 
 FM_MODEL (hashed_attention, .name = "hashed-attention", .card = "lra", .build = build,
-          .inputs = { { "target", 0, CLASSES - 1 } },
-          .surrogate = "a step may carry a token over the border of its bucket, where the loss jumps");
+          .inputs = { { "target", 0, CLASSES - 1 } });

@@ -53,5 +53,4 @@ fill (const char *input, FmType type, gpointer data, gint64 n)
 }
 
 FM_MODEL (hashed_memory, .name = "hashed-memory", .card = "memoryformer", .build = build, .fill = fill,
-          .inputs = { { "target", 0, CLASSES - 1 }, { "items", 0, V - 1 } },
-          .surrogate = "the signs that choose rows of the memory have no gradient");
+          .inputs = { { "target", 0, CLASSES - 1 }, { "items", 0, V - 1 } });

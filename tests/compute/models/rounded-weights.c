@@ -47,6 +47,6 @@ build (FmGraph *g)
 }
 
 FM_MODEL (rounded_weights, .name = "rounded-weights", .card = "simq-nas", .build = build,
-          .inputs = { { "target", 0, C - 1 } }, .tolerance = 2e-3,
+          .inputs = { { "target", 0, C - 1 } },
           .surrogate = "rounding borrows the gradient of what it rounds; the tolerance: a weight near a half rounds the "
                        "other way after a step whose last bits differ");
