@@ -38,6 +38,7 @@ typedef struct
   gdouble     rate;      /* of learning; 0: 1e-2 */
   guint       steps;     /* 0: 5 */
   gdouble     tolerance; /* norm of the difference over norm, CPU and Vulkan; 0: 1e-4 */
+  gdouble     drift;     /* of the loss after training, CPU and Vulkan, over the loss; 0: 20 times the tolerance */
   void      (*check) (FmDevice *device); /* (nullable) */
   const char *surrogate; /* (nullable): why the gradient is not the derivative (straight-through, stop-gradient) */
 } FmModelRow;

@@ -20,7 +20,8 @@ typedef enum { NEAREST, BELOW, ABOVE } How;
 static FmTensor *
 rounded (FmGraph *g, FmTensor *x, gdouble levels, How how)
 {
-  FmTensor *scale = scale_of (g, x, levels), *whole = fm_div (g, x, scale);
+  /* The largest number must not lie where the last bit of a quotient decides: on a level for NEAREST, amid two else. */
+  FmTensor *scale = scale_of (g, x, how == NEAREST ? levels : levels + 0.5), *whole = fm_div (g, x, scale);
 
   whole = how == NEAREST ? fm_round (g, whole) : how == BELOW ? fm_floor (g, whole) : fm_ceil (g, whole);
   whole = fm_clamp (g, whole, -levels, levels);
@@ -46,7 +47,10 @@ build (FmGraph *g)
   return fm_mean (g, fm_cross_entropy (g, logits, target), 0);
 }
 
+/* Gradients of one step agree as everywhere. In training a weight that comes to lie near the middle of two levels may
+ * round the other way where last bits differ: with one BLAS core of three the loss after five steps is 2.0791, not 2.0761.
+ * A level is a seventh of the largest weight, about 0.15, in one logit of a few of ten rows: some hundredths of the loss.
+ */
 FM_MODEL (rounded_weights, .name = "rounded-weights", .card = "simq-nas", .build = build,
-          .inputs = { { "target", 0, C - 1 } },
-          .surrogate = "rounding borrows the gradient of what it rounds; the tolerance: a weight near a half rounds the "
-                       "other way after a step whose last bits differ");
+          .inputs = { { "target", 0, C - 1 } }, .drift = 2e-2,
+          .surrogate = "rounding borrows the gradient of what it rounds");
