@@ -1,8 +1,9 @@
 /* test-second.c: gradients of gradients, op by op.
  *
- * Every op of fm_ops_list () stands in a graph of its own, backward ops in those of theirs. The graph's loss L is the sum
- * of the squares of its results, P the sum of the squares of L's gradients. P's gradients exist, and P really rises along
- * them by step times norm; or they are refused by the name of an op that says why it has none, which is printed. */
+ * Every op of fm_ops_list () stands in a graph of its own, backward ops in those of theirs. The graph's loss L is a
+ * weighted sum of the squares of its results, P one of the squares of L's gradients. P's gradients exist, and P really
+ * rises along them by step times norm; or they are refused by the name of an op that says why it has none, which is
+ * printed. */
 #include "config.h"
 
 #include "compute/compute-private.h"
@@ -191,13 +192,21 @@ typedef struct
   FmTensor *dd[8];
 } Second;
 
+/* Each element has a weight of its own, or an error that is the same along a row could cancel: a norm's gradient has no
+ * mean. */
 static FmTensor *
 squares (FmGraph *g, FmTensor * const *x, guint n)
 {
   FmTensor *sum = fm_constant (g, FM_F32, FM_SHAPE (1), 0.0);
 
-  for (guint i = 0; i < n; i++)
-    sum = fm_add (g, sum, fm_sum_all (g, fm_square (g, x[i])));
+  for (guint i = 0; i < n && !fm_graph_failed (g); i++)
+    {
+      gint64 count = fm_tensor_get_count (x[i]);
+      FmTensor *weight = fm_mul_scalar (g, fm_cast (g, fm_iota (g, count), FM_F32), 1.0 / count);
+
+      weight = fm_add_scalar (g, weight, 0.5);
+      sum = fm_add (g, sum, fm_sum_all (g, fm_square (g, fm_mul (g, x[i], fm_reshape (g, weight, x[i]->shape)))));
+    }
   return sum;
 }
 
