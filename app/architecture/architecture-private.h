@@ -65,6 +65,8 @@ struct _FmBuildHost
   gint            layer;
 };
 
+void fm_model_log_free   (gpointer log);
+void fm_model_probe_free (gpointer probe);
 void fm_model_begin_graph (FmModel *model, FmGraph *g, gboolean probes, FmTensor *lengths);
 
 G_END_DECLS

@@ -28,10 +28,7 @@ probe_free (gpointer data)
 {
   FmCheckProbe *probe = data;
 
-  g_free (probe->row->output);
-  g_free (probe->row->name);
-  g_free (probe->row->axes);
-  g_free (probe->row);
+  fm_model_probe_free (probe->row);
   g_free (probe->data);
   g_free (probe);
 }
@@ -168,27 +165,6 @@ read_results (FmCheckCase *c, FmProgram *p, GPtrArray *probes, GPtrArray *paths,
 }
 
 static void
-log_free (gpointer data)
-{
-  FmModelLog *log = data;
-
-  g_free (log->output);
-  g_free (log->name);
-  g_free (log);
-}
-
-static void
-model_probe_free (gpointer data)
-{
-  FmModelProbe *row = data;
-
-  g_free (row->output);
-  g_free (row->name);
-  g_free (row->axes);
-  g_free (row);
-}
-
-static void
 share_free (gpointer data)
 {
   g_free (((FmShare *) data)->name);
@@ -205,8 +181,8 @@ fm_check_case_run (FmCheckCase *c, const char *device_id, guint threads, GError 
   g_autoptr (GPtrArray) paths = NULL;
   g_autoptr (GPtrArray) shares = g_ptr_array_new_with_free_func (share_free);
   g_autoptr (GPtrArray) outputs = g_ptr_array_new ();
-  g_autoptr (GPtrArray) logs = g_ptr_array_new_with_free_func (log_free);
-  g_autoptr (GPtrArray) probes = g_ptr_array_new_with_free_func (model_probe_free);
+  g_autoptr (GPtrArray) logs = g_ptr_array_new_with_free_func (fm_model_log_free);
+  g_autoptr (GPtrArray) probes = g_ptr_array_new_with_free_func (fm_model_probe_free);
   g_autofree gfloat *weights = fm_check_normals (7, 7, fm_check_case_count (c));
   FmModel model = { .graph = g, .applications = 1, .probes = c->probes, .shares = shares, .outputs = outputs,
                     .logs = logs, .found_probes = probes };

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-static void
-log_free (gpointer data)
+void
+fm_model_log_free (gpointer data)
 {
   FmModelLog *log = data;
 
@@ -15,8 +15,8 @@ log_free (gpointer data)
   g_free (log);
 }
 
-static void
-probe_free (gpointer data)
+void
+fm_model_probe_free (gpointer data)
 {
   FmModelProbe *probe = data;
 
@@ -144,8 +144,8 @@ fm_model_graph_new (FmModel *model, FmMode mode, gint64 batch, const FmOptimizer
   mg->graph = g;
   mg->batch = batch;
   mg->ragged = info->ragged;
-  mg->logs = g_ptr_array_new_with_free_func (log_free);
-  mg->probes = g_ptr_array_new_with_free_func (probe_free);
+  mg->logs = g_ptr_array_new_with_free_func (fm_model_log_free);
+  mg->probes = g_ptr_array_new_with_free_func (fm_model_probe_free);
   if (batch < 1 || batch > G_MAXINT32)
     {
       g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "batch=%" G_GINT64_FORMAT ": must lie between 1 and %d", batch,

@@ -54,6 +54,21 @@ fm_export_find_run (FmStore *store, const char *word, const char *artifact, GErr
   return NULL;
 }
 
+FmExportKind
+fm_export_kind (const char *path, GError **error)
+{
+  static const struct { const char *ending; FmExportKind kind; } kinds[] = {
+    { ".svg", FM_EXPORT_PICTURE }, { ".png", FM_EXPORT_PICTURE }, { ".pdf", FM_EXPORT_PICTURE },
+    { ".csv", FM_EXPORT_CSV },     { ".npy", FM_EXPORT_NPY },     { ".json", FM_EXPORT_JSON },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    if (g_str_has_suffix (path, kinds[i].ending))
+      return kinds[i].kind;
+  g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "%s: the ending must be " FM_EXPORT_ENDINGS, path);
+  return FM_EXPORT_NONE;
+}
+
 gboolean
 fm_export_npy (const char *path, const gint64 *dims, guint rank, const gfloat *values, GError **error)
 {

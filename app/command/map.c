@@ -73,25 +73,20 @@ write_picture (const FmMaps *maps, gint64 layer, gint64 head, gint64 query, cons
 static gboolean
 write_maps (const FmArgs *args, const FmMaps *maps, const char *path, GError **error)
 {
+  const gint64 dims[] = { maps->layers, maps->heads, maps->queries, maps->keys };
   gint64 layer, head, query;
 
   if (!read_number (args, "--layer", maps->layers, &layer, error) || !read_number (args, "--head", maps->heads, &head, error)
       || !read_number (args, "--query", maps->queries, &query, error))
     return FALSE;
-  if (g_str_has_suffix (path, ".json"))
-    return fm_maps_save (maps, path, error);
-  if (g_str_has_suffix (path, ".csv"))
-    return write_csv (maps, path, error);
-  if (g_str_has_suffix (path, ".npy"))
+  switch (fm_export_kind (path, error))
     {
-      const gint64 dims[] = { maps->layers, maps->heads, maps->queries, maps->keys };
-
-      return fm_export_npy (path, dims, 4, maps->attention, error);
+    case FM_EXPORT_JSON:    return fm_maps_save (maps, path, error);
+    case FM_EXPORT_CSV:     return write_csv (maps, path, error);
+    case FM_EXPORT_NPY:     return fm_export_npy (path, dims, 4, maps->attention, error);
+    case FM_EXPORT_PICTURE: return write_picture (maps, layer, head, query, path, error);
+    case FM_EXPORT_NONE:    break;
     }
-  if (g_str_has_suffix (path, ".svg") || g_str_has_suffix (path, ".png") || g_str_has_suffix (path, ".pdf"))
-    return write_picture (maps, layer, head, query, path, error);
-  g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "%s: the ending must be .svg, .png, .pdf, .csv, .npy or .json",
-               path);
   return FALSE;
 }
 
@@ -105,7 +100,7 @@ run (const FmArgs *args)
   g_autoptr (FmMaps) maps = NULL;
 
   if (path == NULL)
-    return fm_command_usage ("'map' needs -o FILE, which ends in .svg, .png, .pdf, .csv, .npy or .json");
+    return fm_command_usage ("'map' needs -o FILE, which ends in " FM_EXPORT_ENDINGS);
   store = fm_command_open_store (args, FM_STORE_READ, &error);
   if (store)
     record = fm_export_find_run (store, fm_args_word (args, 0), FM_ARTIFACT_MAPS, &error);

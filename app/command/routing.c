@@ -60,16 +60,14 @@ write_picture (const FmArgs *args, const FmRouting *r, const char *path, GError 
 static gboolean
 write_routing (const FmArgs *args, const FmRouting *r, const char *path, GError **error)
 {
-  if (g_str_has_suffix (path, ".json"))
-    return fm_routing_save (r, path, error);
-  if (g_str_has_suffix (path, ".csv"))
-    return write_csv (r, path, error);
-  if (g_str_has_suffix (path, ".npy"))
-    return write_npy (r, path, error);
-  if (g_str_has_suffix (path, ".svg") || g_str_has_suffix (path, ".png") || g_str_has_suffix (path, ".pdf"))
-    return write_picture (args, r, path, error);
-  g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "%s: the ending must be .svg, .png, .pdf, .csv, .npy or .json",
-               path);
+  switch (fm_export_kind (path, error))
+    {
+    case FM_EXPORT_JSON:    return fm_routing_save (r, path, error);
+    case FM_EXPORT_CSV:     return write_csv (r, path, error);
+    case FM_EXPORT_NPY:     return write_npy (r, path, error);
+    case FM_EXPORT_PICTURE: return write_picture (args, r, path, error);
+    case FM_EXPORT_NONE:    break;
+    }
   return FALSE;
 }
 
@@ -83,7 +81,7 @@ run (const FmArgs *args)
   g_autoptr (FmRouting) routing = NULL;
 
   if (path == NULL)
-    return fm_command_usage ("'routing' needs -o FILE, which ends in .svg, .png, .pdf, .csv, .npy or .json");
+    return fm_command_usage ("'routing' needs -o FILE, which ends in " FM_EXPORT_ENDINGS);
   store = fm_command_open_store (args, FM_STORE_READ, &error);
   if (store)
     record = fm_export_find_run (store, fm_args_word (args, 0), FM_ARTIFACT_ROUTING, &error);

@@ -1,6 +1,7 @@
 /* test-optimizer.c: SGD, averages, accumulation, schedules; frozen, grouped, tied and bound parameters; recomputation. */
 #include "config.h"
 
+#include "checked.h"
 #include "op-test.h"
 #include "step-graph.h"
 #if FM_HAVE_VULKAN
@@ -12,54 +13,12 @@
 
 #define N 37
 
-static FmProgram *
-compile (FmGraph *g, FmDevice *device, FmVariables *variables)
-{
-  g_autoptr (GError) error = NULL;
-  FmProgram *program;
-
-  g_assert_no_error ((GError *) fm_graph_get_error (g));
-  program = fm_program_new (g, device, variables, &error);
-  g_assert_no_error (error);
-  return program;
-}
-
+/* Plain SGD does not count. */
 static void
-write (FmProgram *p, const char *name, gconstpointer data, gsize bytes)
+write_step (FmProgram *p, gint32 step)
 {
-  g_autoptr (GError) error = NULL;
-
-  if (g_str_equal (name, "@step") && !fm_program_has_input (p, name)) /* plain SGD does not count */
-    return;
-  fm_program_write (p, name, data, bytes, &error);
-  g_assert_no_error (error);
-}
-
-static void
-run (FmProgram *p)
-{
-  g_autoptr (GError) error = NULL;
-
-  fm_program_run (p, &error);
-  g_assert_no_error (error);
-}
-
-static void
-read_variable (FmVariables *v, const char *path, gpointer data, gsize bytes)
-{
-  g_autoptr (GError) error = NULL;
-
-  fm_variables_read (v, path, data, bytes, &error);
-  g_assert_no_error (error);
-}
-
-static void
-set_variable (FmVariables *v, const char *path, gconstpointer data, gsize bytes)
-{
-  g_autoptr (GError) error = NULL;
-
-  fm_variables_write (v, path, data, bytes, &error);
-  g_assert_no_error (error);
+  if (fm_program_has_input (p, "@step"))
+    write (p, "@step", &step, sizeof step);
 }
 
 /* --- SGD and averages against double references ---------------------------------------------------------------------*/
@@ -122,7 +81,7 @@ test_sgd (gconstpointer data)
       write (program, "gradient", slopes, sizeof slopes);
       write (program, "norm", &length, sizeof length);
       write (program, "@rate", &rate, sizeof rate);
-      write (program, "@step", &t, sizeof t);
+      write_step (program, t);
       run (program);
       /* A step is some ten roundings of numbers of size 1. */
       read_variable (variables, "w", got, sizeof got);
@@ -156,7 +115,7 @@ write_small (FmProgram *p, gint32 step)
     x[i] = sinf (1.7f * i);
   write (p, "x", x, sizeof x);
   write (p, "@rate", &rate, sizeof rate);
-  write (p, "@step", &step, sizeof step);
+  write_step (p, step);
 }
 
 /* Eight rows at once, or in @parts. */
@@ -367,7 +326,7 @@ test_groups (void)
   read_variable (variables, "down.bias", bias[0], sizeof bias[0]);
   write (program, "x", x, sizeof x); /* all zeros: the gradient of up.weight is 0 and decay alone acts */
   write (program, "@rate", &rate, sizeof rate);
-  write (program, "@step", &step, sizeof step);
+  write_step (program, step);
   run (program);
   read_variable (variables, "up.weight", weight[1], sizeof weight[1]);
   read_variable (variables, "down.bias", bias[1], sizeof bias[1]);

@@ -2,50 +2,12 @@
  * other types. */
 #include "config.h"
 
+#include "checked.h"
 #include "op-test.h"
 
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
-
-static FmProgram *
-compile (FmGraph *g, FmVariables *variables)
-{
-  g_autoptr (GError) error = NULL;
-  FmProgram *program;
-
-  g_assert_no_error ((GError *) fm_graph_get_error (g));
-  program = fm_program_new (g, fm_op_test_cpu (1), variables, &error);
-  g_assert_no_error (error);
-  return program;
-}
-
-static void
-write (FmProgram *p, const char *name, gconstpointer data, gsize bytes)
-{
-  g_autoptr (GError) error = NULL;
-
-  fm_program_write (p, name, data, bytes, &error);
-  g_assert_no_error (error);
-}
-
-static void
-run (FmProgram *p)
-{
-  g_autoptr (GError) error = NULL;
-
-  fm_program_run (p, &error);
-  g_assert_no_error (error);
-}
-
-static void
-read_variable (FmVariables *v, const char *path, gpointer data, gsize bytes)
-{
-  g_autoptr (GError) error = NULL;
-
-  fm_variables_read (v, path, data, bytes, &error);
-  g_assert_no_error (error);
-}
 
 static FmTensor *
 model (FmGraph *g, FmTensor *x, FmTensor **inside)
@@ -84,12 +46,12 @@ test_shared (void)
   model (gd, fm_graph_input (gd, "x", FM_F32, FM_SHAPE (1, 3)), &inside);
   cache = fm_state (gd, "cache", FM_F32, FM_SHAPE (1, 6), fm_init_zeros ());
   fm_assign (gd, cache, fm_add (gd, cache, inside));
-  train = compile (gt, variables);
+  train = compile (gt, fm_op_test_cpu (1), variables);
   n_paths = fm_variables_paths (variables)->len;
-  evaluate = compile (ge, variables);
-  probe = compile (gp, variables);
+  evaluate = compile (ge, fm_op_test_cpu (1), variables);
+  probe = compile (gp, fm_op_test_cpu (1), variables);
   g_assert_cmpuint (fm_variables_paths (variables)->len, ==, n_paths); /* nothing was made twice */
-  decode = compile (gd, variables);
+  decode = compile (gd, fm_op_test_cpu (1), variables);
   for (guint i = 0; i < 15; i++)
     in[i] = cosf (i);
   write (train, "x", in, sizeof in);
@@ -134,7 +96,7 @@ trained (FmGraph *g, FmVariables *v, gint64 rows)
   FmTensor *x = fm_gather_rows (g, table, fm_iota (g, rows));
 
   fm_train_step (g, fm_sum_all (g, fm_square (g, x)), &(FmOptimizer){ 0.9, 0.999, 1e-8, .average = 0.9 });
-  return compile (g, v);
+  return compile (g, fm_op_test_cpu (1), v);
 }
 
 static void
