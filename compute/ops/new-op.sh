@@ -157,6 +157,10 @@ insert op_tests "test-$name" $tests/meson.build
 awk -v line="FM_API FmTensor *fm_${c} (FmGraph *g, FmTensor *x);" \
   '/fm_stop_gradient/ && !done { print line; done = 1 } { print }' ops.h > ops.h.new
 mv ops.h.new ops.h
+# The graph in which test-second.c asks for its second gradient.
+awk -v line="  X (\"$name\", fm_${c} (g, REAL (3, 4))) \\\\" \
+  '{ print } /^#define GRAPHS\(X\)/ && !done { print line; done = 1 }' $tests/test-second.c > $tests/test-second.c.new
+mv $tests/test-second.c.new $tests/test-second.c
 # The table of needs: the first row of its first section; move it to its family and name who needs it.
 awk -v row="| $name: what it is for | op \`$name\` | \`fm_${c} ()\` | planned: after-survey |" \
   '{ print } /^\| --- / && !done { print row; done = 1 }' README.md > README.md.new

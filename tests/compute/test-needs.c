@@ -296,6 +296,22 @@ load_folder (const char *path)
   return g_string_free (text, FALSE);
 }
 
+/* Does a row promise the card that will call it? */
+static gboolean
+is_planned (const char *builder)
+{
+  g_autofree char *word = g_strdup_printf ("`%s ()`", builder);
+
+  for (guint i = 0; i < rows->len; i++)
+    {
+      const Row *row = g_ptr_array_index (rows, i);
+
+      if (strstr (row->builders, word) && strstr (row->users, "planned: "))
+        return TRUE;
+    }
+  return FALSE;
+}
+
 /* A builder that nothing made of ops calls may be wrong in ways that its own test does not know. */
 static void
 test_builders_used (void)
@@ -314,7 +330,8 @@ test_builders_used (void)
       if (!calls (plugins, builder) && !calls (models, builder))
         {
           g_test_message ("no plugin and no reference model calls %s ()", builder);
-          g_test_fail ();
+          if (!is_planned (builder))
+            g_test_fail ();
         }
     }
   g_test_message ("%u builders are declared in ops.h", n);
