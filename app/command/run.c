@@ -266,24 +266,6 @@ exit_status (FmStore *store, gint64 batch)
   return record->n_runs_failed < record->n_runs ? FM_EXIT_SOME_FAILED : FM_EXIT_FAILED;
 }
 
-/* A new runner takes up every skipped run, since its data may have come. A run without stages could not meet a hold, which
- * no data changes: it keeps its reason. */
-static FmRunner *
-new_runner (FmStore *store, const FmRunnerOptions *options, GError **error)
-{
-  g_autoptr (GPtrArray) runs = fm_store_load_runs (store, options->batch, error);
-  g_autoptr (FmRunner) runner = runs ? fm_runner_new (store, options, error) : NULL;
-
-  for (guint i = 0; runner && i < runs->len; i++)
-    {
-      const FmRunRecord *run = g_ptr_array_index (runs, i);
-
-      if (run->stages->len == 0 && run->reason && !fm_store_skip_run (store, run->id, run->reason, error))
-        return NULL;
-    }
-  return g_steal_pointer (&runner);
-}
-
 static int
 run_batch (FmStore *store, gint64 batch, const char *command, gboolean json)
 {
@@ -294,7 +276,7 @@ run_batch (FmStore *store, gint64 batch, const char *command, gboolean json)
   guint sources[2];
   int status;
 
-  p.runner = new_runner (store, &options, &error);
+  p.runner = fm_runner_new (store, &options, &error);
   if (p.runner == NULL)
     return fm_command_error (g_steal_pointer (&error));
   fm_runner_set_event_func (p.runner, on_event, &p);

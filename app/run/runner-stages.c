@@ -97,8 +97,9 @@ fm_runner_load_stages (FmRunner *runner, GError **error)
     {
       FmRunRecord *run = g_ptr_array_index (runner->runs, r);
 
-      /* The data may have come meanwhile. */
-      if (g_strcmp0 (run->state, "skipped") == 0 && !fm_store_skip_run (runner->store, run->id, NULL, error))
+      /* The data may have come meanwhile. A run without stages could not meet a hold, which no data changes. */
+      if (g_strcmp0 (run->state, "skipped") == 0 && run->stages->len > 0
+          && !fm_store_skip_run (runner->store, run->id, NULL, error))
         return FALSE;
     }
   return TRUE;
