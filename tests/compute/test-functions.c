@@ -214,6 +214,8 @@ static const FmOpCase unary_cases[] = {
   VALUE ("log1mexp/extremes", LOG1MEXP, -2, 0, fill_negative_extremes, 1e-6, 5e-7, 2, 19),
   VALUE ("log-sigmoid/extremes", LOG_SIGMOID, -2, 0, fill_extremes, 2e-38, 6e-7, 2, 19),
   VALUE ("elu-alpha/extremes", ELU, -2, 0, fill_extremes, 0, 5e-7, 2, 19),
+  VALUE ("leaky-relu/extremes", LEAKY_RELU, -2, 0, fill_extremes, 0, 1e-7, 2, 19),
+  VALUE ("reciprocal/extremes", RECIPROCAL, -2, 0, fill_extremes, 2e-38, 2e-7, 2, 19),
   VALUE ("clamp/extremes", CLAMP_, -2, 0, fill_extremes, 0, 0, 2, 19),
   VALUE ("sign/extremes", SIGN, -2, 0, fill_extremes, 0, 0, 2, 19),
   CASE ("floor/flat", FLOOR, 1.05, 1.45, NULL, 0, 0, 0, 7, 33),
