@@ -195,21 +195,24 @@ nests_too_deep (const char *text, gsize length)
   return FALSE;
 }
 
-/* (transfer full): the values of a half-width array as f32. */
+/* (transfer full): the values of a half-width array as f32. Arrays begin at any byte of a file. */
 static gfloat *
-widened (const Entry *e, const guint16 *data)
+widened (const Entry *e, const char *data)
 {
   gint64 n = fm_shape_count (&e->shape);
   gfloat *values = g_new (gfloat, n);
 
   for (gint64 i = 0; i < n; i++)
     {
-      guint32 bits = (guint32) data[i] << 16;
+      guint16 half;
+      guint32 bits;
 
+      memcpy (&half, data + 2 * i, 2);
+      bits = (guint32) half << 16;
       if (e->bfloat)
         memcpy (&values[i], &bits, 4);
       else
-        values[i] = fm_half_value (data[i]);
+        values[i] = fm_half_value (half);
     }
   return values;
 }
@@ -306,7 +309,7 @@ fm_variables_load (FmVariables *v, const char *filename, GError **error)
     {
       Entry *e = &g_array_index (entries, Entry, i);
       const char *data = bytes + 8 + length + e->start;
-      g_autofree gfloat *wide = e->bfloat || e->widen ? widened (e, (const guint16 *) data) : NULL;
+      g_autofree gfloat *wide = e->bfloat || e->widen ? widened (e, data) : NULL;
       gsize n_bytes = wide ? (gsize) fm_shape_count (&e->shape) * 4 : e->end - e->start;
       gboolean moment = g_str_has_suffix (e->path, "@m") || g_str_has_suffix (e->path, "@v")
                         || g_str_has_suffix (e->path, "@ema");

@@ -12,6 +12,8 @@ number (FmGraph *g, FmType type, gdouble value)
   return fm_constant (g, type, FM_SHAPE (1), value);
 }
 
+#define MOST_POSITIONS (1 << 24) /* which f32 counts exactly */
+
 /* i32 [Nq+Nk-1]: position of the query less that of the key, in the order of FmAttentionMask's distance terms. */
 static FmTensor *
 distances (FmGraph *g, gint64 n_query, gint64 n_key, gboolean causal)
@@ -28,9 +30,10 @@ fm_attention_alibi (FmGraph *g, FmTensor *slopes, gint64 heads, gint64 n_query, 
 
   if (fm_graph_failed (g))
     return g->poison;
-  if (n_query < 1 || n_key < 1 || heads < 1
+  if (n_query < 1 || n_key < 1 || heads < 1 || n_query > MOST_POSITIONS || n_key > MOST_POSITIONS
       || (slopes && (slopes->type != FM_F32 || slopes->shape.rank != 1 || slopes->shape.dims[0] != heads)))
-    return fm_graph_fail (g, "alibi", "wants one head, query and key at least, and slopes f32 [H]");
+    return fm_graph_fail (g, "alibi", "wants at least one head, 1 to %d queries and keys, and slopes f32 [H]",
+                          MOST_POSITIONS);
   if (slopes == NULL) /* 2^(-8 (h + 1) / H) */
     slopes = fm_exp (g, fm_mul_scalar (g, fm_add_scalar (g, fm_cast (g, fm_iota (g, heads), FM_F32), 1.0),
                                        -8.0 * G_LN2 / (gdouble) heads));
@@ -61,8 +64,9 @@ fm_attention_buckets (FmGraph *g, FmTensor *table, gint64 n_query, gint64 n_key,
 
   if (fm_graph_failed (g))
     return g->poison;
-  if (table->type != FM_F32 || table->shape.rank != 2 || n_query < 1 || n_key < 1)
-    return fm_graph_fail (g, "buckets", "wants a table f32 [buckets,H], and one query and key at least");
+  if (table->type != FM_F32 || table->shape.rank != 2 || n_query < 1 || n_key < 1 || n_query > MOST_POSITIONS
+      || n_key > MOST_POSITIONS)
+    return fm_graph_fail (g, "buckets", "wants a table f32 [buckets,H], and 1 to %d queries and keys", MOST_POSITIONS);
   buckets = causal ? table->shape.dims[0] : table->shape.dims[0] / 2; /* of one direction */
   if (buckets < 2 || buckets > MOST_BUCKETS || (!causal && table->shape.dims[0] % 2 != 0) || max_distance <= buckets / 2)
     return fm_graph_fail (g, "buckets", "%" G_GINT64_FORMAT " buckets up to distance %" G_GINT64_FORMAT "; wants 2 to "

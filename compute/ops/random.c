@@ -181,6 +181,8 @@ draw_range (FmGraph *g, const char *name, FmShape shape, Kind kind, gdouble rate
 
   if (fm_graph_failed (g))
     return g->poison;
+  if (shape.rank < 1 || shape.rank > FM_MAX_RANK)
+    return fm_graph_fail (g, "random", "draws have 1 to %d axes, not %u", FM_MAX_RANK, shape.rank);
   path = g_strdup_printf ("%s.%s#%u", fm_graph_get_scope (g), name, g->application);
   attr.i[0] = (gint64) fm_hash (path);
   attr.i[1] = kind;

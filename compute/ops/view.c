@@ -111,6 +111,8 @@ fm_reshape (FmGraph *g, FmTensor *x, FmShape shape)
 
   if (fm_graph_failed (g))
     return g->poison;
+  if (shape.rank < 1 || shape.rank > FM_MAX_RANK)
+    return fm_graph_fail (g, "reshape", "to rank %u; must lie between 1 and %d", shape.rank, FM_MAX_RANK);
   count = fm_shape_count (&x->shape);
   for (guint i = 0; i < shape.rank; i++)
     {
@@ -313,8 +315,8 @@ fm_slice_step (FmGraph *g, FmTensor *x, gint axis, gint64 start, gint64 length, 
   dim = x->shape.dims[axis];
   if (step == 0 || step == G_MININT64)
     return fm_graph_fail (g, "slice", "a step of %" G_GINT64_FORMAT " leads nowhere", step);
-  reach = step > 0 ? dim - 1 - start : start; /* how far it may go */
-  if (start < 0 || start >= dim || length < 1 || length - 1 > reach / ABS (step))
+  reach = start < 0 || start >= dim ? -1 : step > 0 ? dim - 1 - start : start; /* how far it may go */
+  if (reach < 0 || length < 1 || length - 1 > reach / ABS (step))
     return fm_graph_fail (g, "slice", "%" G_GINT64_FORMAT " elements from %" G_GINT64_FORMAT " in steps of %"
                           G_GINT64_FORMAT " do not lie within axis %d of size %" G_GINT64_FORMAT, length, start, step,
                           axis, dim);

@@ -276,7 +276,8 @@ test_linear_slopes (void)
       g_autoptr(FmProgram) p = NULL;
       FmTensor *x[3], *lengths = ragged ? fm_graph_input (g, "lengths", FM_I32, FM_SHAPE (B)) : NULL;
       static const char * const names[] = { "q", "k", "v" };
-      g_autofree float *of[2] = { NULL };
+      g_autofree float *first = g_new (float, ALL), *second = g_new (float, ALL);
+      float * const of[] = { first, second };
       FmRandom random;
 
       for (guint i = 0; i < 3; i++)
@@ -301,8 +302,6 @@ test_linear_slopes (void)
       p = fm_program_new (g, fm_op_test_cpu (2), variables, &error);
       g_assert_no_error (error);
       fm_random_init (&random, 3, c);
-      of[0] = g_new (float, ALL);
-      of[1] = g_new (float, ALL);
       for (guint i = 0; i < 3; i++)
         {
           for (guint j = 0; j < ALL; j++) /* without a map, or with half of one, weights must not come near zero */
