@@ -228,7 +228,8 @@ rank (FmStageState state)
 static gboolean
 take_stage (Merge *merge, const char *id, FmStageState state, gboolean known, GError **error)
 {
-  static const char * const tables[] = { "metric", "curve", "outcome", "latency_sample", "memory", "op_profile" };
+  static const char * const tables[] = { "metric", "curve", "outcome", "latency_sample", "latency_median",
+                                         "measure_process", "memory", "op_profile" };
 
   if (known && (!fm_store_do (merge->store, error, "DELETE FROM main.stage_input WHERE stage = ?", "t", id) ||
                 !fm_store_do (merge->store, error, "DELETE FROM main.stage WHERE id = ?", "t", id)))
@@ -306,8 +307,8 @@ compare_results (Merge *merge, const char *id, const char *whose, GError **error
 {
   gboolean metrics, curves, outcomes, latencies;
 
-  if (!differs_in (merge, id, "metric", "AND name NOT GLOB '*_s' AND name NOT GLOB '*_ms' AND name NOT GLOB '*_us'",
-                   &metrics, error) ||
+  if (!differs_in (merge, id, "metric", "AND name NOT GLOB '*_s' AND name NOT GLOB '*_ms' AND name NOT GLOB '*_us' "
+                   "AND name NOT IN ('unstable', 'energy_joules', 'device_heap_bytes')", &metrics, error) ||
       !differs_in (merge, id, "curve", "", &curves, error) ||
       !differs_in (merge, id, "outcome", "", &outcomes, error) ||
       (outcomes && !outcomes_differ (merge, id, &outcomes, error)) ||

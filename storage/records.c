@@ -297,6 +297,13 @@ latency_free (FmLatencySample *row)
 }
 
 static void
+process_free (FmProcessRow *row)
+{
+  g_free (row->session);
+  g_free (row);
+}
+
+static void
 memory_free (FmMemoryRow *row)
 {
   g_free (row->kind);
@@ -330,6 +337,7 @@ fm_stage_result_new (FmStageState state)
   result->curve = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_curve_point_free);
   result->outcomes = g_ptr_array_new_with_free_func ((GDestroyNotify) outcomes_free);
   result->latency = g_ptr_array_new_with_free_func ((GDestroyNotify) latency_free);
+  result->processes = g_ptr_array_new_with_free_func ((GDestroyNotify) process_free);
   result->memory = g_ptr_array_new_with_free_func ((GDestroyNotify) memory_free);
   result->profile = g_ptr_array_new_with_free_func ((GDestroyNotify) op_free);
   result->artifacts = g_ptr_array_new_with_free_func ((GDestroyNotify) artifact_free);
@@ -348,6 +356,7 @@ fm_stage_result_free (FmStageResult *result)
   g_ptr_array_unref (result->curve);
   g_ptr_array_unref (result->outcomes);
   g_ptr_array_unref (result->latency);
+  g_ptr_array_unref (result->processes);
   g_ptr_array_unref (result->memory);
   g_ptr_array_unref (result->profile);
   g_ptr_array_unref (result->artifacts);
@@ -396,6 +405,20 @@ fm_stage_result_add_latency (FmStageResult *result, gint64 process, const char *
   row->rows = rows;
   row->value_us = value_us;
   g_ptr_array_add (result->latency, row);
+}
+
+FmProcessRow *
+fm_stage_result_add_process (FmStageResult *result, gint64 process, const char *session, gint64 block)
+{
+  FmProcessRow *row = g_new0 (FmProcessRow, 1);
+
+  row->process = process;
+  row->session = g_strdup (session);
+  row->block = block;
+  row->warm_ups = row->settled = row->measured_peak_bytes = row->device_heap_bytes = -1;
+  row->energy_joules = NAN;
+  g_ptr_array_add (result->processes, row);
+  return row;
 }
 
 void

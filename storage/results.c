@@ -46,6 +46,12 @@ static const FmResultField fields[] = {
   TEXT (architecture_id),
   TEXT (train_stage),
   TEXT (measure_stage),
+  INT (latency_blocks),
+  INT (unstable),
+  DOUBLE (energy_joules),
+  INT (device_heap_bytes),
+  INT (trials),
+  INT (parameters_by_n),
   TEXT (name),
   TEXT (tags),
   TEXT (note),
@@ -115,6 +121,50 @@ load_results (FmStore *store, sqlite3_stmt *stmt, GError **error)
             }
         }
       g_ptr_array_add (list, result);
+    }
+  return NULL;
+}
+
+void
+fm_block_row_free (FmBlockRow *row)
+{
+  if (row == NULL)
+    return;
+  g_free (row->stage);
+  g_free (row->session);
+  g_free (row->kind);
+  g_free (row);
+}
+
+GPtrArray *
+fm_store_load_blocks (FmStore *store, gint64 batch, const char *kind, GError **error)
+{
+  g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_block_row_free);
+  g_autoptr (sqlite3_stmt) stmt = fm_store_prepare (store,
+    "SELECT l.stage, p.session, coalesce (p.block, l.process), l.kind, l.median_us, p.measured_peak_bytes FROM "
+    "(SELECT DISTINCT measure_stage FROM run WHERE measure_stage IS NOT NULL AND (?1 = 0 OR batch = ?1)) r "
+    "JOIN latency_median l ON l.stage = r.measure_stage AND l.kind = ?2 "
+    "LEFT JOIN measure_process p ON p.stage = l.stage AND p.process = l.process "
+    "ORDER BY l.stage, p.session, p.block", error);
+  gboolean row;
+
+  if (stmt == NULL)
+    return NULL;
+  fm_statement_bind (stmt, "it", batch, kind);
+  while (fm_statement_next (store, stmt, &row, error))
+    {
+      FmBlockRow *block;
+
+      if (!row)
+        return g_steal_pointer (&list);
+      block = g_new0 (FmBlockRow, 1);
+      block->stage = fm_column_text (stmt, 0);
+      block->session = fm_column_text (stmt, 1);
+      block->block = fm_column_int (stmt, 2);
+      block->kind = fm_column_text (stmt, 3);
+      block->median_us = fm_column_double (stmt, 4);
+      block->measured_peak_bytes = fm_column_int (stmt, 5);
+      g_ptr_array_add (list, block);
     }
   return NULL;
 }

@@ -140,6 +140,33 @@ fm_store_load_latency (FmStore *store, const char *stage, const char *kind, GErr
 }
 
 static gboolean
+read_process (FmStore *store, sqlite3_stmt *stmt, FmStageResult *into, GError **error)
+{
+  FmProcessRow *row
+      = fm_stage_result_add_process (into, fm_column_int (stmt, 0), text (stmt, 1), fm_column_int (stmt, 2));
+
+  row->place = fm_column_int (stmt, 3);
+  row->started_us = fm_column_int (stmt, 4);
+  row->warm_ups = fm_column_int (stmt, 5);
+  row->settled = fm_column_int (stmt, 6);
+  row->measured_peak_bytes = fm_column_int (stmt, 7);
+  row->device_heap_bytes = fm_column_int (stmt, 8);
+  row->energy_joules = fm_column_double (stmt, 9);
+  return TRUE;
+}
+
+GPtrArray *
+fm_store_load_processes (FmStore *store, const char *stage, GError **error)
+{
+  g_autoptr (FmStageResult) into = load_of_stage (store,
+    "SELECT process, session, block, place, started_unix_us, warm_ups, settled, measured_peak_bytes, "
+    "device_heap_bytes, energy_joules FROM measure_process WHERE stage = ? ORDER BY process", stage, read_process,
+    error);
+
+  return into ? g_ptr_array_ref (into->processes) : NULL;
+}
+
+static gboolean
 read_memory (FmStore *store, sqlite3_stmt *stmt, FmStageResult *into, GError **error)
 {
   fm_stage_result_add_memory (into, text (stmt, 0), fm_column_int (stmt, 1), fm_column_int (stmt, 2));

@@ -7,6 +7,7 @@ const FmStoreStep fm_store_steps[FM_STORE_VERSION] = {
   { "/formarium/storage/migrations/1.sql", NULL },
   { "/formarium/storage/migrations/2.sql", NULL },
   { "/formarium/storage/migrations/3.sql", NULL },
+  { "/formarium/storage/migrations/4.sql", NULL },
 };
 
 static gboolean

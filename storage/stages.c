@@ -197,8 +197,8 @@ fm_store_stage_is_live (FmStore *store, const char *id, gboolean *live, GError *
 static gboolean
 clear_rows (FmStore *store, const char *id, GError **error)
 {
-  static const char * const tables[] = { "metric", "curve", "outcome", "latency_sample", "memory", "op_profile",
-                                         "artifact" };
+  static const char * const tables[] = { "metric", "curve", "outcome", "latency_sample", "latency_median",
+                                         "measure_process", "memory", "op_profile", "artifact" };
 
   for (guint i = 0; i < G_N_ELEMENTS (tables); i++)
     {
@@ -421,6 +421,28 @@ insert_latency (FmStore *store, const char *id, const GPtrArray *rows, GError **
 }
 
 static gboolean
+insert_processes (FmStore *store, const char *id, const GPtrArray *rows, GError **error)
+{
+  g_autoptr (sqlite3_stmt) stmt = fm_store_prepare (store,
+    "INSERT INTO measure_process (stage, process, session, block, place, started_unix_us, warm_ups, settled, "
+    "measured_peak_bytes, device_heap_bytes, energy_joules) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", error);
+
+  if (stmt == NULL)
+    return FALSE;
+  for (guint i = 0; i < rows->len; i++)
+    {
+      const FmProcessRow *row = g_ptr_array_index (rows, i);
+
+      fm_statement_bind (stmt, "titiiiIIIId", id, row->process, row->session, row->block, row->place, row->started_us,
+                         row->warm_ups, row->settled, row->measured_peak_bytes, row->device_heap_bytes,
+                         row->energy_joules);
+      if (!fm_statement_run (store, stmt, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
 insert_memory (FmStore *store, const char *id, const GPtrArray *rows, GError **error)
 {
   g_autoptr (sqlite3_stmt) stmt = fm_store_prepare (store, "INSERT INTO memory VALUES (?, ?, ?, ?)", error);
@@ -483,6 +505,10 @@ finish_stage (FmStore *store, const char *id, const FmStageResult *result, GErro
          insert_points (store, id, result->curve, error) &&
          insert_outcomes (store, id, result->outcomes, error) &&
          insert_latency (store, id, result->latency, error) &&
+         fm_store_do (store, error,
+                      "INSERT INTO latency_median SELECT stage, kind, process, samples, median_us FROM latency_medians "
+                      "WHERE stage = ?", "t", id) &&
+         insert_processes (store, id, result->processes, error) &&
          insert_memory (store, id, result->memory, error) &&
          insert_profile (store, id, result->profile, error) &&
          insert_artifacts (store, id, result->artifacts, error) &&

@@ -94,7 +94,8 @@ char *fm_store_artifact_file (FmStore *store, const char *path); /* (transfer fu
 /* Columns of stage that stage_figures computes from the stage's rows. */
 #define FM_STORE_FIGURES \
   "test_accuracy, validation_accuracy, test_loss_nats, latency_us_median, latency_us_p95, throughput_per_s, train_s, " \
-  "planned_peak_bytes, measured_peak_bytes, parameters, flops"
+  "planned_peak_bytes, measured_peak_bytes, parameters, flops, latency_blocks, unstable, energy_joules, " \
+  "device_heap_bytes, trials, parameters_by_n"
 /** fm_store_set_figures: after the rows of stage @id changed, in the same transaction. */
 gboolean fm_store_set_figures (FmStore *store, const char *id, GError **error);
 

@@ -29,7 +29,7 @@ typedef enum
 } FmStorageError;
 
 /* Schema version this program writes (`PRAGMA user_version`). */
-#define FM_STORE_VERSION 3
+#define FM_STORE_VERSION 4
 
 typedef struct _FmStore FmStore;
 
@@ -362,7 +362,8 @@ FM_API gboolean fm_store_unclaim_stage    (FmStore *store, const char *id, GErro
  * Names the view `results` reads: metrics (any split "", target "", tag "" unless said):
  *   "accuracy" and "loss" with split "test" and "validation" (0..1; nats) and a target, from either stage;
  *   "train_s" seconds spent in training steps; "parameters" count; "flops" of a forward pass of one example;
- *   "throughput_per_s" is computed from latency samples of kind "throughput".
+ *   "throughput_per_s" is computed from latency samples of kind "throughput"; "unstable" 0 or 1, "energy_joules" an example,
+ *   "device_heap_bytes", "trials" of tuning, "parameters_by_n" are shown as they are.
  * Memory: kind "peak" is the whole; others ("parameters", "optimizer", "state", "activations", "gradients", "workspace") are its parts. */
 
 typedef struct
@@ -392,6 +393,20 @@ typedef struct
   gint64  rows;    /* examples in the call */
   gdouble value_us;
 } FmLatencySample;
+
+/* One fresh process that measured a stage. Stages whose rows share session and block were measured within a short time
+ * of each other, so that a block can pair them. */
+typedef struct
+{
+  gint64   process; /* as in FmLatencySample */
+  char    *session;
+  gint64   block, place; /* place: in the order that was drawn for the block */
+  gint64   started_us;
+  gint64   warm_ups;
+  gint64   settled; /* 1: calls had stopped getting faster before the first sample; 0: their time was over first */
+  gint64   measured_peak_bytes, device_heap_bytes;
+  gdouble  energy_joules; /* an example */
+} FmProcessRow;
 
 typedef struct
 {
@@ -427,6 +442,7 @@ typedef struct
   GPtrArray   *curve;     /* FmCurvePoint */
   GPtrArray   *outcomes;  /* FmOutcomeRow */
   GPtrArray   *latency;   /* FmLatencySample */
+  GPtrArray   *processes; /* FmProcessRow */
   GPtrArray   *memory;    /* FmMemoryRow */
   GPtrArray   *profile;   /* FmOpProfileRow */
   GPtrArray   *artifacts; /* FmArtifactRow */
@@ -444,6 +460,9 @@ FM_API void fm_stage_result_add_outcomes (FmStageResult *result, const char *spl
                                           GBytes *triples);
 FM_API void fm_stage_result_add_latency  (FmStageResult *result, gint64 process, const char *kind, gint64 rows,
                                           gdouble value_us);
+/** fm_stage_result_add_process: (transfer none): a row to fill in; missing numbers at first. */
+FM_API FmProcessRow *fm_stage_result_add_process (FmStageResult *result, gint64 process, const char *session,
+                                                  gint64 block);
 FM_API void fm_stage_result_add_memory   (FmStageResult *result, const char *kind, gint64 planned_bytes,
                                           gint64 measured_bytes);
 FM_API void fm_stage_result_add_op       (FmStageResult *result, const char *op, gint64 calls, gdouble seconds,
@@ -473,6 +492,7 @@ FM_API GPtrArray *fm_store_load_curve     (FmStore *store, const char *stage, co
                                            GError **error);
 FM_API GPtrArray *fm_store_load_outcomes  (FmStore *store, const char *stage, GError **error);
 FM_API GPtrArray *fm_store_load_latency   (FmStore *store, const char *stage, const char *kind, GError **error);
+FM_API GPtrArray *fm_store_load_processes (FmStore *store, const char *stage, GError **error);
 FM_API GPtrArray *fm_store_load_memory    (FmStore *store, const char *stage, GError **error);
 FM_API GPtrArray *fm_store_load_profile   (FmStore *store, const char *stage, GError **error);
 FM_API GPtrArray *fm_store_load_artifacts (FmStore *store, const char *stage, GError **error);
@@ -554,6 +574,31 @@ FM_API FmMergeReport *fm_store_merge       (FmStore *store, const char *path, GE
 FM_API void           fm_merge_report_free (FmMergeReport *report);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmMergeReport, fm_merge_report_free)
 
+/* --- What verdicts on latency and memory read ---------------------------------------------------------------------*/
+
+/* What one process found about one stage. */
+typedef struct
+{
+  char   *stage;
+  char   *session;   /* NULL: of a store that did not know blocks yet; pairs with nothing */
+  gint64  block;
+  char   *kind;      /* "batch1", ... */
+  gdouble median_us;
+  gint64  measured_peak_bytes;
+} FmBlockRow;
+
+FM_API void       fm_block_row_free    (FmBlockRow *row);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmBlockRow, fm_block_row_free)
+/**
+ * fm_store_load_blocks:
+ * @batch: 0 for all
+ * @kind: of the latency samples
+ *
+ * Returns: (transfer full) (element-type FmBlockRow): of the stages that the batch's runs were measured by, each once,
+ *   ordered by stage, session and block
+ */
+FM_API GPtrArray *fm_store_load_blocks (FmStore *store, gint64 batch, const char *kind, GError **error);
+
 /* --- The flat table people read -----------------------------------------------------------------------------------*/
 
 typedef struct
@@ -581,6 +626,12 @@ typedef struct
   char   *skeleton, *task_parameters, *device_name;
   gint64  batch_id, run_id;
   char   *architecture_id, *train_stage, *measure_stage;
+  gint64  latency_blocks;    /* fresh processes behind the latencies */
+  gint64  unstable;          /* 1: the interval asked for was not reached, 0: it was, -1: nobody asked */
+  gdouble energy_joules;     /* an example */
+  gint64  device_heap_bytes; /* while measuring */
+  gint64  trials;            /* of tuning */
+  gint64  parameters_by_n;   /* of parameters: those whose number depends on the length */
   char   *name, *tags, *note; /* of the run, by a person; tags with spaces between */
   char   *batch_name, *batch_tags, *batch_note;
 } FmResultRow;

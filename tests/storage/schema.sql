@@ -73,6 +73,14 @@ CREATE TABLE device_roof (
   measured_unix_us INTEGER NOT NULL,
   PRIMARY KEY (name, driver, threads)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE latency_median (
+  stage TEXT NOT NULL REFERENCES stage ON DELETE CASCADE,
+  kind TEXT NOT NULL,
+  process INTEGER NOT NULL,
+  samples INTEGER NOT NULL,
+  median_us REAL NOT NULL,
+  PRIMARY KEY (stage, kind, process)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE latency_sample (
   stage TEXT NOT NULL REFERENCES stage ON DELETE CASCADE,
   kind TEXT NOT NULL, -- batch1, throughput
@@ -81,6 +89,20 @@ CREATE TABLE latency_sample (
   rows INTEGER NOT NULL, -- examples in the call
   value_us REAL NOT NULL,
   PRIMARY KEY (stage, kind, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE measure_process (
+  stage TEXT NOT NULL REFERENCES stage ON DELETE CASCADE,
+  process INTEGER NOT NULL, -- as in latency_sample
+  session TEXT NOT NULL, -- one for all stages that were measured together
+  block INTEGER NOT NULL, -- of the session: processes of one block ran within a short time
+  place INTEGER NOT NULL, -- in the order drawn for the block
+  started_unix_us INTEGER NOT NULL,
+  warm_ups INTEGER, -- calls before the first sample
+  settled INTEGER, -- 1: they had stopped getting faster; 0: the time for them was over first
+  measured_peak_bytes INTEGER,
+  device_heap_bytes INTEGER,
+  energy_joules REAL, -- an example
+  PRIMARY KEY (stage, process)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE memory (
   stage TEXT NOT NULL REFERENCES stage ON DELETE CASCADE,
@@ -152,7 +174,7 @@ CREATE TABLE stage (
   worker_pid INTEGER,
   fallbacks INTEGER, -- ops that ran elsewhere than asked
   diverged_step INTEGER,
-  diverged_tensor TEXT, test_accuracy REAL, validation_accuracy REAL, test_loss_nats REAL, latency_us_median REAL, latency_us_p95 REAL, throughput_per_s REAL, train_s REAL, planned_peak_bytes INTEGER, measured_peak_bytes INTEGER, parameters INTEGER, flops REAL) STRICT, WITHOUT ROWID;
+  diverged_tensor TEXT, test_accuracy REAL, validation_accuracy REAL, test_loss_nats REAL, latency_us_median REAL, latency_us_p95 REAL, throughput_per_s REAL, train_s REAL, planned_peak_bytes INTEGER, measured_peak_bytes INTEGER, parameters INTEGER, flops REAL, latency_blocks INTEGER, unstable INTEGER, energy_joules REAL, device_heap_bytes INTEGER, trials INTEGER, parameters_by_n INTEGER) STRICT, WITHOUT ROWID;
 CREATE TABLE stage_input (
   stage TEXT NOT NULL REFERENCES stage,
   position INTEGER NOT NULL,
@@ -211,6 +233,17 @@ LEFT JOIN run r ON r.batch = b.id
 LEFT JOIN run_state q ON q.run = r.id
 GROUP BY b.id
 ORDER BY b.id DESC;
+CREATE VIEW latency_medians AS
+SELECT stage, kind, process, max (n) AS samples, avg (value_us) AS median_us
+FROM (
+  SELECT
+    stage, kind, process, value_us,
+    row_number () OVER (PARTITION BY stage, kind, process ORDER BY value_us) AS place,
+    count (*) OVER (PARTITION BY stage, kind, process) AS n
+  FROM latency_sample
+)
+WHERE place IN ((n + 1) / 2, (n + 2) / 2)
+GROUP BY stage, kind, process;
 CREATE VIEW latency_summary AS
 SELECT
   stage,
@@ -311,6 +344,12 @@ SELECT
   r.architecture AS architecture_id,
   r.train_stage AS train_stage,
   r.measure_stage AS measure_stage,
+  m.latency_blocks AS latency_blocks,
+  m.unstable AS unstable,
+  m.energy_joules AS energy_joules,
+  m.device_heap_bytes AS device_heap_bytes,
+  n.trials AS trials,
+  coalesce (m.parameters_by_n, n.parameters_by_n) AS parameters_by_n,
   r.name AS name,
   (SELECT group_concat (tag, ' ') FROM run_tag WHERE run = r.id) AS tags,
   r.note AS note,
@@ -375,7 +414,19 @@ SELECT
   (SELECT CAST (value AS INTEGER) FROM metric WHERE stage = g.id AND split = '' AND tag = '' AND name = 'parameters'
     ORDER BY target LIMIT 1) AS parameters,
   (SELECT value FROM metric WHERE stage = g.id AND split = '' AND tag = '' AND name = 'flops'
-    ORDER BY target LIMIT 1) AS flops
+    ORDER BY target LIMIT 1) AS flops,
+  (SELECT count (DISTINCT process) FROM latency_median WHERE stage = g.id AND kind = 'batch1'
+    HAVING count (*) > 0) AS latency_blocks,
+  (SELECT CAST (value AS INTEGER) FROM metric WHERE stage = g.id AND split = '' AND target = '' AND tag = ''
+    AND name = 'unstable') AS unstable,
+  (SELECT value FROM metric WHERE stage = g.id AND split = '' AND target = '' AND tag = '' AND name = 'energy_joules')
+    AS energy_joules,
+  (SELECT CAST (value AS INTEGER) FROM metric WHERE stage = g.id AND split = '' AND target = '' AND tag = ''
+    AND name = 'device_heap_bytes') AS device_heap_bytes,
+  (SELECT CAST (value AS INTEGER) FROM metric WHERE stage = g.id AND split = '' AND target = '' AND tag = ''
+    AND name = 'trials') AS trials,
+  (SELECT CAST (value AS INTEGER) FROM metric WHERE stage = g.id AND split = '' AND target = '' AND tag = ''
+    AND name = 'parameters_by_n') AS parameters_by_n
 FROM stage g;
 CREATE VIEW variants AS
 SELECT

@@ -344,7 +344,7 @@ test_merge_refused (Fixture *f, gconstpointer data)
   g_assert_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_NEWER);
   g_clear_error (&error);
   /* A row of a stage that is not there: found before anything is moved. */
-  sql_do (path, "PRAGMA user_version = 3; DELETE FROM stage WHERE id = 'measure-0-0'");
+  sql_do (path, "PRAGMA user_version = " G_STRINGIFY (FM_STORE_VERSION) "; DELETE FROM stage WHERE id = 'measure-0-0'");
   g_assert_null (fm_store_merge (f->store, path, &error));
   g_assert_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_NOT_STORE);
   after = dump (f->path);

@@ -223,7 +223,8 @@ test_rows (Fixture *f, gconstpointer data)
   g_autoptr (FmStageResult) result = train_result (5);
   g_autoptr (FmStageResult) live = fm_stage_result_new (FM_STAGE_DONE);
   g_autoptr (GPtrArray) metrics = NULL, curve = NULL, tail = NULL, outcomes = NULL, memory = NULL, profile = NULL;
-  g_autoptr (GPtrArray) latency = NULL, artifacts = NULL;
+  g_autoptr (GPtrArray) latency = NULL, artifacts = NULL, processes = NULL;
+  FmProcessRow *added;
   FmClaim claim;
 
   add_batch (f->store, "first", 1);
@@ -231,6 +232,11 @@ test_rows (Fixture *f, gconstpointer data)
   fm_stage_result_add_point (result, 9, "expert_load", "layers.0.feedforward/3", INFINITY);
   fm_stage_result_add_latency (result, 1, "batch1", 1, 300);
   fm_stage_result_add_latency (result, 0, "throughput", 64, 6400);
+  fm_stage_result_add_process (result, 0, "one", 3)->place = 1;
+  added = fm_stage_result_add_process (result, 1, "one", 4);
+  added->place = 2;
+  added->settled = 0;
+  added->measured_peak_bytes = 5;
 
   /* Points for whoever watches are replaced by the complete ones. */
   g_assert_true (fm_store_claim_stage (f->store, "train-0-0", &claim, &error));
@@ -271,6 +277,21 @@ test_rows (Fixture *f, gconstpointer data)
   g_assert_cmpint (sql_int (f->path, "SELECT units FROM outcome"), ==, 1000);
   g_assert_cmpint (sql_int (f->path, "SELECT length (triples_zstd) FROM outcome"), <, 12000);
 
+  g_assert_cmpint (sql_int (f->path, "SELECT count (*) FROM latency_median"), ==, 2);
+  g_assert_cmpint (sql_int (f->path, "SELECT median_us = 300 FROM latency_median WHERE kind = 'batch1' AND process = 1"),
+                   ==, 1);
+  processes = fm_store_load_processes (f->store, "train-0-0", &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (processes->len, ==, 2);
+  FmProcessRow *process = g_ptr_array_index (processes, 1);
+  g_assert_cmpint (process->process, ==, 1);
+  g_assert_cmpstr (process->session, ==, "one");
+  g_assert_cmpint (process->block, ==, 4);
+  g_assert_cmpint (process->place, ==, 2);
+  g_assert_cmpint (process->settled, ==, 0);
+  g_assert_cmpint (process->measured_peak_bytes, ==, 5);
+  g_assert_cmpint (process->device_heap_bytes, ==, -1);
+  g_assert_true (isnan (process->energy_joules));
   latency = fm_store_load_latency (f->store, "train-0-0", "throughput", &error);
   g_assert_cmpuint (latency->len, ==, 1);
   g_assert_cmpint (((FmLatencySample *) g_ptr_array_index (latency, 0))->rows, ==, 64);
@@ -298,7 +319,7 @@ test_results (Fixture *f, gconstpointer data)
   g_autoptr (FmStageResult) train = train_result (3);
   g_autoptr (FmStageResult) measure = fm_stage_result_new (FM_STAGE_DONE);
   g_autoptr (FmStageResult) bad = fm_stage_result_new (FM_STAGE_DIVERGED);
-  g_autoptr (GPtrArray) rows = NULL;
+  g_autoptr (GPtrArray) rows = NULL, blocks = NULL;
   FmResultRow *row;
 
   /* 20 samples 1..20: median 10.5, the 95th percentile by nearest rank is the 19th. Given in another order. */
@@ -307,6 +328,13 @@ test_results (Fixture *f, gconstpointer data)
   for (guint i = 0; i < 3; i++)
     fm_stage_result_add_latency (measure, i, "throughput", 64, 6400 + 100.0 * i);
   fm_stage_result_add_memory (measure, "peak", 5000, 6000);
+  for (guint i = 0; i < 5; i++)
+    fm_stage_result_add_process (measure, i, "one", 4 - i)->measured_peak_bytes = 6000 + i;
+  fm_stage_result_add_metric (measure, NULL, NULL, NULL, "unstable", 1);
+  fm_stage_result_add_metric (measure, NULL, NULL, NULL, "energy_joules", 0.25);
+  fm_stage_result_add_metric (measure, NULL, NULL, NULL, "device_heap_bytes", 77);
+  fm_stage_result_add_metric (train, NULL, NULL, NULL, "trials", 6);
+  fm_stage_result_add_metric (train, NULL, NULL, NULL, "parameters_by_n", 3136);
   finish (f->store, "train-0-0", train);
   finish (f->store, "measure-0-0", measure);
   bad->reason = g_strdup ("the loss became NaN");
@@ -331,6 +359,26 @@ test_results (Fixture *f, gconstpointer data)
   g_assert_cmpfloat (row->best_shortcut_accuracy, ==, 0.32);
   g_assert_cmpfloat (row->latency_us_median, ==, 10.5);
   g_assert_cmpfloat (row->latency_us_p95, ==, 19);
+  g_assert_cmpint (row->latency_blocks, ==, 5);
+  g_assert_cmpint (row->unstable, ==, 1);
+  g_assert_cmpfloat (row->energy_joules, ==, 0.25);
+  g_assert_cmpint (row->device_heap_bytes, ==, 77);
+  g_assert_cmpint (row->trials, ==, 6);
+  g_assert_cmpint (row->parameters_by_n, ==, 3136);
+  blocks = fm_store_load_blocks (f->store, batch, "batch1", &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (blocks->len, ==, 5);
+  for (guint i = 0; i < blocks->len; i++)
+    {
+      /* Process 4 - i had samples 4 - i, 9 - i, 14 - i and 19 - i of those above. */
+      static const gdouble medians[] = { 11.5, 9.5, 12.5, 10.5, 8.5 };
+      FmBlockRow *block = g_ptr_array_index (blocks, i);
+
+      g_assert_cmpint (block->block, ==, i);
+      g_assert_cmpstr (block->session, ==, "one");
+      g_assert_cmpint (block->measured_peak_bytes, ==, 6004 - i);
+      g_assert_cmpfloat (block->median_us, ==, medians[i]);
+    }
   g_assert_cmpfloat_with_epsilon (row->throughput_per_s, 64e6 / 6500, 1e-6);
   g_assert_cmpfloat (row->train_s, ==, 12.5);
   g_assert_cmpint (row->planned_peak_bytes, ==, 1000000);
@@ -646,6 +694,8 @@ test_versions (Fixture *f, gconstpointer data)
       g_assert_no_error (error);
       g_assert_cmpuint (rows->len, ==, 2);
       g_assert_cmpfloat (((FmResultRow *) g_ptr_array_index (rows, 0))->test_accuracy, ==, 0.84);
+      g_assert_cmpint (sql_int (path, "SELECT median_us = 300 AND samples = 1 FROM latency_median WHERE stage = "
+                                      "'train-0-0'"), ==, 1);
       schema = dump_schema (path);
       g_assert_cmpstr (schema, ==, newest);
     }
@@ -656,10 +706,12 @@ static void
 test_migrate (Fixture *f, gconstpointer data)
 {
   static const FmStoreStep good[] = {
-    { NULL, "" }, { NULL, "" }, { NULL, "" }, { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE three (x)" },
+    { NULL, "" }, { NULL, "" }, { NULL, "" }, { NULL, "" },
+    { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE three (x)" },
   };
   static const FmStoreStep bad[] = {
-    { NULL, "" }, { NULL, "" }, { NULL, "" }, { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE (" },
+    { NULL, "" }, { NULL, "" }, { NULL, "" }, { NULL, "" },
+    { NULL, "CREATE TABLE two (x)" }, { NULL, "CREATE TABLE (" },
   };
   g_autoptr (GError) error = NULL;
 
