@@ -303,7 +303,7 @@ typedef enum
   FM_STAGE_PLANNED,
   FM_STAGE_RUNNING,
   FM_STAGE_DONE,      /* final */
-  FM_STAGE_FAILED,    /* worker crashed or refused; resume tries again */
+  FM_STAGE_FAILED,    /* worker crashed or refused; tried again when somebody asks for it */
   FM_STAGE_DIVERGED,  /* final: the same numbers would come again */
   FM_STAGE_CANCELLED, /* by a person; resume tries again */
 } FmStageState;

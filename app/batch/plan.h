@@ -57,6 +57,7 @@ typedef struct
   char      *file_name; /* (nullable) */
   char      *text;
   gint64     n_variants;
+  gboolean   retry_failed; /* set by whoever runs it: stages that failed earlier count as left */
   GPtrArray *runs;     /* FmBatchRun, seeds of a variant together */
   GPtrArray *stages;   /* FmBatchStage, each once, inputs first */
 } FmBatchPlan;
@@ -76,8 +77,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmBatchPlan, fm_batch_plan_free)
 FM_API gboolean fm_batch_plan_save (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **error)
   G_GNUC_WARN_UNUSED_RESULT;
 
-/** fm_batch_plan_count_left: stages of @kind (nullable: all kinds) neither done nor diverged in @store (nullable: none
- * is); -1 on an error. */
+/** fm_batch_plan_find_left: (transfer container): the set of FmBatchStage that a run of the batch would take up. Not those
+ * that are done or diverged in @store (nullable: none is), nor those that failed unless they are to be tried again, nor
+ * what follows from either. */
+FM_API GHashTable *fm_batch_plan_find_left (FmBatchPlan *plan, FmStore *store, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** fm_batch_plan_count_left: how many of these are of @kind (nullable: all kinds); -1 on an error. */
 FM_API gint64 fm_batch_plan_count_left (FmBatchPlan *plan, FmStore *store, const char *kind, GError **error);
 
 G_END_DECLS

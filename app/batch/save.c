@@ -327,27 +327,57 @@ fm_batch_plan_save (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **e
   return FALSE;
 }
 
-gint64
-fm_batch_plan_count_left (FmBatchPlan *plan, FmStore *store, const char *kind, GError **error)
+static gboolean
+load_state (FmStore *store, const char *id, FmStageState *state, GError **error)
 {
-  g_autoptr (GHashTable) wanted = wanted_stages (plan);
-  gint64 left = 0;
+  g_autoptr (GError) local = NULL;
+
+  *state = FM_STAGE_PLANNED;
+  if (store == NULL || fm_store_load_stage_state (store, id, state, &local)
+      || g_error_matches (local, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
+GHashTable *
+fm_batch_plan_find_left (FmBatchPlan *plan, FmStore *store, GError **error)
+{
+  g_autoptr (GHashTable) wanted = wanted_stages (plan), left = g_hash_table_new (NULL, NULL);
+  g_autoptr (GHashTable) stuck = g_hash_table_new (g_str_hash, g_str_equal); /* ids: nothing follows from them */
 
   for (guint i = 0; i < plan->stages->len; i++)
     {
-      const FmBatchStage *stage = g_ptr_array_index (plan->stages, i);
-      g_autoptr (GError) local = NULL;
-      FmStageState state = FM_STAGE_PLANNED;
+      FmBatchStage *stage = g_ptr_array_index (plan->stages, i);
+      FmStageState state;
+      gboolean ended, follows = TRUE;
 
-      if ((kind != NULL && !g_str_equal (kind, stage->kind)) || !g_hash_table_contains (wanted, stage))
-        continue;
-      if (store != NULL && !fm_store_load_stage_state (store, stage->id, &state, &local) &&
-          !g_error_matches (local, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT))
-        {
-          g_propagate_error (error, g_steal_pointer (&local));
-          return -1;
-        }
-      left += state != FM_STAGE_DONE && state != FM_STAGE_DIVERGED;
+      if (!load_state (store, stage->id, &state, error))
+        return NULL;
+      for (guint k = 0; k < stage->inputs->len; k++)
+        follows = follows && !g_hash_table_contains (stuck, g_ptr_array_index (stage->inputs, k));
+      ended = state == FM_STAGE_DIVERGED || (state == FM_STAGE_FAILED && !plan->retry_failed);
+      if (ended || (!follows && state != FM_STAGE_DONE))
+        g_hash_table_add (stuck, stage->id);
+      else if (state != FM_STAGE_DONE && g_hash_table_contains (wanted, stage))
+        g_hash_table_add (left, stage);
     }
-  return left;
+  return g_steal_pointer (&left);
+}
+
+gint64
+fm_batch_plan_count_left (FmBatchPlan *plan, FmStore *store, const char *kind, GError **error)
+{
+  g_autoptr (GHashTable) left = fm_batch_plan_find_left (plan, store, error);
+  gint64 count = 0;
+
+  if (left == NULL)
+    return -1;
+  for (guint i = 0; i < plan->stages->len; i++)
+    {
+      const FmBatchStage *stage = g_ptr_array_index (plan->stages, i);
+
+      count += g_hash_table_contains (left, stage) && (kind == NULL || g_str_equal (kind, stage->kind));
+    }
+  return count;
 }

@@ -62,6 +62,7 @@ static void
 on_event (const FmRunStatus *s, const FmRunEvent *event, gpointer data)
 {
   Progress *p = data;
+  g_autofree char *log = NULL;
 
   switch (event->kind)
     {
@@ -74,6 +75,9 @@ on_event (const FmRunStatus *s, const FmRunEvent *event, gpointer data)
       g_printerr ("%" G_GINT64_FORMAT "/%" G_GINT64_FORMAT "  %s seed %" G_GINT64_FORMAT ": %s %s%s%s\n", s->n_done,
                   s->n_stages, event->variant, event->seed, event->stage_kind, event->state,
                   event->reason ? ": " : "", event->reason ? event->reason : "");
+      log = fm_runner_find_log (p->runner, event->stage);
+      if (log)
+        g_printerr ("    its log: %s\n", log);
       break;
     case FM_RUN_EVENT_LOG:
       clear_bar (p);

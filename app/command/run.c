@@ -172,16 +172,18 @@ exit_status (FmStore *store, gint64 batch)
 }
 
 static int
-run_batch (FmStore *store, gint64 batch, const char *command, gboolean json)
+run_batch (FmStore *store, gint64 batch, const char *command, const FmArgs *args)
 {
   g_autoptr (GError) error = NULL;
-  FmRunnerOptions options = { .batch = batch, .command = command };
+  FmRunnerOptions options = { .batch = batch, .command = command, .retry_failed = fm_args_has (args, "--retry-failed") };
   FmRunner *runner = fm_runner_new (store, &options, &error);
+  guint kept;
   int status;
 
   if (runner == NULL)
     return fm_command_error (g_steal_pointer (&error));
   status = fm_command_drive (runner, "what is finished is kept", &error);
+  kept = fm_runner_get_n_kept_failures (runner);
   fm_runner_free (runner);
   if (error)
     {
@@ -194,9 +196,12 @@ run_batch (FmStore *store, gint64 batch, const char *command, gboolean json)
       return status;
     }
 
-  status = fm_command_print_results (store, batch, json);
+  status = fm_command_print_results (store, batch, fm_args_has (args, "--json"));
   if (status != FM_EXIT_OK)
     return status;
+  if (kept > 0)
+    g_printerr ("\n%u stage%s failed earlier and %s not tried again; `formarium resume %" G_GINT64_FORMAT
+                " --retry-failed` does.\n", kept, kept == 1 ? "" : "s", kept == 1 ? "was" : "were", batch);
   g_printerr ("\nStored in %s as batch %" G_GINT64_FORMAT ".\n"
               "A report: formarium report %" G_GINT64_FORMAT " -o report.html     The window: formarium-gtk\n",
               fm_store_get_path (store), batch, batch);
@@ -222,6 +227,8 @@ run (const FmArgs *args)
   plan = fm_batch_plan_new (file, &error);
   if (plan == NULL)
     return fm_command_error (g_steal_pointer (&error));
+
+  plan->retry_failed = fm_args_has (args, "--retry-failed");
 
   /* Read first: a plan that is refused leaves nothing behind, not even an empty store. */
   store = fm_command_open_store (args, FM_STORE_READ, &error);
@@ -254,12 +261,13 @@ run (const FmArgs *args)
   if (store == NULL || !fm_batch_plan_save (plan, store, &batch, &error))
     return fm_command_error (g_steal_pointer (&error));
   print_plan (plan, estimate);
-  return run_batch (store, batch, command, json);
+  return run_batch (store, batch, command, args);
 }
 
 static const FmFlag run_flags[] = {
   { "--device", 0, FM_FLAG_TEXT, "DEVICE", "cpu, vulkan or vulkan:N in place of the file's" },
   { "--dry-run", 0, FM_FLAG_BOOL, NULL, "Show the plan and its estimate, run nothing" },
+  { "--retry-failed", 0, FM_FLAG_BOOL, NULL, "Run stages again that failed earlier" },
   { "--yes", 0, FM_FLAG_BOOL, NULL, "Run it even if it takes more than 24 hours" },
   { "--json", 0, FM_FLAG_BOOL, NULL, "Results as JSON: an array with one object a run" },
   { "--store", 0, FM_FLAG_TEXT, "FILE", "Database in place of the default one" },
@@ -271,7 +279,7 @@ const FmCommand fm_command_run = {
   .summary = "Run a batch file: train, measure, store and compare",
   .example = "formarium run examples/first.batch",
   .usage = "FILE.batch",
-  .help = "Finished stages are never run again. Ctrl-C stops; `formarium resume` goes on.",
+  .help = "Finished stages are never run again, failed ones only with --retry-failed. Ctrl-C stops; `formarium resume` goes on.",
   .flags = run_flags,
   .min_words = 1,
   .max_words = 1,
@@ -297,10 +305,11 @@ resume (const FmArgs *args)
   if (store == NULL)
     return fm_command_error (g_steal_pointer (&error));
   command = g_strdup_printf ("formarium resume %" G_GINT64_FORMAT, batch);
-  return run_batch (store, batch, command, fm_args_has (args, "--json"));
+  return run_batch (store, batch, command, args);
 }
 
 static const FmFlag resume_flags[] = {
+  { "--retry-failed", 0, FM_FLAG_BOOL, NULL, "Run stages again that failed earlier" },
   { "--json", 0, FM_FLAG_BOOL, NULL, "Results as JSON: an array with one object a run" },
   { "--store", 0, FM_FLAG_TEXT, "FILE", "Database in place of the default one" },
   FM_FLAG_END
@@ -311,7 +320,8 @@ const FmCommand fm_command_resume = {
   .summary = "Finish what is left of a batch",
   .example = "formarium resume\nformarium resume first.batch",
   .usage = "[BATCH]",
-  .help = "BATCH is a number, a name, a title or a file name; without it the newest batch is meant.",
+  .help = "BATCH is a number, a name, a title or a file name; without it the newest batch is meant. What failed keeps its "
+          "reason and its log, and runs again only with --retry-failed.",
   .flags = resume_flags,
   .max_words = 1,
   .run = resume,

@@ -271,17 +271,14 @@ cost_of (const FmBatchRun *run, const Speed *speed, Cost *c, GError **error)
 }
 
 static FmStageEstimate *
-stage_estimate (const FmBatchStage *stage, const FmBatchRun *run, FmStore *store, const Cost *cost)
+stage_estimate (const FmBatchStage *stage, const FmBatchRun *run, GHashTable *left, const Cost *cost)
 {
   FmStageEstimate *e = g_new0 (FmStageEstimate, 1);
   gboolean train = stage == run->train;
-  FmStageState state = FM_STAGE_PLANNED;
 
-  if (store && !fm_store_load_stage_state (store, stage->id, &state, NULL))
-    state = FM_STAGE_PLANNED; /* not in the store yet */
   e->stage = stage;
   e->run = run;
-  e->left = run->unmet == NULL && state != FM_STAGE_DONE && state != FM_STAGE_DIVERGED;
+  e->left = run->unmet == NULL && g_hash_table_contains (left, stage);
   e->seconds = train ? cost->train_s : MEASURE_S;
   e->flops = train ? cost->train_flops : cost->measure_flops;
   e->peak_bytes = train ? cost->peak_bytes : 0;
@@ -297,14 +294,16 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
   g_autoptr (GHashTable) speeds = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) speed_free);
   g_autoptr (GHashTable) costs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL); /* FmBatchStage -> FmStageEstimate */
+  g_autoptr (GHashTable) left = NULL;
   gdouble train_s = 0, measure_s = 0;
   gint64 train_left = 0;
 
   e->n_stages = plan->stages->len;
   e->stages = g_ptr_array_new_with_free_func (g_free);
-  e->n_left = fm_batch_plan_count_left (plan, store, NULL, error);
-  if (e->n_left < 0)
+  left = fm_batch_plan_find_left (plan, store, error);
+  if (left == NULL)
     return NULL;
+  e->n_left = g_hash_table_size (left);
 
   for (guint i = 0; i < plan->runs->len; i++)
     {
@@ -344,7 +343,7 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
 
           if (row == NULL)
             {
-              row = stage_estimate (stage, run, store, cost);
+              row = stage_estimate (stage, run, left, cost);
               g_hash_table_insert (seen, stage, row);
               g_ptr_array_add (e->stages, row);
             }
@@ -352,7 +351,7 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
             continue;
           else if (row->run->unmet) /* shared with a run that does meet what is held */
             {
-              FmStageEstimate *again = stage_estimate (stage, run, store, cost);
+              FmStageEstimate *again = stage_estimate (stage, run, left, cost);
 
               *row = *again;
               g_free (again);

@@ -104,6 +104,7 @@ typedef struct
   const char *command;    /* (nullable): what a person typed, for whoever attaches */
   guint       n_training; /* training workers side by side; 0 = as many as processors, at most 2 */
   guint64     memory_bytes; /* that plans side by side may use; 0 = what the machine has free */
+  gboolean    retry_failed; /* stages that failed earlier run again; otherwise they keep their reason and their log */
 } FmRunnerOptions;
 
 /**
@@ -131,6 +132,10 @@ FM_API void fm_runner_resume (FmRunner *runner);
 FM_API void fm_runner_cancel (FmRunner *runner);
 
 FM_API const FmRunStatus *fm_runner_get_status (FmRunner *runner);
+/** fm_runner_find_log: (transfer full) (nullable): file with what the workers of @stage said, where it failed. */
+FM_API char              *fm_runner_find_log (FmRunner *runner, const char *stage);
+/** fm_runner_get_n_kept_failures: stages that failed in an earlier session and are not tried again in this one. */
+FM_API guint              fm_runner_get_n_kept_failures (FmRunner *runner);
 /** fm_runner_get_error: (nullable): why it ended early (the store could not be written, the lease was lost). */
 FM_API const GError      *fm_runner_get_error  (FmRunner *runner);
 

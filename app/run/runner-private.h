@@ -32,6 +32,7 @@ typedef struct
   gboolean       blocked; /* its data is missing or an input failed: not in this session */
   guint          deaths;  /* workers of it that died, in this session */
   guint          refusals; /* times it was busy elsewhere */
+  GString       *log;      /* (nullable): what its workers of this session said, the end of it when it is long */
 } FmRunnerStage;
 
 typedef struct _FmRunnerWorker FmRunnerWorker;
@@ -41,6 +42,7 @@ struct _FmRunnerWorker
   FmRunnerStage    *stage;  /* no ref */
   GSubprocess      *process;
   GDataInputStream *out;
+  GSource          *words;  /* (nullable): of its standard error */
   GCancellable     *cancellable;
   GPtrArray        *points; /* FmCurvePoint, not yet in the store */
   FmStageResult    *result; /* from "done", "diverged" or "failed" */
@@ -71,6 +73,8 @@ struct _FmRunner
   gpointer         user_data;
   guint            n_training;
   guint64          memory_bytes;
+  gboolean         retry_failed;
+  guint            n_kept_failures;
   gboolean         started, paused, cancelling, ended;
   guint            tick_id;
   guint            ticks;
@@ -86,6 +90,7 @@ struct _FmRunner
 
 #define FM_RUNNER_ROUNDS      5 /* of measuring, all workers in turn */
 #define FM_RUNNER_RETRY_TICKS 8 /* until a stage that is busy elsewhere is asked for again */
+#define FM_RUNNER_LOG_FILE    "worker.log" /* in a failed stage's folder */
 
 /* --- runner-status.c -----------------------------------------------------------------------------------------------*/
 
@@ -108,6 +113,9 @@ gboolean fm_runner_start_stage    (FmRunner *runner, FmRunnerStage *stage, guint
 /** fm_runner_settle: what becomes of a stage whose worker has exited; @reason (out): why it failed. */
 gboolean fm_runner_settle         (FmRunner *runner, FmRunnerWorker *worker, const char *how, char **reason,
                                    GError **error);
+
+/** fm_runner_stage_add_log: keeps @text for the log that a failed stage leaves. */
+void     fm_runner_stage_add_log  (FmRunnerStage *stage, const char *text, gssize length);
 
 /* --- runner-measure.c ----------------------------------------------------------------------------------------------*/
 

@@ -4,7 +4,10 @@
 
 #include "app/run/runner-private.h"
 
+#include <glib/gstdio.h>
+
 #define MOST_DEATHS  2    /* workers of a stage that may die before it counts as failed */
+#define MOST_LOG     (64 * 1024) /* bytes of a log that are kept: the last ones tell why */
 #define MEASURE_WORK 4e10 /* FLOPs that a measuring stage counts as, in the share of the whole */
 
 /* --- Reading them --------------------------------------------------------------------------------------------------*/
@@ -16,8 +19,20 @@ fm_runner_stage_free (gpointer data)
 
   g_clear_pointer (&stage->record, fm_stage_record_free);
   g_clear_pointer (&stage->recipe, json_object_unref);
+  if (stage->log)
+    g_string_free (stage->log, TRUE);
   g_free (stage->variant);
   g_free (stage);
+}
+
+void
+fm_runner_stage_add_log (FmRunnerStage *stage, const char *text, gssize length)
+{
+  if (stage->log == NULL)
+    stage->log = g_string_new (NULL);
+  g_string_append_len (stage->log, text, length);
+  if (stage->log->len > 2 * MOST_LOG)
+    g_string_erase (stage->log, 0, stage->log->len - MOST_LOG);
 }
 
 /* Memory and FLOPs of a stage that is still to run; a recipe that cannot be opened is left to the worker, whose reason
@@ -61,8 +76,11 @@ fm_runner_load_stages (FmRunner *runner, GError **error)
       FmRunnerStage *stage = g_ptr_array_index (runner->stages, i);
 
       stage->state = stage->record->state;
-      if (!fm_runner_stage_is_final (stage))
-        stage->state = FM_STAGE_PLANNED; /* failed and cancelled ones are tried again */
+      /* What failed would most likely fail again: it keeps its reason and its log until somebody asks for another try. */
+      if (stage->state == FM_STAGE_FAILED && !runner->retry_failed)
+        runner->n_kept_failures++;
+      else if (!fm_runner_stage_is_final (stage))
+        stage->state = FM_STAGE_PLANNED;
       stage->recipe = fm_json_parse (stage->record->recipe, -1, error);
       if (stage->recipe == NULL)
         {
@@ -118,6 +136,19 @@ find_stage (FmRunner *runner, const char *id)
         return stage;
     }
   return NULL;
+}
+
+/* Another runner had the stage meanwhile: is it over? */
+static gboolean
+has_failed_elsewhere (FmRunner *runner, FmRunnerStage *stage)
+{
+  FmStageState state;
+
+  if (stage->refusals == 0 || !fm_store_load_stage_state (runner->store, stage->record->id, &state, NULL)
+      || state != FM_STAGE_FAILED)
+    return FALSE;
+  stage->state = FM_STAGE_FAILED;
+  return TRUE;
 }
 
 static gboolean
@@ -188,6 +219,11 @@ fm_runner_start_stage (FmRunner *runner, FmRunnerStage *stage, guint threads)
   FmRunnerWorker *worker;
   FmClaim claim;
 
+  if (has_failed_elsewhere (runner, stage))
+    {
+      fm_runner_tell_stage (runner, FM_RUN_EVENT_STAGE_ENDED, stage, NULL);
+      return TRUE;
+    }
   if (!fm_store_claim_stage (runner->store, stage->record->id, &claim, &error))
     {
       fm_runner_fail (runner, g_steal_pointer (&error));
@@ -248,6 +284,38 @@ skip_runs (FmRunner *runner, FmRunnerStage *stage, const char *reason, GError **
   return TRUE;
 }
 
+/* What the workers of a stage that failed said goes into a file beside its checkpoint. */
+static void
+keep_log (FmRunner *runner, FmRunnerStage *stage, FmStageResult *result)
+{
+  g_autofree char *folder = fm_store_artifact_path (runner->store, stage->record->id, NULL);
+  g_autofree char *path = g_build_filename (folder, FM_RUNNER_LOG_FILE, NULL);
+  g_autofree char *relative = g_build_filename (stage->record->id, FM_RUNNER_LOG_FILE, NULL);
+  g_autofree char *sum = NULL;
+  g_autoptr (GError) error = NULL;
+
+  fm_runner_stage_add_log (stage, result->reason, -1);
+  fm_runner_stage_add_log (stage, "\n", 1);
+  if (g_mkdir_with_parents (folder, 0700) != 0 || !g_file_set_contents (path, stage->log->str, stage->log->len, &error))
+    {
+      g_debug ("no log: %s", error ? error->message : folder); /* the reason is in the store all the same */
+      return;
+    }
+  sum = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) stage->log->str, stage->log->len);
+  fm_stage_result_add_artifact (result, "log", relative, (gint64) stage->log->len, sum);
+}
+
+char *
+fm_runner_find_log (FmRunner *runner, const char *stage)
+{
+  g_autofree char *path = fm_store_artifact_path (runner->store, stage, FM_RUNNER_LOG_FILE);
+  FmRunnerStage *found = find_stage (runner, stage);
+
+  if (found == NULL || found->state != FM_STAGE_FAILED || !g_file_test (path, G_FILE_TEST_EXISTS))
+    return NULL;
+  return g_steal_pointer (&path);
+}
+
 /* What becomes of a stage whose worker has exited; @reason (out): why it failed. */
 gboolean
 fm_runner_settle (FmRunner *runner, FmRunnerWorker *worker, const char *how, char **reason, GError **error)
@@ -284,5 +352,6 @@ fm_runner_settle (FmRunner *runner, FmRunnerWorker *worker, const char *how, cha
     }
   stage->state = FM_STAGE_FAILED;
   *reason = g_strdup (result->reason);
+  keep_log (runner, stage, result);
   return fm_store_finish_stage (runner->store, id, result, error);
 }

@@ -26,6 +26,11 @@ fm_runner_tell_stage (FmRunner *runner, FmRunEventKind kind, FmRunnerStage *stag
 void
 fm_runner_log (FmRunner *runner, FmRunnerWorker *worker, const char *text)
 {
+  if (worker)
+    {
+      fm_runner_stage_add_log (worker->stage, text, -1);
+      fm_runner_stage_add_log (worker->stage, "\n", 1);
+    }
   fm_runner_tell (runner, &(FmRunEvent){ .kind = FM_RUN_EVENT_LOG, .text = text,
                                          .stage = worker ? worker->stage->record->id : NULL,
                                          .variant = worker ? worker->stage->variant : NULL });

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 void
@@ -61,6 +62,41 @@ take_word (FmRunnerWorker *worker, JsonObject *object)
     }
 }
 
+/* A worker's standard error goes on to ours, and into the log that a failed stage leaves. FALSE at its end. */
+static gboolean
+pass_words_on (FmRunnerWorker *worker)
+{
+  GPollableInputStream *in = G_POLLABLE_INPUT_STREAM (g_subprocess_get_stderr_pipe (worker->process));
+  char buffer[4096];
+  gssize n;
+
+  while ((n = g_pollable_input_stream_read_nonblocking (in, buffer, sizeof buffer, NULL, NULL)) > 0)
+    {
+      fm_runner_stage_add_log (worker->stage, buffer, n);
+      fwrite (buffer, 1, (gsize) n, stderr);
+    }
+  return n < 0; /* nothing more for now */
+}
+
+static gboolean
+words_came (GObject *in, gpointer data)
+{
+  FmRunnerWorker *worker = data;
+
+  if (pass_words_on (worker))
+    return G_SOURCE_CONTINUE;
+  g_clear_pointer (&worker->words, g_source_unref);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+stop_words (FmRunnerWorker *worker)
+{
+  if (worker->words)
+    g_source_destroy (worker->words);
+  g_clear_pointer (&worker->words, g_source_unref);
+}
+
 static void
 exited (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -69,6 +105,8 @@ exited (GObject *source, GAsyncResult *result, gpointer data)
   g_autofree char *how = NULL;
 
   g_subprocess_wait_finish (process, result, NULL);
+  pass_words_on (worker); /* the last ones */
+  stop_words (worker);
   if (g_subprocess_get_if_signaled (process))
     {
       int number = g_subprocess_get_term_sig (process);
@@ -107,7 +145,8 @@ FmRunnerWorker *
 fm_runner_worker_new (FmRunner *runner, FmRunnerStage *stage, JsonObject *request, GError **error)
 {
   g_autoptr (GSubprocessLauncher) launcher
-      = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE);
+      = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE
+                                     | G_SUBPROCESS_FLAGS_STDERR_PIPE);
   g_autofree char *program = fm_program_path ();
   g_autofree char *line = fm_json_line (request);
   FmRunnerWorker *worker;
@@ -128,6 +167,10 @@ fm_runner_worker_new (FmRunner *runner, FmRunnerStage *stage, JsonObject *reques
   worker->points = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_curve_point_free);
   worker->out = g_data_input_stream_new (g_subprocess_get_stdout_pipe (process));
   g_buffered_input_stream_set_buffer_size (G_BUFFERED_INPUT_STREAM (worker->out), 64 * 1024);
+  worker->words = g_pollable_input_stream_create_source (
+    G_POLLABLE_INPUT_STREAM (g_subprocess_get_stderr_pipe (process)), NULL);
+  g_source_set_callback (worker->words, G_SOURCE_FUNC (words_came), worker, NULL);
+  g_source_attach (worker->words, NULL);
   fm_runner_worker_send (worker, line);
   g_data_input_stream_read_line_async (worker->out, G_PRIORITY_DEFAULT, worker->cancellable, line_read, worker);
   return worker;
@@ -144,6 +187,7 @@ fm_runner_worker_kill (FmRunnerWorker *worker)
 void
 fm_runner_worker_free (FmRunnerWorker *worker)
 {
+  stop_words (worker);
   g_clear_object (&worker->out);
   g_clear_object (&worker->process);
   g_clear_object (&worker->cancellable);

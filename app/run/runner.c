@@ -235,6 +235,7 @@ fm_runner_new (FmStore *store, const FmRunnerOptions *options, GError **error)
   runner->stages = g_ptr_array_new_with_free_func (fm_runner_stage_free);
   runner->workers = g_ptr_array_new ();
   runner->n_training = options->n_training ? options->n_training : fm_runner_default_training ();
+  runner->retry_failed = options->retry_failed;
   runner->memory_bytes = options->memory_bytes ? options->memory_bytes : fm_machine_available_bytes ();
   runner->round = -1;
   if (!fm_runner_load_stages (runner, error))
@@ -333,6 +334,12 @@ const FmRunStatus *
 fm_runner_get_status (FmRunner *runner)
 {
   return runner->status;
+}
+
+guint
+fm_runner_get_n_kept_failures (FmRunner *runner)
+{
+  return runner->n_kept_failures;
 }
 
 const GError *

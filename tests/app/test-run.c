@@ -186,6 +186,63 @@ test_diverged_ahead (void)
     }
 }
 
+/* What failed keeps its reason and its log, and runs again only when that is asked for. */
+static void
+test_retry (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *path = place_batch (place, "retried", "pooling x mlp; softmax-attention x mlp", 1, 6, NULL);
+  g_autoptr (Run) dry = program ("run", path, "--dry-run", "--json", NULL), after = NULL, first = NULL, again = NULL;
+  g_autoptr (Run) resumed = NULL, retried = NULL, last = NULL;
+  g_autoptr (JsonArray) planned = run_rows (dry), rows = NULL, later = NULL;
+  const char *stage = json_object_get_string_member (row_at (planned, 0), "train_stage");
+  g_autofree char *folder = g_path_get_dirname (place->store);
+  g_autofree char *blocker = g_build_filename (folder, "formarium.artifacts", stage, "checkpoint.safetensors", NULL);
+  g_autofree char *log = g_build_filename (folder, "formarium.artifacts", stage, "worker.log", NULL), *words = NULL;
+  g_autoptr (FmStageRecord) failed = NULL, kept = NULL;
+  g_autoptr (FmStore) store = NULL;
+  g_autoptr (GError) error = NULL;
+
+  /* A folder where the checkpoint should be: it cannot be written. */
+  g_assert_cmpint (g_mkdir_with_parents (blocker, 0700), ==, 0);
+  first = program ("run", path, "--json", NULL);
+  g_assert_cmpint (first->status, ==, 3);
+  rows = run_rows (first);
+  g_assert_cmpstr (json_object_get_string_member (row_at (rows, 0), "state"), ==, "failed");
+  g_assert_cmpstr (json_object_get_string_member (row_at (rows, 1), "state"), ==, "done");
+  g_assert_nonnull (strstr (first->err, log));
+  g_assert_true (g_file_get_contents (log, &words, NULL, NULL));
+  g_assert_nonnull (strstr (words, json_object_get_string_member (row_at (rows, 0), "reason")));
+  store = fm_store_open (place->store, FM_STORE_READ, &error);
+  g_assert_no_error (error);
+  failed = fm_store_load_stage (store, stage, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (failed->attempts, ==, 1);
+
+  /* The cause is gone, but nobody asked. */
+  g_assert_cmpint (g_rmdir (blocker), ==, 0);
+  again = program ("run", path, "--json", NULL);
+  resumed = program ("resume", "--json", NULL);
+  g_assert_cmpint (again->status, ==, 3);
+  g_assert_cmpint (resumed->status, ==, 3);
+  g_assert_cmpstr (again->out, ==, first->out);
+  g_assert_cmpstr (resumed->out, ==, first->out);
+  g_assert_nonnull (strstr (again->err, "1 stage failed earlier and was not tried again; `formarium resume 1 --retry-failed`"));
+  kept = fm_store_load_stage (store, stage, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (kept->attempts, ==, 1);
+  g_assert_cmpstr (kept->reason, ==, failed->reason);
+  after = program ("run", path, "--dry-run", NULL);
+  g_assert_nonnull (strstr (after->err, "0 of them to do"));
+  last = program ("run", path, "--dry-run", "--retry-failed", NULL);
+  g_assert_nonnull (strstr (last->err, "2 of them to do"));
+
+  retried = program ("resume", "--retry-failed", "--json", NULL);
+  g_assert_cmpint (retried->status, ==, 0);
+  later = run_rows (retried);
+  g_assert_cmpstr (json_object_get_string_member (row_at (later, 0), "state"), ==, "done");
+}
+
 /* Data that is not here: its cell is skipped and says how to add it, the other runs; later it is tried again. */
 static void
 test_absent (void)
@@ -445,6 +502,7 @@ main (int argc, char **argv)
   g_test_add_func ("/run/training-keys", test_training_keys);
   g_test_add_func ("/run/diverged", test_diverged);
   g_test_add_func ("/run/diverged-ahead", test_diverged_ahead);
+  g_test_add_func ("/run/retry", test_retry);
   g_test_add_func ("/run/absent", test_absent);
   g_test_add_func ("/run/learns", test_learns);
   g_test_add_func ("/run/control", test_control);
