@@ -2,6 +2,7 @@
 #pragma once
 
 #include "app/batch/batch.h"
+#include "app/batch/expect.h"
 #include "app/batch/judging.h"
 #include "app/batch/plan.h"
 
@@ -89,6 +90,7 @@ struct _FmBatchFile
   GPtrArray *include, *exclude; /* FmBatchPattern */
 
   FmBatchJudging *judging;
+  FmBatchClaim   *claim; /* (nullable): [paper] and [expect] */
 };
 
 /** fm_batch_scan: (transfer full) (element-type FmBatchEntry): sections, keys and their lines; nothing twice. */
@@ -167,6 +169,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmBatchChoice, fm_batch_choice_free)
  */
 FmBatchChoice *fm_batch_choose (FmBatchFile *file, const FmBatchChoice *baseline, const FmBatchCandidate *candidate,
                                 FmArchitecture *architecture, GError **error);
+
+/* --- expect.c -----------------------------------------------------------------------------------------------------*/
+
+gboolean      fm_batch_is_claim_section (const char *group);
+/** fm_batch_claim_parse: (transfer full): of all lines of a file that has one of the two sections; @text finds columns. */
+FmBatchClaim *fm_batch_claim_parse  (GPtrArray *entries, const char *text, const char *file, GError **error);
+/** fm_batch_check_expect: does every side mean one variant of @plan, and may the two be compared? */
+gboolean      fm_batch_check_expect (FmBatchPlan *plan, FmBatchFile *file, GError **error);
 
 /* --- recipe.c -----------------------------------------------------------------------------------------------------*/
 

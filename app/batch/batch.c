@@ -268,6 +268,8 @@ unknown_section (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
   const char *near;
 
   g_ptr_array_add (names, (gpointer) "batch");
+  g_ptr_array_add (names, (gpointer) "paper");
+  g_ptr_array_add (names, (gpointer) "expect");
   for (guint i = 0; i < plugins->len; i++)
     g_ptr_array_add (names, (gpointer) ((FmPlugin *) g_ptr_array_index (plugins, i))->descriptor->id);
   for (const FmTaskClass * const *cls = fm_task_classes (); *cls; cls++)
@@ -542,6 +544,8 @@ parse_entry (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
 
   if (g_str_equal (entry->group, "batch"))
     return *entry->key == '\0' || parse_batch_key (file, entry, error);
+  if (fm_batch_is_claim_section (entry->group))
+    return TRUE; /* fm_batch_claim_parse() reads both together */
   plugin = find_plugin (entry->group);
   task = fm_task_class_find (entry->group);
   if (plugin == NULL && task == NULL)
@@ -587,6 +591,13 @@ parse_entries (FmBatchFile *file, GError **error)
   for (guint i = 0; i < file->entries->len; i++)
     if (!parse_entry (file, g_ptr_array_index (file->entries, i), error))
       return FALSE;
+  g_clear_pointer (&file->claim, fm_batch_claim_free);
+  if (fm_batch_find (file, "paper", "") || fm_batch_find (file, "expect", ""))
+    {
+      file->claim = fm_batch_claim_parse (file->entries, file->text, display_name (file), error);
+      if (file->claim == NULL)
+        return FALSE;
+    }
   if (file->tasks->len == 0)
     return fm_batch_fail (file, NULL, error, "[batch] has no task; write task=fashion-mnist, for one");
   if (!parse_pairs (file, error) || !fm_batch_check_hold (file, error) || !fm_batch_parse_patterns (file, error))
@@ -662,6 +673,7 @@ fm_batch_file_free (FmBatchFile *file)
   g_ptr_array_unref (file->exclude);
   g_array_unref (file->seeds);
   fm_batch_judging_free (file->judging);
+  fm_batch_claim_free (file->claim);
   g_free (file);
 }
 
@@ -675,6 +687,12 @@ const char *
 fm_batch_file_get_text (FmBatchFile *file)
 {
   return file->text;
+}
+
+const FmBatchClaim *
+fm_batch_file_get_claim (FmBatchFile *file)
+{
+  return file->claim;
 }
 
 gboolean

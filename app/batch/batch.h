@@ -14,10 +14,12 @@
  * `;` makes the matrix: every combination is a variant. `variants=A x mlp; B x switch` instead of mixer and feedforward
  * names the pairs. `,` gives a mixer, a feed-forward or a plugin's parameter per layer. Sections named after a plugin or a
  * task set its parameters. include= and exclude= pick parts of the matrix (select.c), budget= and hold= say what is equal
- * (hold.c); judging.h says what margin=, compare= and looks= mean. Every error is one sentence with file, line, section and key, FM_APP_ERROR_INPUT. */
+ * (hold.c); judging.h says what margin=, compare= and looks= mean; expect.h what
+ * [paper] and [expect] do, which make a batch a claim. Every error is one sentence with file, line, section and key, FM_APP_ERROR_INPUT. */
 #pragma once
 
 #include "app/architecture/architecture.h"
+#include "app/batch/expect.h"
 
 G_BEGIN_DECLS
 
@@ -38,6 +40,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmBatchFile, fm_batch_file_free)
 
 FM_API const char *fm_batch_file_get_title (FmBatchFile *file);
 FM_API const char *fm_batch_file_get_text  (FmBatchFile *file); /* as it was written */
+/** fm_batch_file_get_claim: (transfer none) (nullable): what [paper] and [expect] say. */
+FM_API const FmBatchClaim *fm_batch_file_get_claim (FmBatchFile *file);
 
 /** fm_batch_keys: the keys of [batch] that are numbers or choices, with their ranges. */
 FM_API const FmParam *fm_batch_keys (void);

@@ -520,7 +520,7 @@ fm_batch_plan_new (FmBatchFile *file, GError **error)
       fm_batch_fail (file, NULL, error, "include and exclude leave nothing to run");
       return NULL;
     }
-  if (!check_compare (plan, file, error))
+  if (!check_compare (plan, file, error) || !fm_batch_check_expect (plan, file, error))
     return NULL;
   finish_plan (plan, file);
   return g_steal_pointer (&plan);

@@ -257,6 +257,22 @@ add_shortcuts (FmStore *store, const FmBatchRun *run, const GArray *shortcuts, G
   return fm_store_add_task (store, record, error);
 }
 
+static gboolean
+same_expectations (FmBatchPlan *plan, FmBatchRecord *record, GError **error)
+{
+  g_autoptr (FmBatchClaim) then = fm_batch_claim_from_text (record->text);
+  g_autoptr (FmBatchClaim) now = fm_batch_claim_from_text (plan->text);
+  g_autofree char *before = fm_batch_claim_to_string (then), *after = fm_batch_claim_to_string (now);
+
+  if (g_str_equal (before, after))
+    return TRUE;
+  g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT,
+               "%s: batch %" G_GINT64_FORMAT " was started expecting %s, and the file now expects %s; what is expected "
+               "stands before the runs, so put it back, or take other seeds.",
+               plan->file_name != NULL ? plan->file_name : "batch file", record->id, before, after);
+  return FALSE;
+}
+
 /* What counts as equal, what is compared and how often one may look stand before the runs, or they mean nothing. */
 static gboolean
 same_judging (FmBatchPlan *plan, FmStore *store, gint64 batch, GError **error)
@@ -273,7 +289,7 @@ same_judging (FmBatchPlan *plan, FmStore *store, gint64 batch, GError **error)
   before = fm_batch_judging_to_string (then);
   after = fm_batch_judging_to_string (now);
   if (g_str_equal (before, after))
-    return TRUE;
+    return same_expectations (plan, record, error);
   g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT,
                "%s: batch %" G_GINT64_FORMAT " was started with %s, and the file now says %s; how a batch is judged "
                "stands before its runs, so put it back, or take other seeds.",

@@ -17,6 +17,7 @@ static const FmCommand * const commands[] = {
   &fm_command_run,
   &fm_command_resume,
   &fm_command_results,
+  &fm_command_claims,
   &fm_command_report,
   &fm_command_map,
   &fm_command_routing,

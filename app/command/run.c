@@ -4,6 +4,7 @@
 #include "app/batch/plan.h"
 #include "app/command/command.h"
 #include "app/command/progress.h"
+#include "app/results/claims.h"
 #include "app/results/format.h"
 #include "app/results/results.h"
 #include "app/run/estimate.h"
@@ -133,6 +134,7 @@ fm_command_print_results (FmStore *store, gint64 batch, gboolean json)
   g_autoptr (GError) error = NULL;
   g_autoptr (GPtrArray) rows = NULL;
   g_autoptr (FmResultsTable) table = NULL;
+  g_autoptr (FmClaimResult) claim = NULL;
   g_autofree char *text = NULL;
 
   if (json)
@@ -147,8 +149,15 @@ fm_command_print_results (FmStore *store, gint64 batch, gboolean json)
 
       table = fm_results_table_load (store, batch, &error);
       text = table ? fm_results_table_to_text (table, terminal ? size.ws_col : 0) : NULL;
+      claim = table ? fm_claim_result_new (table, store, &error) : NULL;
+      if (claim)
+        {
+          g_autofree char *table_text = text, *claim_text = fm_claim_result_to_text (claim);
+
+          text = g_strconcat (table_text, "\n", claim_text, NULL);
+        }
     }
-  if (text == NULL)
+  if (text == NULL || error != NULL)
     return fm_command_error (g_steal_pointer (&error));
   if (fputs (text, stdout) < 0 || (json && !g_str_has_suffix (text, "\n") && putchar ('\n') < 0) || fflush (stdout) != 0)
     return fm_command_usage ("Standard output cannot be written");

@@ -55,14 +55,22 @@ run_with_seed (FmResultsRow *row, gint64 seed)
 
 /* --- What is compared ---------------------------------------------------------------------------------------------*/
 
-static void
-add_comparison (FmResultsTable *table, FmResultsRow *row, FmResultsRow *reference)
+static FmResultsComparison
+comparison_of (FmResultsRow *row, FmResultsRow *reference)
 {
   FmResultsComparison c = { .row = row, .reference = reference, .look = 1, .looks = 1 };
 
   c.comparison.difference = FM_ESTIMATE_NONE;
   c.comparison.error = c.comparison.p_differs = c.comparison.p_equal = c.comparison.p_adjusted = NAN;
   c.comparison.equal_low = c.comparison.equal_high = NAN;
+  return c;
+}
+
+static void
+add_comparison (FmResultsTable *table, FmResultsRow *row, FmResultsRow *reference)
+{
+  FmResultsComparison c = comparison_of (row, reference);
+
   g_array_append_val (fm_results_table_peek_comparisons (table), c);
 }
 
@@ -273,9 +281,9 @@ same_seeds (GArray *a, GArray *b)
   return a->len == b->len && (a->len == 0 || memcmp (a->data, b->data, a->len * sizeof (gint64)) == 0);
 }
 
-/* Estimates comparisons @which, which share rows and seeds. */
+/* Estimates comparisons @which, which share rows and seeds, of the score at offset @column of FmResultRow. */
 static void
-estimate (GArray *comparisons, GArray *which, GPtrArray *rows, GArray *seeds, gdouble margin, gdouble alpha)
+estimate (GArray *comparisons, GArray *which, GPtrArray *rows, GArray *seeds, gsize column, gdouble margin, gdouble alpha)
 {
   g_autofree gdouble *values = g_new (gdouble, (gsize) rows->len * seeds->len + 1);
   g_autofree FmComparison *list = g_new0 (FmComparison, which->len + 1);
@@ -286,7 +294,7 @@ estimate (GArray *comparisons, GArray *which, GPtrArray *rows, GArray *seeds, gd
       {
         const FmResultRow *run = run_with_seed (g_ptr_array_index (rows, v), g_array_index (seeds, gint64, s));
 
-        values[v * seeds->len + s] = run != NULL && is_done (run) ? run->test_accuracy : NAN;
+        values[v * seeds->len + s] = run != NULL && is_done (run) ? G_STRUCT_MEMBER (gdouble, run, column) : NAN;
       }
   for (guint i = 0; i < which->len; i++)
     {
@@ -348,8 +356,36 @@ estimate_ground (FmResultsTable *table, FmResultsRow *base, gdouble margin, gdou
           seen[k] = TRUE;
           g_array_append_val (which, k);
         }
-      estimate (comparisons, which, rows, seeds, margin, alpha);
+      estimate (comparisons, which, rows, seeds, G_STRUCT_OFFSET (FmResultRow, test_accuracy), margin, alpha);
     }
+}
+
+gboolean
+fm_results_estimate_pair (FmResultsTable *table, FmStore *store, FmResultsRow *row, FmResultsRow *reference,
+                          gsize column, FmResultsComparison *comparison, GError **error)
+{
+  g_autoptr (GArray) comparisons = g_array_new (FALSE, FALSE, sizeof (FmResultsComparison));
+  g_autoptr (GArray) which = g_array_new (FALSE, TRUE, sizeof (guint));
+  g_autoptr (GArray) seeds = NULL;
+  g_autoptr (GPtrArray) rows = g_ptr_array_new ();
+
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    {
+      FmResultsRow *other = fm_results_table_get_row (table, i);
+      const FmVariantResult *r = fm_results_row_get (other);
+
+      if (fm_results_same_ground (r, fm_results_row_get (row)) && (other == row || other == reference || is_judged (r)))
+        g_ptr_array_add (rows, other);
+    }
+  *comparison = comparison_of (row, reference);
+  if (!choose_seeds (table, store, comparison, error))
+    return FALSE;
+  seeds = seeds_of (table, comparison, rows);
+  g_array_append_val (comparisons, *comparison);
+  g_array_set_size (which, 1);
+  estimate (comparisons, which, rows, seeds, column, 0, FM_ALPHA);
+  *comparison = g_array_index (comparisons, FmResultsComparison, 0);
+  return TRUE;
 }
 
 /* --- The family ---------------------------------------------------------------------------------------------------*/

@@ -33,6 +33,14 @@ typedef struct
 
 /* @store (nullable): where earlier looks at the same seeds are found */
 gboolean    fm_results_judge (FmResultsTable *table, FmStore *store, GError **error);
+/**
+ * fm_results_estimate_pair: for claims, which test against bounds of their own.
+ * @column: offset of a score in FmResultRow
+ * @comparison: (out): difference, error, df and spread in the layout of the ground, on the seeds that a verdict of the
+ *   table would be given on; no verdict
+ */
+gboolean    fm_results_estimate_pair (FmResultsTable *table, FmStore *store, FmResultsRow *row, FmResultsRow *reference,
+                                      gsize column, FmResultsComparison *comparison, GError **error);
 /* In results.c, for the judge alone. */
 FmVariantResult      *fm_results_row_edit (FmResultsRow *row);
 const FmBatchContext *fm_results_table_peek_context (FmResultsTable *table, gint64 batch_id);
