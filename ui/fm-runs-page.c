@@ -175,6 +175,7 @@ update (FmRunsPage *self)
   gtk_widget_set_visible (GTK_WIDGET (self->pause_button), status != NULL || record->state != FM_BATCH_DONE);
   enable (self, "pause", status != NULL || (record->state != FM_BATCH_DONE && !record->live));
   enable (self, "cancel", status != NULL);
+  enable (self, "retry", status == NULL && !record->live && record->n_runs_failed > 0);
   fm_run_rows_set (self->rows, self->runs, self->table, status);
   for (guint i = 0; status != NULL && i < status->workers->len; i++)
     g_ptr_array_add (running, ((FmRunWorker *) g_ptr_array_index (status->workers, i))->variant);
@@ -283,6 +284,7 @@ reload (FmRunsPage *self)
       gtk_stack_set_visible_child_name (self->state, "questions");
       adw_window_title_set_subtitle (self->title, "");
       enable (self, "cancel", FALSE);
+      enable (self, "retry", FALSE);
       return;
     }
   if (batch != self->shown)
@@ -449,6 +451,17 @@ resume_action (GSimpleAction *action,
 }
 
 static void
+retry_action (GSimpleAction *action,
+              GVariant      *parameter,
+              gpointer       user_data)
+{
+  FmRunsPage *self = user_data;
+  g_autofree char *word = g_strdup_printf ("%" G_GINT64_FORMAT, self->shown);
+
+  start (self, "retry", word);
+}
+
+static void
 batch_action (GSimpleAction *action,
               GVariant      *value,
               gpointer       user_data)
@@ -592,6 +605,7 @@ fm_runs_page_init (FmRunsPage *self)
     { "pause", pause_action },
     { "results", results_action },
     { "resume", resume_action, "s" },
+    { "retry", retry_action },
     { "start", start_action, "s" },
   };
   FmSession *session = fm_session_get ();
@@ -607,6 +621,7 @@ fm_runs_page_init (FmRunsPage *self)
   gtk_menu_button_set_menu_model (self->chooser, batches);
   gtk_menu_button_set_menu_model (self->start_button, start_items);
   g_menu_append (first, _("Show results"), "runs.results");
+  g_menu_append (first, _("Run failed ones again"), "runs.retry");
   g_menu_append (first, _("Cancel"), "runs.cancel");
   g_menu_append_section (more, NULL, G_MENU_MODEL (first));
   g_menu_append_submenu (more, _("Start"), start_items);

@@ -91,6 +91,7 @@ struct _FmSession
   guint         changed_timeout, sockets_timeout;
   gboolean      reading, again, loaded;
   GError       *error;
+  char         *notice;   /* (nullable): what opening the store did to it */
   GListStore   *batches;  /* FmBatchItem */
   GHashTable   *controls; /* gint64 batch -> FmControl, or NULL while it is being connected */
   GPtrArray    *starting; /* GTask of fm_session_run_async() that wait for their socket */
@@ -117,6 +118,12 @@ const GError *
 fm_session_get_error (FmSession *self)
 {
   return self->error;
+}
+
+char *
+fm_session_take_notice (FmSession *self)
+{
+  return g_steal_pointer (&self->notice);
 }
 
 const char *
@@ -160,6 +167,17 @@ fm_session_count_workers (FmSession *self)
   return n;
 }
 
+/* The first connection that finds an old store brings it up to date, whichever it is. */
+static void
+keep_notice (FmSession  *self,
+             const char *notice)
+{
+  if (notice == NULL)
+    return;
+  g_free (self->notice);
+  self->notice = g_strdup (notice);
+}
+
 /* --- Reading in threads -------------------------------------------------------------------------------------------*/
 
 typedef struct
@@ -168,12 +186,14 @@ typedef struct
   FmSessionRead  read;
   gpointer       data;
   GDestroyNotify free_data, free_result;
+  char          *notice; /* (nullable): of the store when it was opened */
 } Reading;
 
 static void
 reading_free (Reading *reading)
 {
   g_free (reading->path);
+  g_free (reading->notice);
   if (reading->free_data != NULL)
     reading->free_data (reading->data);
   g_free (reading);
@@ -191,7 +211,10 @@ read_thread (GTask        *task,
   gpointer result = NULL;
 
   if (store != NULL)
-    result = reading->read (store, reading->data, &error);
+    {
+      reading->notice = g_strdup (fm_store_get_notice (store));
+      result = reading->read (store, reading->data, &error);
+    }
   if (error != NULL)
     g_task_return_error (task, g_steal_pointer (&error));
   else
@@ -226,6 +249,9 @@ fm_session_read_finish (FmSession    *self,
                         GAsyncResult *result,
                         GError      **error)
 {
+  Reading *reading = g_task_get_task_data (G_TASK (result));
+
+  keep_notice (self, reading->notice);
   return g_task_propagate_pointer (G_TASK (result), error);
 }
 
@@ -300,7 +326,10 @@ store_may_have_changed (gpointer user_data)
 
   self->changed_timeout = 0;
   if (self->watch == NULL)
-    self->watch = fm_store_open (self->path, FM_STORE_READ, NULL);
+    {
+      self->watch = fm_store_open (self->path, FM_STORE_READ, NULL);
+      keep_notice (self, self->watch != NULL ? fm_store_get_notice (self->watch) : NULL);
+    }
   change = self->watch != NULL ? fm_store_get_change (self->watch) : 0;
   if (change != self->change || self->error != NULL)
     {
@@ -497,7 +526,10 @@ fm_session_run_async (FmSession          *self,
   g_subprocess_launcher_set_stderr_file_path (launcher, log);
   g_subprocess_launcher_set_child_setup (launcher, leave_session, NULL, NULL);
   g_subprocess_launcher_setenv (launcher, "FORMARIUM_STORE", self->path, TRUE);
-  process = g_subprocess_launcher_spawn (launcher, &error, program, verb, word, NULL);
+  if (g_str_equal (verb, "retry"))
+    process = g_subprocess_launcher_spawn (launcher, &error, program, "resume", "--retry-failed", word, NULL);
+  else
+    process = g_subprocess_launcher_spawn (launcher, &error, program, verb, word, NULL);
   if (process == NULL)
     {
       g_task_return_error (task, g_steal_pointer (&error));
@@ -530,6 +562,7 @@ fm_session_finalize (GObject *object)
   g_clear_object (&self->runtime_monitor);
   g_clear_pointer (&self->watch, fm_store_close);
   g_clear_error (&self->error);
+  g_free (self->notice);
   g_clear_object (&self->batches);
   g_hash_table_unref (self->controls);
   g_ptr_array_unref (self->starting);

@@ -31,6 +31,9 @@ GListModel   *fm_session_get_batches  (FmSession *self);
 gboolean      fm_session_get_loaded   (FmSession *self);
 /** fm_session_get_error: (nullable): why the store cannot be read; NULL also where there is none yet. */
 const GError *fm_session_get_error    (FmSession *self);
+/** fm_session_take_notice: (transfer full) (nullable): what opening the store did to it (brought it to this program's
+ * version, and where the old one is kept), once; asked after "changed". */
+char         *fm_session_take_notice  (FmSession *self);
 /** fm_session_find_batch: (nullable) (transfer none). */
 FmBatchItem  *fm_session_find_batch   (FmSession *self, gint64 batch);
 const char   *fm_session_get_store_path (FmSession *self);
@@ -51,10 +54,10 @@ gpointer fm_session_read_finish (FmSession *self, GAsyncResult *result, GError *
 
 /**
  * fm_session_run_async:
- * @verb: "run" or "resume"
+ * @verb: "run", "resume", or "retry": resume that runs again what failed
  * @word: the batch file, or the number of the batch
  *
- * Starts `formarium VERB WORD` as a process of its own, in a session of its own, so that closing the window stops
+ * Starts `formarium VERB WORD` (for "retry": `formarium resume --retry-failed WORD`) as a process of its own, in a session of its own, so that closing the window stops
  * nothing. Done when its batch has a control socket or it has ended; a process that ends with an error gives its words.
  */
 void     fm_session_run_async  (FmSession *self, const char *verb, const char *word, GAsyncReadyCallback callback,

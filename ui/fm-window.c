@@ -169,12 +169,28 @@ runners_changed (FmWindow *self)
   gtk_label_set_text (self->workers, text);
 }
 
-/* The first start: nothing was ever measured, so the page that asks what to find out comes first. */
+/* The store may have been brought to this program's version, which is said. The first start: nothing was ever measured, so
+ * the page that asks what to find out comes first. */
 static void
 store_read (FmWindow *self)
 {
   FmSession *session = fm_session_get ();
+  g_autofree char *notice = fm_session_take_notice (session);
 
+  if (notice != NULL)
+    {
+      AdwToast *toast = adw_toast_new ("");
+      GtkWidget *label = gtk_label_new (notice);
+
+      gtk_label_set_wrap (GTK_LABEL (label), TRUE);
+      gtk_label_set_wrap_mode (GTK_LABEL (label), PANGO_WRAP_WORD_CHAR);
+      gtk_label_set_max_width_chars (GTK_LABEL (label), 70);
+      gtk_label_set_xalign (GTK_LABEL (label), 0);
+      adw_toast_set_custom_title (toast, label);
+      adw_toast_set_timeout (toast, 0); /* it names a file: time to read it */
+      add_toast (self, toast);
+      g_object_unref (toast);
+    }
   if (!self->moved && fm_session_get_loaded (session)
       && g_list_model_get_n_items (fm_session_get_batches (session)) == 0)
     fm_window_show_page (self, "runs", NULL);

@@ -2,7 +2,10 @@
  * to do */
 #include "config.h"
 
+#include "fm-session.h"
 #include "ui-test.h"
+
+#include <sqlite3.h>
 
 static const char * const pages[] = { "library", "runs", "results", "explore" };
 
@@ -74,6 +77,34 @@ test_next_pane (void)
   ui_test_close (window);
 }
 
+static gboolean
+is_told (gpointer window)
+{
+  return ui_test_find_text (window, "was of version 1") != NULL;
+}
+
+/* A store of an earlier program is brought to this one's version, and the window says so and where the old one is. */
+static void
+test_old_store (void)
+{
+  FmWindow *window = ui_test_window (1290, 810);
+  const char *path = fm_session_get_store_path (fm_session_get ());
+  g_autofree char *script = g_build_filename (g_getenv ("FORMARIUM_SOURCE_DIR"), "tests", "storage", "version-1.sql", NULL);
+  g_autofree char *folder = g_path_get_dirname (path), *text = NULL;
+  g_autoptr (GError) error = NULL;
+  sqlite3 *db;
+
+  g_assert_true (g_file_get_contents (script, &text, NULL, &error));
+  g_assert_cmpint (g_mkdir_with_parents (folder, 0700), ==, 0);
+  g_assert_cmpint (sqlite3_open (path, &db), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_exec (db, text, NULL, NULL, NULL), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_close (db), ==, SQLITE_OK);
+  ui_test_wait (is_told, window, 20, "the word about the old store");
+  ui_test_settle (400);
+  ui_test_picture (window, "old-store");
+  ui_test_close (window);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -81,5 +112,6 @@ main (int   argc,
   ui_test_init (&argc, &argv);
   g_test_add_func ("/ui/window/empty-pages-fit", test_pages);
   g_test_add_func ("/ui/window/next-pane", test_next_pane);
+  g_test_add_func ("/ui/window/old-store", test_old_store); /* last: the others want none */
   return ui_test_run ();
 }
