@@ -4,6 +4,8 @@
 #include "app/command/command.h"
 #include "app/report/report.h"
 
+#include <stdio.h>
+
 static int
 run (const FmArgs *args)
 {
@@ -12,6 +14,14 @@ run (const FmArgs *args)
   g_autoptr (FmStore) store = NULL;
   gint64 batch = 0;
 
+  if (fm_args_has (args, "--schema"))
+    {
+      g_autofree char *schema = fm_report_schema ();
+
+      if (fputs (schema, stdout) < 0 || fflush (stdout) != 0)
+        return fm_command_usage ("Standard output cannot be written");
+      return FM_EXIT_OK;
+    }
   if (path == NULL)
     return fm_command_usage ("'report' needs -o FILE, which ends in .html, .pdf, .tex, .md, .csv or .json");
   store = fm_command_open_store (args, FM_STORE_READ, &error);
@@ -25,6 +35,7 @@ run (const FmArgs *args)
 
 static const FmFlag flags[] = {
   { "--output", 'o', FM_FLAG_TEXT, "FILE", "What to write: .html, .pdf, .tex, .md, .csv or .json" },
+  { "--schema", 0, FM_FLAG_BOOL, NULL, "Print the JSON Schema that every .json keeps, and write nothing" },
   { "--store", 0, FM_FLAG_TEXT, "FILE", "Database in place of the default one" },
   FM_FLAG_END
 };

@@ -1,5 +1,6 @@
-/* html.c: one self-contained page: no script, no foreign file, readable on paper, on a phone and by a screen reader.
+/* html.c: one self-contained page: no foreign file, readable without script, on paper, on a phone and by a screen reader.
  * The sentence comes first, then the table, figures only after it. */
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -7,47 +8,15 @@
 
 #include "app/report/report-private.h"
 
-static const char style[] =
-  ":root{--page:#fff;--ink:#2e2e33;--dim:#6b6b70;--line:#e4e4e7;--rule:#77777c;--link:#1c6fd0;--code:#f4f4f5;"
-  "--warn:#fdf2d6;--warn-ink:#6f4400;color-scheme:light dark}"
-  "@media (prefers-color-scheme:dark){:root{--page:#242424;--ink:#f0f0f0;--dim:#a9a9ad;--line:#3c3c3f;--rule:#88888d;"
-  "--link:#84baf5;--code:#303032;--warn:#3d3320;--warn-ink:#f8d689}}"
-  "@media print{:root{--page:#fff;--ink:#2e2e33;--dim:#5c5c61;--line:#d8d8dc;--rule:#77777c;--link:#2e2e33;"
-  "--code:#f4f4f5;--warn:#fdf2d6;--warn-ink:#6f4400;color-scheme:light}nav{display:none}}"
-  "*{box-sizing:border-box}"
-  "body{margin:0;background:var(--page);color:var(--ink);"
-  "font:0.95rem/1.5 Cantarell,'Adwaita Sans',system-ui,sans-serif}"
-  "main{max-width:968px;margin:0 auto;padding:36px 24px 60px}"
-  "h1{font-size:1.85rem;line-height:1.2;margin:2px 0 12px}h2{font-size:1.4rem;margin:44px 0 10px}"
-  "h3{font-size:0.95rem;margin:0 0 6px}p{margin:0 0 12px}"
-  ".top,.note,figcaption{color:var(--dim);font-size:0.86rem}.top{margin:0}.lead{font-size:1.05rem;max-width:50em}"
-  "a{color:var(--link);text-decoration:none}a:hover,a:focus{text-decoration:underline}"
-  "nav{display:flex;flex-wrap:wrap;gap:4px 22px;margin:14px 0 0;font-size:0.9rem}"
-  ".box{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}"
-  "th,td{padding:6px 8px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}"
-  "th{font-size:0.84rem;color:var(--dim);font-weight:600;border-top:1px solid var(--rule);"
-  "border-bottom:1px solid var(--rule)}"
-  "th:first-child,td:first-child,th.l,td.l{text-align:left}th:first-child,td:first-child{padding-left:0}"
-  "td.l{white-space:normal}td.wide{min-width:16em;padding-left:1.9em;text-indent:-1.4em}"
-  "th.wide{padding-left:1.9em}td.wide span{text-indent:0}"
-  "td.level{padding-left:20px!important}.sign{display:inline-block;width:1.4em}.dim{color:var(--dim)}"
-  ".pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:26px 50px;"
-  "margin-top:26px}"
-  ".four{display:grid;grid-template-columns:repeat(auto-fill,minmax(212px,1fr));gap:18px 24px;margin:16px 0}"
-  ".looks{display:flex;align-items:flex-start;gap:6px}figure{margin:0;min-width:0}"
-  "svg{display:block;max-width:100%;height:auto}"
-  "td svg{display:inline-block;vertical-align:-1px;margin-right:8px}h3 svg{display:inline-block;margin-right:8px}"
-  ".light{display:contents}.dark{display:none}"
-  "@media screen and (prefers-color-scheme:dark){.light{display:none}.dark{display:contents}}"
-  "figcaption{margin-top:6px}details{font-size:0.86rem;margin-top:2px}summary{color:var(--link);cursor:pointer;"
-  "width:fit-content}details table{width:auto;margin:8px 0}details th,details td{padding:3px 10px}"
-  ".alarm{background:var(--warn);color:var(--warn-ink);border-radius:10px;padding:10px 14px;margin:12px 0}"
-  ".cmd{display:flex;flex-wrap:wrap;justify-content:space-between;gap:4px 24px;background:var(--code);"
-  "border-radius:10px;padding:9px 14px;margin:8px 0}code,pre{font:0.86rem/1.5 'DejaVu Sans Mono',monospace}"
-  ".cmd span{color:var(--dim);font-size:0.86rem}pre{background:var(--code);border-radius:10px;padding:12px 14px;"
-  "overflow-x:auto;margin:8px 0}"
-  "dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 24px;margin:0}dt{color:var(--dim)}dd{margin:0}"
-  "@media (max-width:500px){main{padding:20px 14px 40px}dl{grid-template-columns:1fr}dd{margin-bottom:6px}}";
+/* page.css and sort.js lie beside this file. */
+static void
+append_resource (GString *out, const char *name)
+{
+  g_autofree char *path = g_strconcat ("/formarium/report/", name, NULL);
+  g_autoptr (GBytes) bytes = g_resources_lookup_data (path, G_RESOURCE_LOOKUP_FLAGS_NONE, NULL);
+
+  g_string_append_len (out, g_bytes_get_data (bytes, NULL), (gssize) g_bytes_get_size (bytes));
+}
 
 void
 fm_page_printf (FmPage *page, const char *format, ...)
@@ -94,18 +63,117 @@ fm_page_details (FmPage *page, const char *summary, FmFigureTable *table)
 {
   g_autoptr (FmFigureTable) owned = table;
 
-  fm_page_printf (page, "<details><summary>%s</summary><div class=\"box\"><table>\n", summary);
+  fm_page_printf (page, "<details><summary>%s</summary><div class=\"box\" tabindex=\"0\" role=\"region\" aria-label=\"%s\">"
+                        "<table class=\"sort\">\n", summary, owned->caption != NULL ? owned->caption : summary);
   for (guint r = 0; r < owned->rows->len; r++)
     {
       char **row = g_ptr_array_index (owned->rows, r);
 
-      g_string_append (page->out, "<tr>");
+      g_string_append (page->out, r == 0 ? "<thead><tr>" : "<tr>");
       for (gsize c = 0; row[c] != NULL; c++)
         fm_page_printf (page, r == 0 ? "<th scope=\"col\">%s</th>" : "<td>%s</td>", row[c]);
-      g_string_append (page->out, "</tr>\n");
+      g_string_append (page->out, r == 0 ? "</tr></thead><tbody>\n" : "</tr>\n");
     }
-  g_string_append (page->out, "</table></div></details>\n");
+  g_string_append (page->out, "</tbody></table></div></details>\n");
 }
+
+/* --- Tables -------------------------------------------------------------------------------------------------------*/
+
+static void
+add_cell (FmPage *page, const FmReportTable *table, const FmReportRow *row, guint index)
+{
+  const FmReportCell *cell = g_ptr_array_index (row->cells, index);
+  const FmReportColumn *column = &table->columns[index];
+  gboolean verdict = column->left && cell->sign != NULL, number = !column->left && cell->extra != NULL;
+  char value[G_ASCII_DTOSTR_BUF_SIZE];
+
+  g_string_append_printf (page->out, "<td class=\"%s%s%s\"", strcmp (column->title, "Variant") == 0 ? "l name" : column->left ? "l" : "n",
+                          column->mono ? " mono" : "",
+                          verdict ? " wide" : column->left && !column->mono && strlen (cell->text) > 60 ? " say" : "");
+  if (isfinite (cell->value))
+    g_string_append_printf (page->out, " data-v=\"%s\"", g_ascii_formatd (value, sizeof value, "%.10g", cell->value));
+  g_string_append_c (page->out, '>');
+  if (index == 0 && row->variant != FM_REPORT_NO_VARIANT)
+    {
+      gint variant = row->variant;
+
+      fm_page_figure (page, &fm_figure_marker, &variant, 12, 12, NULL);
+    }
+  if (cell->sign != NULL)
+    fm_page_printf (page, "<span class=\"sign\">%s</span>", cell->sign);
+  if (cell->to != NULL)
+    fm_page_printf (page, "<a href=\"#%s\">", cell->to);
+  fm_page_printf (page, number || strcmp (cell->text, "FAIL") == 0 ? "<strong>%s</strong>" : column->mono && !column->left ? "<code>%s</code>"
+                                                                                                  : "%s", cell->text);
+  if (cell->to != NULL)
+    g_string_append (page->out, "</a>");
+  if (cell->extra != NULL)
+    fm_page_printf (page, " <span class=\"dim\">%s</span>", cell->extra);
+  g_string_append (page->out, "</td>");
+}
+
+/* Chance, and rules without mixing: name, score, and in words what it is, as wide as it needs. */
+static void
+add_level_row (FmPage *page, const FmReportRow *row, guint n_columns)
+{
+  const FmReportCell *name = g_ptr_array_index (row->cells, 0), *score = g_ptr_array_index (row->cells, 1);
+  const FmReportCell *help = g_ptr_array_index (row->cells, row->cells->len - 1);
+
+  fm_page_printf (page, "<tr><td class=\"l name\">%s</td><td>%s</td><td class=\"l\" colspan=\"%u\">%s</td></tr>\n", name->text,
+                  score->text, n_columns - 2, help->text);
+}
+
+static void
+add_table_row (FmPage *page, const FmReportTable *table, const FmReportRow *row, guint n_columns)
+{
+  g_string_append (page->out, "<tr");
+  if (row->name != NULL)
+    fm_page_printf (page, " id=\"%s\"", row->name);
+  g_string_append (page->out, row->more != NULL ? " class=\"main\">" : ">");
+  for (guint c = 0; c < row->cells->len; c++)
+    add_cell (page, table, row, c);
+  g_string_append (page->out, "</tr>\n");
+  if (row->more != NULL)
+    fm_page_printf (page, "<tr class=\"more\"><td colspan=\"%u\"><details><summary>Recipe</summary><pre>%s</pre></details>"
+                          "</td></tr>\n", n_columns, row->more);
+}
+
+void
+fm_page_table (FmPage *page, const FmReportTable *table, guint heading)
+{
+  guint n_columns = 0, n = table->rows->len - table->n_levels;
+
+  if (heading > 0)
+    fm_page_printf (page, "<h%u id=\"%s\" class=\"%s\">%s</h%u>\n", heading, table->id, heading > 2 ? "part" : "main",
+                    table->title, heading);
+  if (table->above != NULL && *table->above != '\0')
+    fm_page_printf (page, "<p class=\"note\">%s</p>\n", table->above);
+  if (table->rows->len == 0)
+    {
+      g_string_append (page->out, "<p class=\"note\">Nothing measured yet.</p>\n");
+      return;
+    }
+  fm_page_printf (page, "<div class=\"box\" tabindex=\"0\" role=\"region\" aria-label=\"%s\"><table class=\"sort\">\n"
+                        "<thead><tr>", table->title);
+  for (; table->columns[n_columns].title != NULL; n_columns++)
+    fm_page_printf (page, "<th scope=\"col\" class=\"%s\">%s</th>", table->columns[n_columns].left ? "l" : "n",
+                    table->columns[n_columns].title);
+  g_string_append (page->out, "</tr></thead>\n<tbody>\n");
+  for (guint r = 0; r < table->rows->len; r++)
+    {
+      if (r == n)
+        g_string_append (page->out, "</tbody>\n<tfoot>\n");
+      if (r < n)
+        add_table_row (page, table, g_ptr_array_index (table->rows, r), n_columns);
+      else
+        add_level_row (page, g_ptr_array_index (table->rows, r), n_columns);
+    }
+  g_string_append (page->out, table->n_levels > 0 ? "</tfoot></table></div>\n" : "</tbody></table></div>\n");
+  if (table->below != NULL)
+    fm_page_printf (page, "<p class=\"note\" style=\"margin-top:8px\">%s</p>\n", table->below);
+}
+
+/* --- The page -----------------------------------------------------------------------------------------------------*/
 
 char *
 fm_report_to_html (FmStore *store, gint64 batch, GError **error)
@@ -122,21 +190,31 @@ fm_report_to_html (FmStore *store, gint64 batch, GError **error)
   date = fm_report_date (data);
   sentence = fm_results_table_sentence (data->table);
   g_string_append (page.out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+                             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                             /* The browser itself sees to it that the page fetches nothing. */
+                             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+                             "'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">\n");
   fm_page_printf (&page, "<meta name=\"generator\" content=\"Formarium %s\">\n<title>%s</title>\n", FM_VERSION, title);
-  g_string_append_printf (page.out, "<style>%s</style>\n</head>\n<body>\n<main>\n", style);
+  g_string_append (page.out, "<style>\n");
+  append_resource (page.out, "page.css");
+  g_string_append (page.out, "</style>\n</head>\n<body>\n<main>\n");
   fm_page_printf (&page, "<p class=\"top\">Formarium report · %s</p>\n<h1>%s</h1>\n<p class=\"lead\">%s</p>\n", date,
                   title, sentence);
   g_string_append (page.out,
                    "<nav aria-label=\"Parts\"><a href=\"#results\">Results</a><a href=\"#figures\">Figures</a>"
                    "<a href=\"#attention\">Attention</a><a href=\"#routing\">Routing</a>"
-                   "<a href=\"#measured\">How it was measured</a><a href=\"#redo\">Redo it</a></nav>\n");
+                   "<a href=\"#measured\">How it was measured</a><a href=\"#runs\">Runs</a>"
+                   "<a href=\"#stages\">Stages</a><a href=\"#redo\">Redo it</a></nav>\n");
   fm_page_add_results (&page, data);
   fm_page_add_figures (&page, data);
   fm_page_add_attention (&page, data);
   fm_page_add_routing (&page, data);
   fm_page_add_measuring (&page, data);
+  fm_page_add_appendix (&page, data);
   fm_page_add_redo (&page, data);
+  g_string_append (page.out, "<script>\n");
+  append_resource (page.out, "sort.js");
+  g_string_append (page.out, "</script>\n");
   g_string_append (page.out, "</main>\n</body>\n</html>\n");
   return g_string_free (page.out, FALSE);
 }

@@ -1,10 +1,8 @@
-/* latex.c: the table of a batch for a paper: a document that compiles as it stands (booktabs), with the sentence above the
- * table, what was held equal in its caption and the rows between two comments for who wants these alone. */
+/* latex.c: the tables of a report for a paper: a document that compiles as it stands (booktabs), with the sentence above the
+ * table, what was held equal in its caption and each table between two comments for who wants it alone. */
 #include "app/report/report-private.h"
 
-#include <math.h>
-
-#include "app/results/format.h"
+#include <string.h>
 
 /* What the tables of this program hold beyond ASCII, and what ASCII means to TeX. */
 static const struct
@@ -17,7 +15,8 @@ static const struct
   { '>', "\\textgreater{}" }, { '"', "\\textquotedbl{}" }, { '|', "\\textbar{}" }, { 0x2212, "$-$" }, { 0xd7, "$\\times$" },
   { 0x2013, "--" }, { 0x2014, "---" }, { 0x221e, "$\\infty$" }, { 0xb5, "\\textmu{}" }, { 0xb2, "\\textsuperscript{2}" },
   { 0xb1, "$\\pm$" }, { 0x2265, "$\\geq$" }, { 0x2264, "$\\leq$" }, { 0x201c, "``" }, { 0x201d, "''" },
-  { 0x2018, "`" }, { 0x2019, "'" }, { 0x2026, "\\ldots{}" }, { 0xa0, "~" }, { 0x202f, "\\," }, { 0x2009, "\\," },
+  { 0x2018, "`" }, { 0x2019, "'" }, { 0x2026, "\\ldots{}" }, { 0xb7, "\\textperiodcentered{}" },
+  { 0x25b2, "$\\blacktriangle$" }, { 0x25bc, "$\\blacktriangledown$" }, { 0xa0, "~" }, { 0x202f, "\\," }, { 0x2009, "\\," },
 };
 
 /* A letter that pdfTeX has no glyph for is shown by its number, so that the document compiles and nothing is lost. */
@@ -43,119 +42,229 @@ append_tex (GString *out, const char *text)
     }
 }
 
+/* --- Tables -------------------------------------------------------------------------------------------------------*/
+
+/* Names of rows hold what \hypertarget takes: letters, digits and hyphens. */
 static void
-append_cell (GString *out, char *text) /* (transfer full) */
+append_cell (GString *out, const FmReportColumn *column, const FmReportRow *row, guint index, GHashTable *names)
 {
-  g_string_append (out, " & ");
+  const FmReportCell *cell = g_ptr_array_index (row->cells, index);
+  g_autofree char *text = fm_report_cell_text (cell);
+  gboolean link = cell->to != NULL && *text != '\0' && g_hash_table_contains (names, cell->to);
+
+  if (index == 0 && row->name != NULL)
+    g_string_append_printf (out, "\\hypertarget{%s}{}", row->name);
+  if (link)
+    g_string_append_printf (out, "\\hyperlink{%s}{", cell->to);
+  if (column->mono)
+    g_string_append (out, "\\texttt{");
   append_tex (out, text);
-  g_free (text);
-}
-
-static char *
-accuracy_text (const FmEstimate *a)
-{
-  g_autofree char *mean = fm_format_number (100 * a->mean, 1);
-  g_autofree char *low = fm_format_number (100 * a->low, 1), *high = fm_format_number (100 * a->high, 1);
-
-  return isnan (a->low) ? g_steal_pointer (&mean) : g_strdup_printf ("%s [%s, %s]", mean, low, high);
+  g_string_append (out, column->mono ? "}" : "");
+  g_string_append (out, link ? "}" : "");
 }
 
 static void
-append_variant (GString *out, FmResultsRow *row, gboolean tasks)
+append_rows (GString *out, const FmReportTable *table, GHashTable *names)
 {
-  const FmVariantResult *r = fm_results_row_get (row);
+  guint n = 0;
 
-  append_tex (out, r->title);
-  if (tasks)
-    append_cell (out, g_strdup_printf ("%s, %s", r->task, r->device));
-  append_cell (out, accuracy_text (&r->accuracy));
-  append_cell (out, fm_format_latency (r->latency_us_median));
-  append_cell (out, fm_format_megabytes (r->measured_peak_bytes));
-  append_cell (out, fm_format_short_count (r->parameters < 0 ? NAN : (gdouble) r->parameters));
-  append_cell (out, fm_format_short_count (r->flops));
-  append_cell (out, fm_results_row_seeds_text (row));
-  append_cell (out, fm_results_row_verdict_text (row));
-  g_string_append (out, " \\\\\n");
-}
-
-/* "chance 10.0 %; the best rule without mixing 46.0 %" of each task. */
-static void
-append_levels (GString *out, FmResultsTable *table, gboolean tasks)
-{
-  g_autoptr (GHashTable) said = g_hash_table_new (g_str_hash, g_str_equal);
-
-  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+  while (table->columns[n].title != NULL)
+    n++;
+  for (guint r = 0; r < table->rows->len; r++)
     {
-      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (table, i));
-      g_autofree char *chance = fm_format_number (100 * r->chance_level, 1);
-      g_autofree char *shortcut = fm_format_number (100 * r->best_shortcut_accuracy, 1);
+      const FmReportRow *row = g_ptr_array_index (table->rows, r);
+      const FmReportCell *last = g_ptr_array_index (row->cells, n - 1);
 
-      if (isnan (r->chance_level) || !g_hash_table_add (said, (gpointer) r->task))
-        continue;
-      g_string_append (out, " Chance level");
-      if (tasks)
+      if (r == table->rows->len - table->n_levels && r > 0)
+        g_string_append (out, "\\midrule\n");
+      for (guint c = 0; c < (row->dim ? 2 : n); c++)
         {
-          g_string_append (out, " of ");
-          append_tex (out, r->task);
+          g_string_append (out, c > 0 ? " & " : "");
+          append_cell (out, &table->columns[c], row, c, names);
         }
-      g_string_append_printf (out, ": %s\\,\\%%", chance);
-      if (!isnan (r->best_shortcut_accuracy))
-        g_string_append_printf (out, "; best rule without mixing: %s\\,\\%%", shortcut);
-      g_string_append_c (out, '.');
+      if (row->dim && *last->text != '\0')
+        {
+          g_string_append_printf (out, " & \\multicolumn{%u}{l}{", n - 2);
+          append_tex (out, last->text);
+          g_string_append_c (out, '}');
+        }
+      g_string_append (out, " \\\\\n");
     }
+}
+
+/* Titles of numbers are broken into lines, so that the numbers decide how wide a column is. */
+static void
+append_titles (GString *out, const FmReportTable *table)
+{
+  for (guint c = 0; table->columns[c].title != NULL; c++)
+    {
+      g_auto (GStrv) words = g_strsplit (table->columns[c].title, " ", -1);
+      gsize on_line = 0;
+
+      g_string_append (out, c > 0 ? " & " : "");
+      g_string_append (out, table->columns[c].left ? "" : "\\shortstack[r]{");
+      for (gsize i = 0; words[i] != NULL; i++)
+        {
+          gboolean fits = table->columns[c].left || on_line + g_utf8_strlen (words[i], -1) <= 10;
+
+          g_string_append (out, i == 0 ? "" : fits ? " " : "\\\\");
+          append_tex (out, words[i]);
+          on_line = (fits ? on_line + 1 : 0) + g_utf8_strlen (words[i], -1);
+        }
+      g_string_append (out, table->columns[c].left ? "" : "}");
+    }
+  g_string_append (out, " \\\\\n\\midrule\n");
+}
+
+static void
+append_caption (GString *out, const FmReportTable *table, const char *title)
+{
+  g_string_append (out, "\\caption{");
+  append_tex (out, title);
+  g_string_append_c (out, '.');
+  for (guint i = 0; i < 2; i++)
+    {
+      const char *part = i == 0 ? table->above : table->below;
+
+      if (part != NULL && *part != '\0')
+        {
+          g_string_append_c (out, ' ');
+          append_tex (out, part);
+        }
+    }
+  g_string_append_c (out, '}');
+}
+
+/* One for the text of a paper: as wide as the page, words share what numbers leave. */
+static void
+append_table (GString *out, const FmReportTable *table, const char *title, GHashTable *names)
+{
+  guint last = 0;
+
+  if (table->rows->len == 0)
+    return;
+  while (table->columns[last + 1].title != NULL)
+    last++;
+  g_string_append (out, "%%%%%%%%%%%%%%%%%%%%\n\\begin{table}[h]\n\\centering\\footnotesize\n");
+  append_caption (out, table, title);
+  g_string_append (out, "\n\\setlength{\\tabcolsep}{4pt}\n\\begin{tabularx}{\\textwidth}{");
+  for (guint c = 0; c <= last; c++)
+    g_string_append (out, !table->columns[c].left ? "r" : c == last || (c == 0 && !table->columns[last].left)
+                            ? ">{\\raggedright\\arraybackslash}X" : "l");
+  g_string_append (out, "}\n\\toprule\n");
+  append_titles (out, table);
+  append_rows (out, table, names);
+  g_string_append (out, "\\bottomrule\n\\end{tabularx}\n\\end{table}\n%%%%%%%%%%%%%%%%%%%%\n");
+}
+
+/* One for the appendix, over as many pages as it takes. */
+static void
+append_long_table (GString *out, const FmReportTable *table, GHashTable *names)
+{
+  if (table->rows->len == 0)
+    return;
+  g_string_append (out, "\n{\\scriptsize\\setlength{\\tabcolsep}{2.5pt}\\setlength{\\LTcapwidth}{\\textwidth}\n\\begin{longtable}{");
+  for (guint c = 0; table->columns[c].title != NULL; c++)
+    {
+      gsize longest = 0;
+
+      for (guint r = 0; r < table->rows->len; r++)
+        {
+          g_autofree char *text = fm_report_cell_text (((FmReportRow *) table->rows->pdata[r])->cells->pdata[c]);
+
+          longest = MAX (longest, g_utf8_strlen (text, -1));
+        }
+      if (table->columns[c].left && !table->columns[c].mono && longest > 22)
+        g_string_append_printf (out, ">{\\raggedright\\arraybackslash}p{%dmm}", longest > 100 ? 150 : 38);
+      else
+        g_string_append (out, table->columns[c].left ? "l" : "r");
+    }
+  g_string_append (out, "}\n");
+  append_caption (out, table, table->title);
+  g_string_append (out, " \\\\\n\\toprule\n");
+  append_titles (out, table);
+  g_string_append (out, "\\endfirsthead\n\\toprule\n");
+  append_titles (out, table);
+  g_string_append (out, "\\endhead\n\\bottomrule\n\\endfoot\n");
+  append_rows (out, table, names);
+  g_string_append (out, "\\end{longtable}}\n");
+}
+
+static GHashTable *
+names_of (GPtrArray *tables)
+{
+  GHashTable *names = g_hash_table_new (g_str_hash, g_str_equal);
+
+  for (guint t = 0; t < tables->len; t++)
+    for (guint r = 0; r < ((FmReportTable *) tables->pdata[t])->rows->len; r++)
+      {
+        const FmReportRow *row = ((FmReportTable *) tables->pdata[t])->rows->pdata[r];
+
+        if (row->name != NULL)
+          g_hash_table_add (names, row->name);
+      }
+  return names;
+}
+
+/* The batch file, line by line: \verbatim would end at a line of its own end. */
+static void
+append_lines (GString *out, const char *text)
+{
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+
+  g_string_append (out, "\n\\medskip{\\scriptsize\\ttfamily\\raggedright\n");
+  for (guint i = 0; lines[i] != NULL; i++)
+    {
+      g_string_append (out, "\\noindent ");
+      append_tex (out, lines[i]);
+      g_string_append (out, *lines[i] != '\0' ? "\\par\n" : "\\mbox{}\\par\n");
+    }
+  g_string_append (out, "}\n");
 }
 
 char *
 fm_report_to_latex (FmStore *store, gint64 batch, GError **error)
 {
-  g_autoptr (FmResultsTable) table = fm_results_table_load (store, batch, error);
-  g_autofree char *sentence = NULL, *held = NULL, *footnote = NULL;
-  gboolean tasks = FALSE;
+  g_autoptr (FmReportData) data = fm_report_data_load (store, batch, error);
+  g_autoptr (GPtrArray) tables = NULL, figures = NULL;
+  g_autoptr (GHashTable) names = NULL;
+  g_autofree char *sentence = NULL, *named = NULL, *redo = NULL, *date = NULL;
   GString *out;
-  guint n;
 
-  if (table == NULL)
+  if (data == NULL)
     return NULL;
-  n = fm_results_table_get_n_rows (table);
-  sentence = fm_results_table_sentence (table);
-  held = fm_results_table_held_equal (table);
-  footnote = fm_results_table_footnote (table);
-  for (guint i = 1; i < n; i++)
-    {
-      const FmVariantResult *a = fm_results_row_get (fm_results_table_get_row (table, 0));
-      const FmVariantResult *b = fm_results_row_get (fm_results_table_get_row (table, i));
-
-      tasks |= !g_str_equal (a->task, b->task) || !g_str_equal (a->device, b->device);
-    }
-  out = g_string_new ("% Written by Formarium; compiles with pdflatex. The table alone lies between the two lines of signs.\n"
+  tables = fm_report_tables (data);
+  names = names_of (tables);
+  sentence = fm_results_table_sentence (data->table);
+  named = fm_results_table_comparisons_text (data->table);
+  redo = fm_report_redo (data, 0);
+  date = fm_report_date (data);
+  out = g_string_new ("% Written by Formarium; compiles with pdflatex (twice, so that long tables align). Each table of the text lies between two lines of signs.\n"
                       "\\documentclass[10pt]{article}\n\\usepackage[T1]{fontenc}\n\\usepackage[utf8]{inputenc}\n"
-                      "\\usepackage{textcomp}\n\\usepackage{booktabs}\n\\usepackage{tabularx}\n\\usepackage[margin=20mm]{geometry}\n"
-                      "\\begin{document}\n\\noindent ");
+                      "\\usepackage{textcomp}\n\\usepackage{amssymb}\n\\usepackage{booktabs}\n\\usepackage{tabularx}\n\\usepackage{longtable}\n"
+                      "\\usepackage[margin=20mm]{geometry}\n\\usepackage[hidelinks]{hyperref}\n\\begin{document}\n"
+                      "\\section*{");
+  append_tex (out, data->batch->title != NULL ? data->batch->title : "Results");
+  g_string_append_printf (out, "}\n\\noindent Formarium report, %s.\n\n\\medskip\\noindent ", date);
   append_tex (out, sentence);
   g_string_append (out, "\n\n");
-  if (n > 0)
+  append_table (out, tables->pdata[FM_REPORT_RESULTS],
+                data->batch->title != NULL ? data->batch->title : "Results", names);
+  if (*g_strchomp (named) != '\0')
+    append_lines (out, named);
+  append_table (out, tables->pdata[FM_REPORT_COMPARISONS], "Comparisons", names);
+  append_table (out, tables->pdata[FM_REPORT_COSTS], "All costs", names);
+  if (data->runs->len > 0)
     {
-      g_string_append (out, "%%%%%%%%%%%%%%%%%%%%\n\\begin{table}[h]\n\\centering\\footnotesize\n\\caption{");
-      append_tex (out, fm_results_table_get_title (table));
-      g_string_append_c (out, '.');
-      if (*held != '\0')
-        {
-          g_string_append (out, " Held equal: ");
-          append_tex (out, held);
-          g_string_append_c (out, '.');
-        }
-      g_string_append_c (out, ' ');
-      append_tex (out, footnote);
-      append_levels (out, table, tasks);
-      g_string_append_printf (out, "}\n\\setlength{\\tabcolsep}{4pt}\n"
-                              "\\begin{tabularx}{\\textwidth}{l%srrrrrr>{\\raggedright\\arraybackslash}X}\n\\toprule\n",
-                              tasks ? "l" : "");
-      g_string_append_printf (out, "Variant%s & Test accuracy, \\%% & Latency, \\textmu{}s & Memory, MB & Parameters & FLOPs"
-                                   " & Seeds & Against baseline \\\\\n\\midrule\n", tasks ? " & Task" : "");
-      for (guint i = 0; i < n; i++)
-        append_variant (out, fm_results_table_get_row (table, i), tasks);
-      g_string_append (out, "\\bottomrule\n\\end{tabularx}\n\\end{table}\n%%%%%%%%%%%%%%%%%%%%\n");
+      g_string_append (out, "\\clearpage\n\\section*{Where the numbers come from}\n");
+      for (guint i = FM_REPORT_RUNS; i < tables->len; i++)
+        append_long_table (out, tables->pdata[i], names);
     }
+  g_string_append (out, "\n\\section*{Redo it}\n\\noindent\\texttt{");
+  append_tex (out, redo);
+  g_string_append (out, "}\n");
+  if (data->batch->text != NULL)
+    append_lines (out, data->batch->text);
   g_string_append (out, "\\end{document}\n");
   return g_string_free (out, FALSE);
 }

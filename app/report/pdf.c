@@ -3,7 +3,6 @@
 #include "config.h"
 
 #include <cairo-pdf.h>
-#include <json-glib/json-glib.h>
 #include <math.h>
 #include <pango/pangocairo.h>
 #include <string.h>
@@ -18,7 +17,6 @@
 #define WIDTH       (PAGE_WIDTH - 2 * MARGIN)
 #define BOTTOM      (PAGE_HEIGHT - MARGIN - 12) /* the page's number stands below */
 #define BODY        9.5
-#define TABLE       8.6
 #define SMALL       8.0
 
 typedef enum { DIM = 1, BOLD = 2, MONO = 4 } Look;
@@ -30,6 +28,7 @@ typedef struct
   gdouble          y; /* where the next thing begins */
   guint            number;
   const char      *title;
+  GHashTable      *names; /* of rows that can be linked to */
 } Pages;
 
 static void
@@ -123,13 +122,28 @@ paragraph (Pages *p, const char *text, gdouble size, guint look, gdouble after)
   p->y += show_text (p, text, size, look, MARGIN, p->y, WIDTH, FALSE) + after;
 }
 
-/* @room: what must stand on the same page. */
+/* Everything between is what a link means, or what it leads to. */
+static void
+begin_tag (Pages *p, const char *tag, const char *key, const char *value)
+{
+  g_auto (GStrv) parts = g_strsplit (value, "'", -1);
+  g_autofree char *safe = g_strjoinv ("\\'", parts), *attributes = g_strdup_printf ("%s='%s'", key, safe);
+
+  cairo_tag_begin (p->cr, tag, attributes);
+}
+
+/* @room: what must stand on the same page. It is a line of the outline as well. */
 static void
 heading (Pages *p, const char *text, gdouble room)
 {
+  g_autofree char *to = g_strdup_printf ("dest='heading %s'", text), *name = g_strconcat ("heading ", text, NULL);
+
   need (p, 34 + room);
   p->y += 14;
+  begin_tag (p, CAIRO_TAG_DEST, "name", name);
   paragraph (p, text, 13, BOLD, 5);
+  cairo_tag_end (p->cr, CAIRO_TAG_DEST);
+  cairo_pdf_surface_add_outline (p->surface, CAIRO_PDF_OUTLINE_ROOT, text, to, 0);
 }
 
 static void
@@ -155,150 +169,191 @@ draw (Pages *p, const FmFigure *figure, gconstpointer model, gdouble x, gdouble 
   cairo_restore (p->cr);
 }
 
-/* --- The table ----------------------------------------------------------------------------------------------------*/
+/* --- Tables -------------------------------------------------------------------------------------------------------*/
 
-enum { NAME, ACCURACY, LATENCY, MEMORY, PARAMETERS, SEEDS, VERDICT, N_CELLS };
+#define GAP 7.0
 
-static GStrv
-cells_of (FmResultsRow *row, gboolean grounds)
+typedef struct
 {
-  const FmVariantResult *r = fm_results_row_get (row);
-  gboolean fail = r->verdict == FM_VERDICT_FAIL;
-  g_autofree char *mean = fm_format_number (100 * r->accuracy.mean, 1);
-  g_autofree char *low = fm_format_number (100 * r->accuracy.low, 1), *high = fm_format_number (100 * r->accuracy.high, 1);
-  g_autofree char *verdict = fm_results_row_verdict_text (row);
-  GStrv cells = g_new0 (char *, N_CELLS + 1);
+  const FmReportTable *table;
+  guint                n;      /* columns */
+  gdouble              size;   /* of letters */
+  gdouble             *widths; /* owned */
+} Setting;
 
-  cells[NAME] = grounds ? g_strdup_printf ("%s (%s, %s)", r->title, r->task, r->device) : g_strdup (r->title);
-  cells[ACCURACY] = fail                     ? g_strdup ("FAIL")
-                    : isnan (r->accuracy.low) ? g_strdup (mean)
-                                              : g_strdup_printf ("%s [%s, %s]", mean, low, high);
-  cells[LATENCY] = fm_format_latency (fail ? NAN : r->latency_us_median);
-  cells[MEMORY] = fm_format_megabytes (fail ? -1 : r->measured_peak_bytes);
-  cells[PARAMETERS] = fm_format_short_count (r->parameters < 0 ? NAN : (gdouble) r->parameters);
-  cells[SEEDS] = fm_results_row_seeds_text (row);
-  cells[VERDICT] = g_strdup_printf ("%s%s%s", fail ? "" : fm_verdict_sign (r->verdict),
-                                    fail || *fm_verdict_sign (r->verdict) == '\0' ? "" : " ", verdict);
-  return cells;
+static gdouble
+look_size (const Setting *s, guint column)
+{
+  return s->table->columns[column].mono ? 0.84 * s->size : s->size;
 }
 
-/* Draws a row at the pages' place, or only tells its height. */
+static guint
+look_of (const Setting *s, guint column, const FmReportRow *row)
+{
+  return (s->table->columns[column].mono ? MONO : 0) | (row != NULL && row->dim ? DIM : 0);
+}
+
+/* What a column takes unless it is broken into lines, and the longest word, which cannot be. */
+static void
+natural_widths (Pages *p, const Setting *s, guint column, gdouble *whole, gdouble *word)
+{
+  const char *title = s->table->columns[column].title;
+  g_auto (GStrv) words = g_strsplit (title, " ", -1);
+
+  *whole = *word = 0;
+  for (gsize i = 0; words[i] != NULL; i++)
+    *whole = MAX (*whole, text_width (p, words[i], 0.93 * s->size, BOLD));
+  *word = *whole;
+  for (guint r = 0; r < s->table->rows->len; r++)
+    {
+      const FmReportRow *row = g_ptr_array_index (s->table->rows, r);
+      g_autofree char *text = row->dim && column > 1 ? g_strdup ("") : fm_report_cell_text (g_ptr_array_index (row->cells, column));
+      gdouble width = text_width (p, text, look_size (s, column), look_of (s, column, NULL)) + (column == 0 && row->variant != FM_REPORT_NO_VARIANT ? 13 : 0);
+
+      *whole = MAX (*whole, width);
+    }
+}
+
+/* Numbers take what they need; words share the rest by what they would take. FALSE: not with letters of this size. */
+static gboolean
+set_widths (Pages *p, Setting *s)
+{
+  gdouble numbers = GAP * (s->n - 1), words = 0, rest, least = 0;
+
+  for (guint c = 0; c < s->n; c++)
+    {
+      gdouble word;
+
+      natural_widths (p, s, c, &s->widths[c], &word);
+      if (s->table->columns[c].left && !s->table->columns[c].mono)
+        words += MIN (s->widths[c], 260);
+      else
+        numbers += s->widths[c];
+      least += s->table->columns[c].left && !s->table->columns[c].mono ? MIN (s->widths[c], 52) : 0;
+    }
+  rest = WIDTH - numbers;
+  if (rest < least)
+    return FALSE;
+  for (guint c = 0; c < s->n; c++)
+    if (s->table->columns[c].left && !s->table->columns[c].mono)
+      s->widths[c] = MIN (s->widths[c], 260) * (words > rest ? rest / words : 1);
+  /* A table narrower than the page has its last column, or its first, wider. */
+  if (words < rest)
+    s->widths[s->table->columns[s->n - 1].left ? s->n - 1 : 0] += rest - words;
+  return TRUE;
+}
+
+/* Draws a row (NULL: the titles) at the pages' place, or only tells its height. */
 static gdouble
-table_row (Pages *p, char **cells, const gdouble *widths, guint look, gint variant, gboolean shown)
+table_row (Pages *p, const Setting *s, const FmReportRow *row, gboolean shown)
 {
   gdouble x = MARGIN, height = 0;
 
-  for (guint c = 0; c < N_CELLS; c++)
+  for (guint c = 0; c < s->n; c++)
     {
-      gboolean left = c == NAME || c == VERDICT;
-      gdouble indent = c == NAME ? 14 : 0;
-      g_autoptr (PangoLayout) layout = layout_new (p, cells[c], TABLE, look, left ? widths[c] - indent : 0);
+      const FmReportCell *cell = row != NULL ? g_ptr_array_index (row->cells, c) : NULL;
+      g_autofree char *text = cell != NULL ? fm_report_cell_text (cell) : g_strdup (s->table->columns[c].title);
+      gdouble indent = c == 0 && row != NULL && row->variant != FM_REPORT_NO_VARIANT ? 13 : 0;
+      gdouble size = row != NULL ? look_size (s, c) : 0.93 * s->size;
+      guint look = row != NULL ? look_of (s, c, row) : DIM | BOLD;
+      g_autoptr (PangoLayout) layout = layout_new (p, text, size, look, s->widths[c] - indent);
+      gboolean link = shown && cell != NULL && cell->to != NULL && *text != '\0' && g_hash_table_contains (p->names, cell->to);
+      gboolean named = shown && c == 0 && row != NULL && row->name != NULL;
 
+      if (row != NULL && row->dim && c == 2) /* what it is in words, across the other columns */
+        {
+          g_autofree char *help = fm_report_cell_text (g_ptr_array_index (row->cells, s->n - 1));
+          g_autoptr (PangoLayout) wide = layout_new (p, help, s->size, DIM, MARGIN + WIDTH - x - 6);
+
+          height = MAX (height, layout_height (wide));
+          cairo_move_to (p->cr, x + 6, p->y);
+          if (shown)
+            pango_cairo_show_layout (p->cr, wide);
+          break;
+        }
+      pango_layout_set_alignment (layout, s->table->columns[c].left ? PANGO_ALIGN_LEFT : PANGO_ALIGN_RIGHT);
       height = MAX (height, layout_height (layout));
+      if (named)
+        begin_tag (p, CAIRO_TAG_DEST, "name", row->name);
+      if (link)
+        begin_tag (p, CAIRO_TAG_LINK, "dest", cell->to);
       if (shown)
-        show_text (p, cells[c], TABLE, look, left ? x + indent : x + widths[c], p->y, widths[c] - indent, !left);
-      x += widths[c] + 9;
+        {
+          set_colour (p->cr, look & DIM ? FM_COLOUR_DIM : FM_COLOUR_INK);
+          cairo_move_to (p->cr, x + indent, p->y);
+          pango_cairo_show_layout (p->cr, layout);
+        }
+      if (link)
+        cairo_tag_end (p->cr, CAIRO_TAG_LINK);
+      if (named)
+        cairo_tag_end (p->cr, CAIRO_TAG_DEST);
+      x += s->widths[c] + GAP;
     }
-  if (shown && variant > -2)
-    draw (p, &fm_figure_marker, &variant, MARGIN, p->y + 1.5, 9, 9, 0.75);
+  if (shown && row != NULL && row->variant != FM_REPORT_NO_VARIANT)
+    draw (p, &fm_figure_marker, &row->variant, MARGIN, p->y + 1.5, 9, 9, 0.75);
   return height;
 }
 
-static gboolean
-on_several_grounds (FmResultsTable *table)
+static void
+table_titles (Pages *p, const Setting *s)
 {
-  for (guint i = 1; i < fm_results_table_get_n_rows (table); i++)
-    {
-      const FmVariantResult *a = fm_results_row_get (fm_results_table_get_row (table, 0));
-      const FmVariantResult *b = fm_results_row_get (fm_results_table_get_row (table, i));
-
-      if (strcmp (a->task, b->task) != 0 || strcmp (a->device, b->device) != 0)
-        return TRUE;
-    }
-  return FALSE;
+  line_across (p, p->y, 0.8, FM_COLOUR_INK);
+  p->y += 3;
+  p->y += table_row (p, s, NULL, TRUE) + 3;
+  line_across (p, p->y, 0.5, FM_COLOUR_INK);
 }
 
-/* Numbers take what they need; names and verdicts share the rest. */
 static void
-add_table (Pages *p, FmResultsTable *table)
+add_table (Pages *p, const FmReportTable *table)
 {
-  char *titles[N_CELLS + 1] = { "Variant", "Test accuracy, %", "Latency, µs", "Memory, MB", "Parameters", "Seeds",
-                                "Against baseline", NULL };
-  guint n = fm_results_table_get_n_rows (table);
-  g_autoptr (GPtrArray) rows = g_ptr_array_new_with_free_func ((GDestroyNotify) g_strfreev);
-  gdouble widths[N_CELLS], numbers = 0, name = 0, rest;
+  static const gdouble sizes[] = { 8.6, 7.8, 7.0, 6.4 };
+  Setting s = { table, 0, 0, NULL };
+  g_autofree gdouble *widths = NULL;
 
-  for (guint i = 0; i < n; i++)
-    g_ptr_array_add (rows, cells_of (fm_results_table_get_row (table, i), on_several_grounds (table)));
-  for (guint c = 0; c < N_CELLS; c++)
+  heading (p, table->title, 70);
+  if (table->above != NULL && *table->above != '\0')
+    paragraph (p, table->above, SMALL, DIM, 6);
+  while (table->columns[s.n].title != NULL)
+    s.n++;
+  s.widths = widths = g_new0 (gdouble, s.n);
+  for (gsize i = 0; i < G_N_ELEMENTS (sizes); i++)
     {
-      widths[c] = text_width (p, titles[c], TABLE, BOLD);
-      for (guint i = 0; i < n; i++)
-        widths[c] = MAX (widths[c], text_width (p, ((char **) g_ptr_array_index (rows, i))[c], TABLE, 0));
-      if (c == NAME)
-        name = widths[c] + 16;
-      else if (c != VERDICT)
-        numbers += widths[c];
+      s.size = sizes[i];
+      if (set_widths (p, &s))
+        break;
     }
-  rest = WIDTH - numbers - 9 * (N_CELLS - 1);
-  widths[NAME] = MIN (name, 0.6 * rest);
-  widths[VERDICT] = rest - widths[NAME];
-  for (guint i = 0; i <= n; i++)
+  need (p, 60);
+  table_titles (p, &s);
+  for (guint i = 0; i < table->rows->len; i++)
     {
-      gboolean first = i == 0, again = FALSE;
-      const FmVariantResult *r = first ? NULL : fm_results_row_get (fm_results_table_get_row (table, i - 1));
-      char **cells = first ? titles : g_ptr_array_index (rows, i - 1);
-      gdouble height = table_row (p, cells, widths, first ? DIM | BOLD : 0, -2, FALSE);
+      const FmReportRow *row = g_ptr_array_index (table->rows, i);
+      gboolean last = i + 1 == table->rows->len;
 
-      if (p->y + height + 8 > BOTTOM)
+      if (p->y + table_row (p, &s, row, FALSE) + 8 > BOTTOM)
         {
           end_page (p);
-          again = !first;
+          table_titles (p, &s); /* they stand on every page */
         }
-      if (first || again) /* titles stand on every page */
-        {
-          line_across (p, p->y, 0.8, FM_COLOUR_INK);
-          p->y += 3;
-          p->y += table_row (p, titles, widths, DIM | BOLD, -2, TRUE) + 3;
-          line_across (p, p->y, 0.5, FM_COLOUR_INK);
-        }
-      if (first)
-        continue;
       p->y += 3;
-      p->y += table_row (p, cells, widths, 0, r->verdict == FM_VERDICT_FAIL ? FM_VARIANT_FAILED : r->index, TRUE) + 3;
-      line_across (p, p->y, i == n ? 0.8 : 0.4, i == n ? FM_COLOUR_INK : FM_COLOUR_GRID);
+      p->y += table_row (p, &s, row, TRUE) + 3;
+      line_across (p, p->y, last ? 0.8 : 0.4, last ? FM_COLOUR_INK : FM_COLOUR_GRID);
     }
   p->y += 6;
+  if (table->below != NULL)
+    paragraph (p, table->below, SMALL, DIM, 4);
 }
 
 static void
-add_level (GString *out, const char *name, gdouble accuracy)
+add_results (Pages *p, FmReportData *data, GPtrArray *tables)
 {
-  g_autofree char *text = fm_format_number (100 * accuracy, 1);
+  g_autofree char *named = fm_results_table_comparisons_text (data->table);
 
-  g_string_append_printf (out, "%s%s %s %%", out->len > 0 ? "; " : "", name, text);
-}
-
-static void
-add_results (Pages *p, FmReportData *data)
-{
-  g_autofree char *held = fm_results_table_held_equal (data->table), *footnote = fm_results_table_footnote (data->table);
-  g_autofree char *note = *held != '\0' ? g_strdup_printf ("Held equal: %s. %s", held, footnote) : g_strdup (footnote);
-  g_autoptr (GString) levels = g_string_new (NULL);
-
-  heading (p, "Results", 60);
-  paragraph (p, note, SMALL, DIM, 6);
-  add_table (p, data->table);
-  if (data->task != NULL && isfinite (data->task->chance_level))
-    add_level (levels, "Chance level", data->task->chance_level);
-  for (guint i = 0; data->task != NULL && data->task->shortcuts != NULL && i < data->task->shortcuts->len; i++)
-    {
-      const FmShortcutRecord *shortcut = g_ptr_array_index (data->task->shortcuts, i);
-
-      add_level (levels, shortcut->name, shortcut->accuracy);
-    }
-  if (levels->len > 0)
-    paragraph (p, levels->str, SMALL, DIM, 0);
+  add_table (p, tables->pdata[FM_REPORT_RESULTS]);
+  if (*g_strchomp (named) != '\0')
+    paragraph (p, named, SMALL, 0, 4);
+  if (((FmReportTable *) tables->pdata[FM_REPORT_COMPARISONS])->rows->len > 0)
+    add_table (p, tables->pdata[FM_REPORT_COMPARISONS]);
+  add_table (p, tables->pdata[FM_REPORT_COSTS]);
 }
 
 /* --- Figures ------------------------------------------------------------------------------------------------------*/
@@ -423,52 +478,37 @@ add_lines (Pages *p, const char *text)
       paragraph (p, *lines[i] != '\0' ? lines[i] : " ", 7.5, MONO, 0);
 }
 
-/* "Training: processor AMD EPYC; threads 2; ..." from the JSON object that a worker wrote about itself. */
 static void
-add_provenance (Pages *p, const char *what, const char *json)
+add_redo (Pages *p, FmReportData *data, GPtrArray *tables)
 {
-  g_autoptr (JsonParser) parser = json_parser_new_immutable ();
-  g_autoptr (GString) out = g_string_new (what);
-  g_autoptr (GList) members = NULL;
-  JsonObject *object;
-
-  if (json == NULL || !json_parser_load_from_data (parser, json, -1, NULL) || json_parser_get_root (parser) == NULL
-      || !JSON_NODE_HOLDS_OBJECT (json_parser_get_root (parser)))
-    return;
-  object = json_node_get_object (json_parser_get_root (parser));
-  members = json_object_get_members (object);
-  for (GList *m = members; m != NULL; m = m->next)
-    {
-      JsonNode *node = json_object_get_member (object, m->data);
-      g_autofree char *name = g_strdelimit (g_strdup (m->data), "_", ' ');
-      g_autofree char *value = JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING
-                                 ? g_strdup (json_node_get_string (node))
-                                 : json_to_string (node, FALSE);
-
-      g_string_append_printf (out, "%s %s %s", m == members ? ":" : ";", name, value);
-    }
-  g_string_append_c (out, '.');
-  paragraph (p, out->str, SMALL, DIM, 3);
-}
-
-static void
-add_redo (Pages *p, FmReportData *data)
-{
-  g_autofree char *counts = fm_results_table_counts (data->table), *file = fm_report_file_name (data);
-  g_autofree char *command = g_strdup_printf ("formarium run %s", file);
+  g_autofree char *counts = fm_results_table_counts (data->table), *command = fm_report_redo (data, 0);
   g_autofree char *measured =
     g_strdup_printf ("%s. Every run trained and was measured in a process of its own; latencies were taken while this "
                      "program's other workers kept still. The seed is the unit of every statement: intervals are over "
                      "seeds, not over test examples.", counts);
 
-  heading (p, "How it was measured, and how to do it again", 80);
+  heading (p, "How it was measured", 40);
   paragraph (p, measured, BODY, 0, 6);
-  add_provenance (p, "Training", data->train_provenance);
-  add_provenance (p, "Measuring", data->measure_provenance);
-  p->y += 6;
+  for (guint i = FM_REPORT_RUNS; i < tables->len; i++)
+    if (((FmReportTable *) tables->pdata[i])->rows->len > 0)
+      add_table (p, tables->pdata[i]);
+  heading (p, "Redo it", 40);
   paragraph (p, command, BODY, MONO, 6);
   if (data->batch->text != NULL)
     add_lines (p, data->batch->text);
+}
+
+static void
+collect_names (Pages *p, GPtrArray *tables)
+{
+  for (guint t = 0; t < tables->len; t++)
+    for (guint r = 0; r < ((FmReportTable *) tables->pdata[t])->rows->len; r++)
+      {
+        const FmReportRow *row = ((FmReportTable *) tables->pdata[t])->rows->pdata[r];
+
+        if (row->name != NULL)
+          g_hash_table_add (p->names, row->name);
+      }
 }
 
 static cairo_status_t
@@ -485,11 +525,15 @@ fm_report_to_pdf (FmStore *store, gint64 batch, GError **error)
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
   g_autoptr (GDateTime) when = NULL;
   g_autofree char *date = NULL, *top = NULL, *sentence = NULL, *iso = NULL;
-  Pages p = { .y = MARGIN, .number = 1 };
+  g_autoptr (GPtrArray) tables = NULL;
+  g_autoptr (GHashTable) names = g_hash_table_new (g_str_hash, g_str_equal);
+  Pages p = { .y = MARGIN, .number = 1, .names = names };
   cairo_status_t status;
 
   if (data == NULL)
     return NULL;
+  tables = fm_report_tables (data);
+  collect_names (&p, tables);
   p.title = data->batch->title != NULL ? data->batch->title : "Results";
   date = fm_report_date (data);
   top = g_strdup_printf ("Formarium report · %s", date);
@@ -509,12 +553,12 @@ fm_report_to_pdf (FmStore *store, gint64 batch, GError **error)
   paragraph (&p, sentence, 11, 0, 0);
   if (fm_results_table_get_n_rows (data->table) > 0)
     {
-      add_results (&p, data);
+      add_results (&p, data, tables);
       add_figures (&p, data);
       add_attention (&p, data);
       add_routing (&p, data);
     }
-  add_redo (&p, data);
+  add_redo (&p, data, tables);
   end_page (&p);
 
   status = cairo_status (p.cr);

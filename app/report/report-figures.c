@@ -53,6 +53,7 @@ plot (FmReportData *data)
                                             r->measured_peak_bytes > 0 ? r->measured_peak_bytes / 1e6 : NAN, FALSE };
     }
   o->plot = (FmPlot) { "Latency", "Test accuracy", "Peak memory", "µs", "%", "MB", used, o->points };
+  o->figure.name = "plot";
   o->figure.figure = &fm_figure_plot;
   o->figure.model = &o->plot;
   o->figure.alternative = g_strdup ("Plot of test accuracy against latency; the table below it has the numbers");
@@ -85,7 +86,7 @@ zoomed_low (GPtrArray *curves)
 }
 
 static Owned *
-curves (GPtrArray *list, const char *title, const char *unit, gdouble factor, gdouble low, const char *caption)
+curves (GPtrArray *list, const char *name, const char *title, const char *unit, gdouble factor, gdouble low, const char *caption)
 {
   Owned *o = g_new0 (Owned, 1);
   GString *text = g_string_new (caption);
@@ -120,6 +121,7 @@ curves (GPtrArray *list, const char *title, const char *unit, gdouble factor, gd
       g_string_append_printf (text, "; the picture begins at %s %%", from);
     }
   g_string_append_c (text, '.');
+  o->figure.name = name;
   o->figure.figure = &fm_figure_curves;
   o->figure.model = &o->curves;
   o->figure.alternative = g_strconcat (title, "; the table below it has the numbers", NULL);
@@ -133,10 +135,10 @@ fm_report_figures (FmReportData *data)
   GPtrArray *figures = g_ptr_array_new_with_free_func (owned_free);
 
   g_ptr_array_add (figures, plot (data));
-  g_ptr_array_add (figures, curves (data->accuracy, "Validation accuracy over training", "%", 100,
+  g_ptr_array_add (figures, curves (data->accuracy, "accuracy", "Validation accuracy over training", "%", 100,
                                     zoomed_low (data->accuracy), "Validation accuracy over training"));
   if (data->loss->len > 0)
-    g_ptr_array_add (figures, curves (data->loss, "Loss over training", "", 1, NAN,
+    g_ptr_array_add (figures, curves (data->loss, "loss", "Loss over training", "", 1, NAN,
                                       data->training_loss ? "Training loss, nats" : "Validation loss, nats"));
   return figures;
 }

@@ -24,9 +24,11 @@ fm_report_data_free (FmReportData *data)
   g_clear_pointer (&data->accuracy, g_ptr_array_unref);
   g_clear_pointer (&data->loss, g_ptr_array_unref);
   g_clear_pointer (&data->looks, g_ptr_array_unref);
-  g_clear_pointer (&data->task, fm_task_record_free);
-  g_free (data->train_provenance);
-  g_free (data->measure_provenance);
+  g_clear_pointer (&data->tasks, g_ptr_array_unref);
+  g_clear_pointer (&data->runs, g_ptr_array_unref);
+  g_clear_pointer (&data->records, g_ptr_array_unref);
+  g_clear_pointer (&data->stages, g_ptr_array_unref);
+  g_clear_pointer (&data->machines, g_ptr_array_unref);
   g_free (data);
 }
 
@@ -54,12 +56,38 @@ load_looks (FmStore *store, FmResultsRow *row)
   return looks;
 }
 
-static char *
-provenance_of (FmStore *store, const char *stage)
+static gboolean
+load_tasks (FmReportData *data, FmStore *store, GError **error)
 {
-  g_autoptr (FmStageRecord) record = stage != NULL ? fm_store_load_stage (store, stage, NULL) : NULL;
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
 
-  return record != NULL ? g_strdup (record->provenance) : NULL;
+  for (guint i = 0; i < data->records->len; i++)
+    {
+      const FmRunRecord *run = g_ptr_array_index (data->records, i);
+      FmTaskRecord *task;
+
+      if (!g_hash_table_add (seen, run->task))
+        continue;
+      task = fm_store_load_task (store, run->task, error);
+      if (task == NULL)
+        return FALSE;
+      g_ptr_array_add (data->tasks, task);
+    }
+  return TRUE;
+}
+
+static void
+find_machines (FmReportData *data)
+{
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+
+  for (guint i = 0; i < data->stages->len; i++)
+    {
+      const FmStageRecord *stage = g_ptr_array_index (data->stages, i);
+
+      if (stage->provenance != NULL && g_hash_table_add (seen, stage->provenance))
+        g_ptr_array_add (data->machines, g_strdup (stage->provenance));
+    }
 }
 
 FmReportData *
@@ -68,9 +96,17 @@ fm_report_data_load (FmStore *store, gint64 batch, GError **error)
   g_autoptr (FmReportData) data = g_new0 (FmReportData, 1);
 
   data->looks = g_ptr_array_new_with_free_func ((GDestroyNotify) looks_free);
+  data->tasks = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_task_record_free);
+  data->machines = g_ptr_array_new_with_free_func (g_free);
   data->batch = fm_store_load_batch (store, batch, error);
   if (data->batch == NULL)
     return NULL;
+  data->runs = fm_store_load_results (store, batch, error);
+  data->records = data->runs != NULL ? fm_store_load_runs (store, batch, error) : NULL;
+  data->stages = data->records != NULL ? fm_store_load_stages (store, batch, error) : NULL;
+  if (data->stages == NULL || !load_tasks (data, store, error))
+    return NULL;
+  find_machines (data);
   data->table = fm_results_table_load (store, batch, error);
   if (data->table == NULL)
     return NULL;
@@ -91,18 +127,6 @@ fm_report_data_load (FmStore *store, gint64 batch, GError **error)
       FmResultsRow *row = fm_results_table_get_row (data->table, i);
 
       g_ptr_array_add (data->looks, load_looks (store, row));
-      if (data->train_provenance == NULL)
-        data->train_provenance = provenance_of (store, fm_results_row_first_done (row, FM_STAGE_KIND_TRAIN));
-      if (data->measure_provenance == NULL)
-        data->measure_provenance = provenance_of (store, fm_results_row_first_done (row, FM_STAGE_KIND_MEASURE));
-    }
-  if (fm_results_table_get_n_rows (data->table) > 0)
-    {
-      const FmVariantResult *first = fm_results_row_get (fm_results_table_get_row (data->table, 0));
-      g_autoptr (FmRunRecord) run = fm_store_load_run (store, first->run_ids[0], NULL);
-
-      if (run != NULL)
-        data->task = fm_store_load_task (store, run->task, NULL);
     }
   return g_steal_pointer (&data);
 }
@@ -134,27 +158,11 @@ typedef char *(*Writer) (FmStore *store, gint64 batch, GError **error);
 typedef GBytes *(*BytesWriter) (FmStore *store, gint64 batch, GError **error);
 
 static char *
-write_markdown (FmStore *store, gint64 batch, GError **error)
-{
-  g_autoptr (FmResultsTable) table = fm_results_table_load (store, batch, error);
-
-  return table != NULL ? fm_results_table_to_markdown (table) : NULL;
-}
-
-static char *
 write_csv (FmStore *store, gint64 batch, GError **error)
 {
   g_autoptr (GPtrArray) rows = fm_store_load_results (store, batch, error);
 
   return rows != NULL ? fm_results_rows_to_csv (rows) : NULL;
-}
-
-static char *
-write_json (FmStore *store, gint64 batch, GError **error)
-{
-  g_autoptr (GPtrArray) rows = fm_store_load_results (store, batch, error);
-
-  return rows != NULL ? fm_results_rows_to_json (rows) : NULL;
 }
 
 static const struct
@@ -163,9 +171,18 @@ static const struct
   Writer      write;
   BytesWriter write_bytes;
 } documents[] = {
-  { ".csv", write_csv }, { ".html", fm_report_to_html }, { ".json", write_json }, { ".md", write_markdown },
+  { ".csv", write_csv }, { ".html", fm_report_to_html }, { ".json", fm_report_to_json },
+  { ".md", fm_report_to_markdown },
   { ".pdf", NULL, fm_report_to_pdf }, { ".tex", fm_report_to_latex },
 };
+
+char *
+fm_report_schema (void)
+{
+  g_autoptr (GBytes) bytes = g_resources_lookup_data ("/formarium/report/report.schema.json", 0, NULL);
+
+  return g_strndup (g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes));
+}
 
 gboolean
 fm_report_write (FmStore *store, gint64 batch, const char *path, GError **error)
