@@ -349,6 +349,11 @@ find (Work *w, FmClaimFinding *f, FmResultsComparison *c, GError **error)
     right = find_row (w, e->right, &f->reason);
   if (left == NULL || (e->right != NULL && right == NULL))
     return TRUE;
+  if (left == right)
+    {
+      f->reason = g_strdup ("both sides mean one variant here");
+      return TRUE;
+    }
   f->left = g_strdup (fm_results_row_get (left)->title);
   f->right = right != NULL ? g_strdup (fm_results_row_get (right)->title) : NULL;
   f->left_failed = is_lost (fm_results_row_get (left));
@@ -515,7 +520,8 @@ fm_claim_result_sentence (const FmClaimResult *result)
     {
       g_autofree char *all = fm_format_number_word (n);
 
-      g_string_append_printf (out, "All %s expectations are %s.", all, fm_claim_verdict_word (result->verdict));
+      g_string_append_printf (out, "%s%s expectations are %s.", n == 2 ? "Both" : "All ", n == 2 ? "" : all,
+                              fm_claim_verdict_word (result->verdict));
     }
   else
     {
