@@ -1,8 +1,9 @@
-/* inspect.c: `formarium inspect ID`: all that a plugin or a task says of itself; `--rejected`: what did not load. */
+/* inspect.c: `formarium inspect ID`: all that a plugin or a task says of itself; `--rejected`: what did not load; with a
+ * number what a run was made of and by. */
 #include "config.h"
 
 #include "app/architecture/plugins.h"
-#include "app/command/command.h"
+#include "app/command/inspect-run.h"
 #include "data/task.h"
 
 #include <string.h>
@@ -195,11 +196,15 @@ run (const FmArgs *args)
   g_autoptr (JsonArray) found = json_array_new ();
   g_autoptr (GPtrArray) names = g_ptr_array_new ();
   GPtrArray *plugins;
+  gint64 number;
 
   if (fm_args_has (args, "--rejected"))
     return print_rejected (json);
   if (id == NULL)
-    return fm_command_usage ("'inspect' needs the id of a plugin or task, or --rejected; `formarium list` shows ids");
+    return fm_command_usage ("'inspect' needs the id of a plugin or task, a run's number, or --rejected; `formarium list` "
+                             "shows ids");
+  if (g_ascii_string_to_signed (id, 10, 1, G_MAXINT64, &number, NULL)) /* no plugin has a number for an id */
+    return fm_inspect_run (args, number);
 
   plugins = fm_plugins_list ();
   for (guint i = 0; i < plugins->len; i++)
@@ -237,14 +242,17 @@ run (const FmArgs *args)
 static const FmFlag flags[] = {
   { "--rejected", 0, FM_FLAG_BOOL, NULL, "Plugin files that did not load: found, wanted, the loader's words" },
   { "--json", 0, FM_FLAG_BOOL, NULL, "An array of objects" },
+  { "--store", 0, FM_FLAG_TEXT, "FILE", "For a run: database in place of the default one" },
   FM_FLAG_END
 };
 
 const FmCommand fm_command_inspect = {
   .name = "inspect",
-  .summary = "Tell all about a variant or a task",
-  .example = "formarium inspect softmax-attention\nformarium inspect --rejected",
-  .usage = "[ID]",
+  .summary = "Tell all about a variant, a task or a run",
+  .example = "formarium inspect softmax-attention\nformarium inspect --rejected\nformarium inspect 12",
+  .usage = "[ID|RUN]",
+  .help = "RUN is the number of a run (`formarium results --json` shows run_id): each stage with its recipe, which is all that\n"
+          "determines its result, and with what it was made by: program, plugin files, libraries, device, clocks.",
   .flags = flags,
   .max_words = 1,
   .run = run,

@@ -2,6 +2,7 @@
  * train.c or measure.c. */
 #include "config.h"
 
+#include "app/run/provenance.h"
 #include "app/run/roof.h"
 #include "app/run/run-private.h"
 #include "app/run/worker.h"
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 /* --- Listening -----------------------------------------------------------------------------------------------------
@@ -133,8 +133,10 @@ void
 fm_worker_send_result (FmJob *job, FmStageResult *result, const char *event)
 {
   JsonObject *message = json_object_new ();
-  g_autofree char *provenance = fm_json_line (job->provenance);
+  g_autofree char *provenance = NULL;
 
+  fm_provenance_add_clock (job->provenance, "clock_end_mhz");
+  provenance = fm_json_line (job->provenance);
   g_free (result->provenance);
   result->provenance = g_strdup (g_strchomp (provenance));
   json_object_set_string_member (message, "event", event);
@@ -220,40 +222,6 @@ fm_add_plan_memory (FmStageResult *result, const FmPlan *plan, gint64 measured_p
 
 /* --- The stage -----------------------------------------------------------------------------------------------------*/
 
-static char *
-processor_name (void)
-{
-  g_autofree char *text = NULL;
-  const char *at, *end;
-
-  if (!g_file_get_contents ("/proc/cpuinfo", &text, NULL, NULL))
-    return g_strdup ("");
-  at = strstr (text, "model name");
-  at = at ? strchr (at, ':') : NULL;
-  end = at ? strchr (at, '\n') : NULL;
-  return end ? g_strstrip (g_strndup (at + 1, (gsize) (end - at - 1))) : g_strdup ("");
-}
-
-static JsonObject *
-make_provenance (FmDevice *device, guint threads)
-{
-  JsonObject *object = json_object_new ();
-  const FmDeviceInfo *info = fm_device_get_info (device);
-  g_autofree char *processor = processor_name ();
-  struct utsname system;
-
-  json_object_set_string_member (object, "program", FM_VERSION);
-  json_object_set_string_member (object, "processor", processor);
-  json_object_set_int_member (object, "processors", (gint64) g_get_num_processors ());
-  json_object_set_int_member (object, "threads", threads);
-  json_object_set_string_member (object, "device", info->id);
-  json_object_set_string_member (object, "device_title", info->title);
-  json_object_set_string_member (object, "driver", info->driver);
-  if (uname (&system) == 0)
-    json_object_set_string_member (object, "kernel", system.release);
-  return object;
-}
-
 static void
 job_clear (FmJob *job)
 {
@@ -300,7 +268,9 @@ job_open (FmJob *job, JsonObject *request, GError **error)
       return FALSE;
     }
   job->quiet = fm_quiet_new ();
-  job->provenance = make_provenance (job->device, job->threads);
+  job->provenance = fm_provenance_new (job->device, job->threads);
+  fm_provenance_add_stage (job->provenance, job->recipe->kind, job->recipe->seed, job->recipe->architecture,
+                           job->recipe->task);
   return TRUE;
 }
 
