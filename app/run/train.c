@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "app/results/artifacts.h"
+#include "app/run/digests.h"
 #include "app/run/run-private.h"
 
 #include <glib/gstdio.h>
@@ -27,6 +28,8 @@ typedef struct
   FmVariables   *variables;
   FmEvaluator   *evaluator;
   FmStageResult *result;
+  FmDigests     *digests;
+  GPtrArray     *paths;  /* of parameters; no ownership of the texts */
   gfloat        *logs; /* room for the longest log */
   gint64         told_us; /* when progress was told last */
   gdouble        seconds; /* in steps */
@@ -41,6 +44,8 @@ training_clear (Training *t)
   g_clear_pointer (&t->model, fm_model_free);
   g_clear_pointer (&t->variables, fm_variables_unref);
   g_clear_pointer (&t->result, fm_stage_result_free);
+  g_clear_pointer (&t->digests, fm_digests_free);
+  g_clear_pointer (&t->paths, g_ptr_array_unref);
   g_free (t->logs);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Training, training_clear)
@@ -178,6 +183,8 @@ run_steps (Training *t, gboolean *diverged, GError **error)
   gint64 steps = t->recipe->steps;
   gint64 every = MAX (1, steps / POINTS), look_every = MAX (1, steps / LOOKS), kept = fm_program_get_kept (t->program);
 
+  if (!fm_digests_take (t->digests, t->variables, t->paths, 0, error))
+    return FALSE;
   for (gint64 number = 1; number <= steps;)
     {
       gint64 first = number, start;
@@ -194,7 +201,7 @@ run_steps (Training *t, gboolean *diverged, GError **error)
           number++;
         }
       while (ok && !point && number <= steps && (number - 1) % look_every != 0 && number - first < kept
-             && g_get_monotonic_time () - start < AHEAD_INTERVAL);
+             && !fm_digests_wants (number - 1, steps) && g_get_monotonic_time () - start < AHEAD_INTERVAL);
       ok = ok && look_at_steps (t, number - 1, (guint) (number - first), &loss, diverged, error);
       t->seconds += (g_get_monotonic_time () - start) / 1e6;
       fm_quiet_end (t->job->quiet);
@@ -211,6 +218,9 @@ run_steps (Training *t, gboolean *diverged, GError **error)
           if (!add_logs (t, number - 1, error))
             return FALSE;
         }
+      if (fm_digests_wants (number - 1, steps)
+          && !fm_digests_take (t->digests, t->variables, t->paths, number - 1, error))
+        return FALSE;
       tell_progress (t, number - 1, loss, number > steps);
       if ((number - 1) % look_every == 0 && number <= steps && !look_at_validation (t, number - 1, error))
         return FALSE;
@@ -258,6 +268,15 @@ save_checkpoint (Training *t, GError **error)
 }
 
 static gboolean
+save_digests (Training *t, GError **error)
+{
+  g_autofree char *path = g_build_filename (t->job->artifacts, FM_DIGESTS_FILE, NULL);
+
+  return fm_digests_save (t->digests, path, error)
+         && fm_add_artifact_file (t->result, t->job, FM_ARTIFACT_DIGESTS, FM_DIGESTS_FILE, error);
+}
+
+static gboolean
 build (Training *t, GError **error)
 {
   FmRecipe *recipe = t->recipe;
@@ -287,6 +306,8 @@ build (Training *t, GError **error)
   for (guint i = 0; i < t->graph->logs->len; i++)
     longest = MAX (longest, ((FmModelLog *) g_ptr_array_index (t->graph->logs, i))->count);
   t->logs = g_new (gfloat, (gsize) longest);
+  t->digests = fm_digests_new ();
+  t->paths = fm_graph_param_paths (t->graph->graph);
 
   /* FLOPs are stated for the forward pass of one example. */
   one = fm_model_graph_new (t->model, FM_MODE_EVALUATE, 1, NULL, FALSE, error);
@@ -310,6 +331,8 @@ fm_train_stage (FmJob *job, GError **error)
   peak = fm_memory_peak () - before;
   if (!diverged && (!score_split (&t, "validation", error) || !score_split (&t, "test", error)
                     || !save_checkpoint (&t, error)))
+    return FALSE;
+  if (!save_digests (&t, error))
     return FALSE;
   fm_stage_result_add_metric (t.result, "", "", "", "train_s", t.seconds);
   fm_add_plan_memory (t.result, fm_program_get_plan (t.program), peak);
