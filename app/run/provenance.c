@@ -322,7 +322,7 @@ fm_provenance_changes (JsonObject *then, JsonObject *now)
     { "device_title", "device" },     { "driver", "driver" },
     { "blas_core", "BLAS core" },     { "files/blas/build_id", "build of the BLAS" },
     { "blas_flavour", "BLAS flavour" }, { "processor", "processor" },
-    { "threads", "threads" },         { "governor", "clock governor" },
+    { "processors", "processors" },   { "governor", "clock governor" },
     { "kernel", "kernel" },
   };
   GPtrArray *changes = g_ptr_array_new_with_free_func (g_free);
