@@ -45,8 +45,9 @@ typedef struct
   FmStageRecord *then, *now;
   FmReplayStage *found;
   gboolean       same;
-  GString       *what;   /* compared: "36 curve points, 2,000 answers" */
-  GString       *parts;  /* where it parts */
+  GString       *what;   /* compared: "36 curve points; 6 numbers" */
+  GString       *where;  /* it parts: "at step 1, in embed.token (3 of 12 tensors)" */
+  GString       *parts;  /* and how: "test loss was 1.2 and is 1.3; ..." */
 } Comparison;
 
 static gboolean
@@ -61,7 +62,7 @@ append (GString *out, const char *format, ...)
   va_list args;
 
   if (out->len > 0)
-    g_string_append (out, ", ");
+    g_string_append (out, "; ");
   va_start (args, format);
   g_string_append_vprintf (out, format, args);
   va_end (args);
@@ -112,9 +113,11 @@ compare_curves (Comparison *c, GError **error)
   if (differing == 0)
     return TRUE;
   c->same = FALSE;
-  c->found->step = first->step;
+  if (c->where->len == 0)
+    g_string_append_printf (c->where, " by step %" G_GINT64_FORMAT, first->step);
+  c->found->step = c->found->step < 0 ? first->step : MIN (c->found->step, first->step);
   if (other)
-    append (c->parts, "%s%s%s%s at step %" G_GINT64_FORMAT " was %.7g and is %.7g (%u of %u points of the curves differ)",
+    append (c->parts, "%s%s%s%s at step %" G_GINT64_FORMAT " was %.9g and is %.9g (%u of %u points of curves differ)",
             first->name, *first->tag ? " (" : "", first->tag, *first->tag ? ")" : "", first->step, first->value,
             other->value, differing, then->len);
   else
@@ -169,20 +172,20 @@ compare_digests (Comparison *c)
   c->found->tensor = g_strdup (parting.tensor);
   if (parting.names_differ)
     {
-      append (c->parts, "the model now has other tensors, %s the first of them", parting.tensor);
+      g_string_printf (c->where, " before the first step: the model has other tensors, %s the first of them", parting.tensor);
       c->found->step = 0;
       return;
     }
   c->found->same_step = parting.same_step;
-  c->found->step = c->found->step < 0 ? parting.step : MIN (c->found->step, parting.step);
+  c->found->step = parting.step;
   if (parting.step == 0)
-    append (c->parts, "before the first step %s (%u of %u tensors)", parting.tensor, parting.differing, parting.tensors);
+    g_string_append (c->where, " before the first step");
   else if (parting.step == parting.same_step + 1)
-    append (c->parts, "at step %" G_GINT64_FORMAT " %s (%u of %u tensors)", parting.step, parting.tensor,
-            parting.differing, parting.tensors);
+    g_string_append_printf (c->where, " at step %" G_GINT64_FORMAT, parting.step);
   else
-    append (c->parts, "after step %" G_GINT64_FORMAT " and by step %" G_GINT64_FORMAT " %s (%u of %u tensors)",
-            parting.same_step, parting.step, parting.tensor, parting.differing, parting.tensors);
+    g_string_append_printf (c->where, " between step %" G_GINT64_FORMAT " and step %" G_GINT64_FORMAT, parting.same_step,
+                            parting.step);
+  g_string_append_printf (c->where, ", first in %s (%u of %u tensors)", parting.tensor, parting.differing, parting.tensors);
 }
 
 /* The largest difference of two tensors of the same shape, -1 where they have not the same shape. */
@@ -250,10 +253,13 @@ name_tensor (Comparison *c, const char *then, const char *now)
   if (first == NULL)
     return;
   if (c->found->tensor == NULL)
-    c->found->tensor = g_strdup (first);
-  append (c->parts, "%u of %u tensors of the checkpoint, %s", differing, paths->len, first);
+    {
+      c->found->tensor = g_strdup (first);
+      g_string_append_printf (c->where, "%s in %s of the checkpoint", c->where->len ? "," : "", first);
+    }
+  append (c->parts, "%u of %u tensors of the checkpoint differ", differing, paths->len);
   if (by > 0)
-    g_string_append_printf (c->parts, " by up to %.3g", by);
+    g_string_append_printf (c->parts, ", %s by up to %.3g", first, by);
 }
 
 /* The row says what the run left, the file what is kept of it now; either may part from the replay. */
@@ -397,8 +403,10 @@ compare_outcomes (Comparison *c, GError **error)
   append (c->what, "the outcomes of %s examples", count);
   if (differing > 0)
     {
+      g_autofree char *other = fm_format_count ((gint64) differing);
+
       c->same = FALSE;
-      append (c->parts, "%" G_GSIZE_FORMAT " of %s examples have another outcome", differing, count);
+      append (c->parts, "%s of %s examples have another outcome", other, count);
     }
   return TRUE;
 }
@@ -490,7 +498,7 @@ judge_noise (Comparison *c, const FmRunRecord *run, GPtrArray *then, GPtrArray *
     return TRUE;
   if (isfinite (a) && !(fabs (b - a) <= FM_REPLAY_FIRST_LOSS * MAX (fabs (a), G_MINDOUBLE)))
     {
-      append (c->parts, "its first loss already by %.2g of it, more than other kernels do (%.0e)", fabs (b - a) / fabs (a),
+      append (c->parts, "the first loss already by %.2g of it, and other kernels make no more than %g", fabs (b - a) / fabs (a),
               FM_REPLAY_FIRST_LOSS);
       return TRUE;
     }
@@ -510,7 +518,7 @@ judge_noise (Comparison *c, const FmRunRecord *run, GPtrArray *then, GPtrArray *
       else
         within = FALSE;
     }
-  append (c->parts, "which is %s %s", within ? "within" : "more than", how ? how : "noise");
+  append (c->parts, "the scores are %s %s", within ? "within" : "not within", how ? how : "noise");
   if (within)
     c->found->verdict = FM_REPLAY_WITHIN;
   return TRUE;
@@ -538,12 +546,13 @@ compare_training (Comparison *c, const FmRunRecord *run, GError **error)
   if (c->same)
     {
       c->found->verdict = FM_REPLAY_SAME;
-      c->found->text = g_strdup_printf ("%s, all to the bit", c->what->str);
+      c->found->text = g_strdup_printf ("%s; all to the bit", c->what->str);
       return TRUE;
     }
   if (!judge_noise (c, run, then, now, error))
     return FALSE;
-  c->found->text = g_strdup_printf ("parts %s", c->parts->str);
+  c->found->text = c->where->len > 0 ? g_strdup_printf ("parts%s: %s", c->where->str, c->parts->str)
+                                     : g_strdup (c->parts->str);
   return TRUE;
 }
 
@@ -690,9 +699,9 @@ fm_replay_compare (FmReplay *replay, GError **error)
       FmReplayItem *item = g_ptr_array_index (replay->items, i);
       g_autoptr (FmStageRecord) then = fm_store_load_stage (replay->then, item->stage, error);
       g_autoptr (FmStageRecord) now = then ? fm_store_load_stage (replay->now, item->stage, error) : NULL;
-      g_autoptr (GString) what = g_string_new (NULL), parts = g_string_new (NULL);
+      g_autoptr (GString) what = g_string_new (NULL), where = g_string_new (NULL), parts = g_string_new (NULL);
       FmReplayStage *found = g_new0 (FmReplayStage, 1);
-      Comparison c = { replay, item, then, now, found, TRUE, what, parts };
+      Comparison c = { replay, item, then, now, found, TRUE, what, where, parts };
 
       g_ptr_array_add (stages, found);
       found->same_step = found->step = -1;
