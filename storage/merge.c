@@ -19,6 +19,7 @@ typedef struct
   char          *artifacts; /* folder of the original */
   FmMergeReport *report;
   GPtrArray     *copied;    /* char *: files made here */
+  GHashTable    *only;      /* (nullable), no ref: ids of the stages that are wanted */
 } Merge;
 
 void
@@ -335,6 +336,8 @@ merge_stage (Merge *merge, sqlite3_stmt *stmt, GError **error)
   FmStageState theirs = fm_stage_state_from_string (text (stmt, 5)), ours;
   gboolean known = sqlite3_column_type (stmt, 6) != SQLITE_NULL, live;
 
+  if (merge->only != NULL && !g_hash_table_contains (merge->only, id))
+    return TRUE;
   if (!known)
     return take_stage (merge, id, theirs, FALSE, error);
   ours = fm_stage_state_from_string (text (stmt, 6));
@@ -500,8 +503,11 @@ static gboolean
 merge_all (Merge *merge, GError **error)
 {
   /* Rows arrive in any order; what does not fit together in the end is refused by the commit. */
-  return fm_store_do (merge->store, error, "PRAGMA defer_foreign_keys = ON", "") &&
-         merge_compared (merge, error) &&
+  if (!fm_store_do (merge->store, error, "PRAGMA defer_foreign_keys = ON", ""))
+    return FALSE;
+  if (merge->only != NULL)
+    return for_each (merge, STAGES, merge_stage, error);
+  return merge_compared (merge, error) &&
          for_each (merge, STAGES, merge_stage, error) &&
          for_each (merge, BATCHES, merge_batch, error);
 }
@@ -544,11 +550,17 @@ merge_copy (Merge *merge, const char *copy, GError **error)
 FmMergeReport *
 fm_store_merge (FmStore *store, const char *path, GError **error)
 {
+  return fm_store_merge_stages (store, path, NULL, error);
+}
+
+FmMergeReport *
+fm_store_merge_stages (FmStore *store, const char *path, GHashTable *stages, GError **error)
+{
   g_autoptr (FmMergeReport) report = g_new0 (FmMergeReport, 1);
   g_autoptr (GPtrArray) copied = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (FmStore) original = NULL;
   g_autofree char *copy = g_strdup_printf ("%s.merge-%d", store->path, (int) getpid ());
-  Merge merge = { .store = store, .report = report, .copied = copied };
+  Merge merge = { .store = store, .report = report, .copied = copied, .only = stages };
   gboolean ok;
 
   report->conflicts = g_ptr_array_new_with_free_func (g_free);

@@ -571,6 +571,10 @@ typedef struct
  * changes nothing.
  */
 FM_API FmMergeReport *fm_store_merge       (FmStore *store, const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** fm_store_merge_stages: the same of @stages (ids; NULL: all there is) alone, without the batches and runs that want
+ * them: what they start from must be here or among them. */
+FM_API FmMergeReport *fm_store_merge_stages (FmStore *store, const char *path, GHashTable *stages, GError **error)
+  G_GNUC_WARN_UNUSED_RESULT;
 FM_API void           fm_merge_report_free (FmMergeReport *report);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmMergeReport, fm_merge_report_free)
 

@@ -26,6 +26,7 @@ typedef enum
 {
   FM_FLAG_BOOL,
   FM_FLAG_TEXT,
+  FM_FLAG_LINES, /* TEXT that may be given several times: all of them, a line each */
 } FmFlagKind;
 
 /* One row a flag: parsing, help and the nearest name on a typo come from it. */
@@ -34,7 +35,7 @@ typedef struct
   const char *name; /* "--json"; NULL ends the table */
   char        letter; /* 'o' for -o, or 0 */
   FmFlagKind  kind;
-  const char *value; /* "FILE" in the help; TEXT only */
+  const char *value; /* "FILE" in the help; not of BOOL */
   const char *help;
 } FmFlag;
 #define FM_FLAG_END { NULL, 0, FM_FLAG_BOOL, NULL, NULL }

@@ -35,6 +35,7 @@ struct _FmArgs
 {
   const FmCommand *command;
   const char     **values; /* by flag row; NULL = not given */
+  GPtrArray       *joined; /* char *: values of several */
   GPtrArray       *words;
 };
 
@@ -215,13 +216,27 @@ find_flag (const FmCommand *command, const char *text, gsize length)
   return -1;
 }
 
+static void
+set_value (FmArgs *args, int flag, const char *text)
+{
+  const char *before = args->values[flag];
+
+  if (before != NULL && args->command->flags[flag].kind == FM_FLAG_LINES)
+    {
+      g_ptr_array_add (args->joined, g_strconcat (before, "\n", text, NULL));
+      text = g_ptr_array_index (args->joined, args->joined->len - 1);
+    }
+  args->values[flag] = text;
+}
+
 static int
 run_command (const FmCommand *command, int argc, char **argv)
 {
   guint n_flags = 0;
   g_autofree const char **values = NULL;
   g_autoptr (GPtrArray) words = g_ptr_array_new ();
-  FmArgs args = { .command = command, .words = words };
+  g_autoptr (GPtrArray) joined = g_ptr_array_new_with_free_func (g_free);
+  FmArgs args = { .command = command, .words = words, .joined = joined };
   gboolean only_words = FALSE;
 
   while (command->flags && command->flags[n_flags].name)
@@ -258,9 +273,9 @@ run_command (const FmCommand *command, int argc, char **argv)
           values[flag] = "";
         }
       else if (equals)
-        values[flag] = equals + 1;
+        set_value (&args, flag, equals + 1);
       else if (i + 1 < argc)
-        values[flag] = argv[++i];
+        set_value (&args, flag, argv[++i]);
       else
         return fm_command_usage ("'%s' needs a value: %s %s", text, text, command->flags[flag].value);
     }

@@ -2,9 +2,9 @@
 #include "config.h"
 
 #include "app/batch/plan.h"
-#include "app/command/command.h"
 #include "app/command/progress.h"
 #include "app/results/claims.h"
+#include "app/command/shards.h"
 #include "app/results/format.h"
 #include "app/results/results.h"
 #include "app/run/estimate.h"
@@ -181,10 +181,11 @@ exit_status (FmStore *store, gint64 batch)
 }
 
 static int
-run_batch (FmStore *store, gint64 batch, const char *command, const FmArgs *args)
+run_batch (FmStore *store, gint64 batch, const char *command, const FmArgs *args, const FmCommandPart *part)
 {
   g_autoptr (GError) error = NULL;
-  FmRunnerOptions options = { .batch = batch, .command = command, .retry_failed = fm_args_has (args, "--retry-failed") };
+  FmRunnerOptions options = { .batch = batch, .command = command, .retry_failed = fm_args_has (args, "--retry-failed"),
+                              .only = part ? part->only : NULL };
   FmRunner *runner = fm_runner_new (store, &options, &error);
   guint kept;
   int status;
@@ -205,6 +206,8 @@ run_batch (FmStore *store, gint64 batch, const char *command, const FmArgs *args
       return status;
     }
 
+  if (part != NULL && part->shard != NULL)
+    return fm_command_part_end (store, part);
   status = fm_command_print_results (store, batch, fm_args_has (args, "--json"));
   if (status != FM_EXIT_OK)
     return status;
@@ -225,6 +228,7 @@ run (const FmArgs *args)
   g_autoptr (FmBatchFile) file = fm_batch_file_load (path, &error);
   g_autoptr (FmBatchPlan) plan = NULL;
   g_autoptr (FmPlanEstimate) estimate = NULL;
+  g_auto (FmCommandPart) part = { NULL, NULL, NULL };
   g_autoptr (FmStore) store = NULL;
   g_autofree char *command = g_strdup_printf ("formarium run %s", path);
   gboolean dry = fm_args_has (args, "--dry-run"), json = fm_args_has (args, "--json");
@@ -248,6 +252,10 @@ run (const FmArgs *args)
   if (estimate == NULL)
     return fm_command_error (g_steal_pointer (&error));
   g_clear_pointer (&store, fm_store_close);
+  if (fm_args_has (args, "--shards") || fm_args_has (args, "--collect"))
+    return fm_command_run_shards (args, plan, estimate);
+  if (!fm_command_part_find (args, plan, estimate, &part, &error))
+    return fm_command_error (g_steal_pointer (&error));
   if (dry)
     return print_dry_run (plan, estimate, json);
   if (estimate->seconds_left > FM_ESTIMATE_MOST_S && !fm_args_has (args, "--yes"))
@@ -267,10 +275,11 @@ run (const FmArgs *args)
       }
 
   store = fm_command_open_store (args, FM_STORE_WRITE, &error);
-  if (store == NULL || !fm_batch_plan_save (plan, store, &batch, &error))
+  if (store == NULL || !fm_batch_plan_save (plan, store, &batch, &error)
+      || !fm_command_part_take (args, store, &part, &error))
     return fm_command_error (g_steal_pointer (&error));
   print_plan (plan, estimate);
-  return run_batch (store, batch, command, args);
+  return run_batch (store, batch, command, args, &part);
 }
 
 static const FmFlag run_flags[] = {
@@ -280,15 +289,27 @@ static const FmFlag run_flags[] = {
   { "--yes", 0, FM_FLAG_BOOL, NULL, "Run it even if it takes more than 24 hours" },
   { "--json", 0, FM_FLAG_BOOL, NULL, "Results as JSON: an array with one object a run" },
   { "--store", 0, FM_FLAG_TEXT, "FILE", "Database in place of the default one" },
+  { "--shards", 0, FM_FLAG_TEXT, "slurm[:N]", "Submit it to Slurm: N tasks train, then one measures; with --dry-run only print it" },
+  { "--collect", 0, FM_FLAG_BOOL, NULL, "Take in what the tasks of --shards have finished" },
+  { "--partition", 0, FM_FLAG_TEXT, "NAME", "--shards: Slurm's partition" },
+  { "--time", 0, FM_FLAG_TEXT, "LIMIT", "--shards: a task's limit, as Slurm writes it: 90 or 02:00:00 or 1-12" },
+  { "--sbatch", 0, FM_FLAG_LINES, "ARG", "--shards: one more option of sbatch, as --sbatch=--mem=8G; may be repeated" },
+  { "--shard", 0, FM_FLAG_TEXT, "K/N", "Train only part K of N, into a --store of its own; measure:1/1 measures what was trained" },
+  { "--from", 0, FM_FLAG_TEXT, "FOLDER", "First take what stores of shards in FOLDER have finished" },
   FM_FLAG_END
 };
 
 const FmCommand fm_command_run = {
   .name = "run",
   .summary = "Run a batch file: train, measure, store and compare",
-  .example = "formarium run examples/first.batch",
+  .example = "formarium run examples/first.batch\nformarium run examples/first.batch --shards slurm:8 --time=02:00:00\n"
+             "formarium run examples/first.batch --collect\n"
+             "formarium run examples/first.batch --shard 2/3 --store parts/2.db",
   .usage = "FILE.batch",
-  .help = "Finished stages are never run again, failed ones only with --retry-failed. Ctrl-C stops; `formarium resume` goes on.",
+  .help = "Finished stages are never run again, failed ones only with --retry-failed. Ctrl-C stops; `formarium resume` goes on.\n"
+          "A batch that was cut on a cluster is submitted again: only what is left runs. All nodes must see the store's folder.\n"
+          "Without a cluster: run --shard 1/3 to 3/3 on three machines, put their stores and the .artifacts folders beside\n"
+          "them into one folder, and run the batch there with --from FOLDER, which measures all of it on one machine.",
   .flags = run_flags,
   .min_words = 1,
   .max_words = 1,
@@ -314,7 +335,7 @@ resume (const FmArgs *args)
   if (store == NULL)
     return fm_command_error (g_steal_pointer (&error));
   command = g_strdup_printf ("formarium resume %" G_GINT64_FORMAT, batch);
-  return run_batch (store, batch, command, args);
+  return run_batch (store, batch, command, args, NULL);
 }
 
 static const FmFlag resume_flags[] = {

@@ -105,6 +105,8 @@ typedef struct
   guint       n_training; /* training workers side by side; 0 = as many as processors, at most 2 */
   guint64     memory_bytes; /* that plans side by side may use; 0 = what the machine has free */
   gboolean    retry_failed; /* stages that failed earlier run again; otherwise they keep their reason and their log */
+  GHashTable *only;       /* (nullable), no ref: ids of the stages to do, the others are left; what they start from counts
+                             as done where it is not among them */
 } FmRunnerOptions;
 
 /**

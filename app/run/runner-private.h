@@ -76,6 +76,7 @@ struct _FmRunner
   gboolean         retry_failed;
   guint            n_kept_failures;
   gboolean         started, paused, cancelling, ended;
+  gboolean         partial; /* other stages of the batch are left to others */
   guint            tick_id;
   guint            ticks;
   gboolean         dirty; /* the status changed since it was told */
@@ -104,7 +105,7 @@ gboolean fm_runner_stage_has_ended   (const FmRunnerStage *stage);
 
 /* --- runner-stages.c -----------------------------------------------------------------------------------------------*/
 
-gboolean fm_runner_load_stages    (FmRunner *runner, GError **error);
+gboolean fm_runner_load_stages    (FmRunner *runner, GHashTable *only, GError **error);
 void     fm_runner_stage_free     (gpointer stage);
 /** fm_runner_stage_is_ready: inputs done, itself not: may a worker have it? A failed input blocks it. */
 gboolean fm_runner_stage_is_ready (FmRunner *runner, FmRunnerStage *stage);

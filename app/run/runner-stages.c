@@ -53,7 +53,7 @@ estimate_stage (FmRunnerStage *stage)
 }
 
 gboolean
-fm_runner_load_stages (FmRunner *runner, GError **error)
+fm_runner_load_stages (FmRunner *runner, GHashTable *only, GError **error)
 {
   g_autoptr (GPtrArray) records = fm_store_load_stages (runner->store, runner->status->batch, error);
   FmRunnerStage *before = NULL;
@@ -66,10 +66,18 @@ fm_runner_load_stages (FmRunner *runner, GError **error)
   g_ptr_array_set_free_func (records, NULL);
   for (guint i = 0; i < records->len; i++)
     {
-      FmRunnerStage *stage = g_new0 (FmRunnerStage, 1);
+      FmStageRecord *record = g_ptr_array_index (records, i);
+      FmRunnerStage *stage;
 
+      if (only != NULL && !g_hash_table_contains (only, record->id))
+        {
+          runner->partial |= record->state != FM_STAGE_DONE && record->state != FM_STAGE_DIVERGED;
+          fm_stage_record_free (record);
+          continue;
+        }
+      stage = g_new0 (FmRunnerStage, 1);
       g_ptr_array_add (runner->stages, stage);
-      stage->record = g_ptr_array_index (records, i);
+      stage->record = record;
     }
   for (guint i = 0; i < runner->stages->len; i++)
     {

@@ -24,7 +24,10 @@ end_now (gpointer data)
   g_clear_handle_id (&runner->tick_id, g_source_remove);
   fm_runner_update_status (runner);
   if (!fm_store_release_batch (runner->store, runner->status->batch,
-                               runner->cancelling || runner->error ? FM_BATCH_CANCELLED : FM_BATCH_DONE, &error)
+                               runner->cancelling || runner->error ? FM_BATCH_CANCELLED
+                               : runner->partial                   ? FM_BATCH_PLANNED
+                                                                   : FM_BATCH_DONE,
+                               &error)
       && runner->error == NULL)
     runner->error = g_steal_pointer (&error);
   fm_runner_tell (runner, &(FmRunEvent){ .kind = FM_RUN_EVENT_STATUS });
@@ -238,7 +241,7 @@ fm_runner_new (FmStore *store, const FmRunnerOptions *options, GError **error)
   runner->retry_failed = options->retry_failed;
   runner->memory_bytes = options->memory_bytes ? options->memory_bytes : fm_machine_available_bytes ();
   runner->round = -1;
-  if (!fm_runner_load_stages (runner, error))
+  if (!fm_runner_load_stages (runner, options->only, error))
     {
       fm_runner_free (runner);
       return NULL;
