@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define VARIANTS "softmax-attention x mlp; pooling x mlp; local-attention x mlp"
+#define VARIANTS "softmax-attention x mlp; pooling x mlp"
 
 /* One number; -1 where there is no such store. */
 static gint64
@@ -69,24 +69,24 @@ test_by_hand (void)
   g_assert_cmpint (g_mkdir (parts, 0700), ==, 0);
   first = program ("run", path, "--shard", "1/2", "--store", one, NULL);
   assert_status (first, 0);
-  g_assert_nonnull (strstr (first->err, "Shard 1/2: 3 stages, 3 done"));
-  g_assert_cmpint (number (one, "SELECT count(*) FROM stage WHERE kind = 'train' AND state = 'done'"), ==, 3);
-  g_assert_cmpint (number (one, "SELECT count(*) FROM stage WHERE state <> 'planned'"), ==, 3);
+  g_assert_nonnull (strstr (first->err, "Shard 1/2: 2 stages, 2 done"));
+  g_assert_cmpint (number (one, "SELECT count(*) FROM stage WHERE kind = 'train' AND state = 'done'"), ==, 2);
+  g_assert_cmpint (number (one, "SELECT count(*) FROM stage WHERE state <> 'planned'"), ==, 2);
   g_assert_cmpint (number (one, "SELECT count(*) FROM batch WHERE state = 'planned'"), ==, 1);
 
   /* Measuring waits for all of it: in two parts it would be compared across machines. */
   early = program ("run", path, "--shard", "measure:1/1", "--from", parts, NULL);
   assert_status (early, 2);
-  g_assert_nonnull (strstr (early->err, "3 of the 6 models to measure are not trained yet"));
+  g_assert_nonnull (strstr (early->err, "2 of the 4 models to measure are not trained yet"));
 
   second = program ("run", path, "--shard", "2/2", "--store", two, NULL);
   assert_status (second, 0);
   all = program ("run", path, "--from", parts, NULL);
   assert_status (all, 0);
-  assert_complete (place->store, 6);
+  assert_complete (place->store, 4);
   again = program ("run", path, "--from", parts, NULL);
   assert_status (again, 0);
-  assert_complete (place->store, 6);
+  assert_complete (place->store, 4);
   sound = program ("store", "check", NULL);
   assert_status (sound, 0);
 }
@@ -180,22 +180,22 @@ test_submit (void)
   write_program (place->folder, "sbatch", sbatch);
   write_program (place->folder, "squeue", "#!/bin/sh\ncat \"$0.out\" 2>/dev/null\n");
 
-  dry = program ("run", path, "--shards", "slurm:3", "--dry-run", "--sbatch=--mem=8G", "--sbatch", "--nice=5", NULL);
+  dry = program ("run", path, "--shards", "slurm:2", "--dry-run", "--sbatch=--mem=8G", "--sbatch", "--nice=5", NULL);
   assert_status (dry, 0);
-  g_assert_nonnull (strstr (dry->out, "train 3/3: 2 stages, 2 left"));
-  g_assert_nonnull (strstr (dry->out, "measure 1/1: 6 stages, 6 left"));
+  g_assert_nonnull (strstr (dry->out, "train 2/2: 2 stages, 2 left"));
+  g_assert_nonnull (strstr (dry->out, "measure 1/1: 4 stages, 4 left"));
   g_assert_nonnull (strstr (dry->out, "#SBATCH --mem=8G\n#SBATCH --nice=5\n"));
   g_assert_false (g_file_test (place->store, G_FILE_TEST_EXISTS));
 
   /* The second task never starts, so measuring refuses; what is there is collected. */
   g_setenv ("CUT", "train-2", TRUE);
-  cut = program ("run", path, "--shards", "slurm:3", NULL);
+  cut = program ("run", path, "--shards", "slurm:2", NULL);
   assert_status (cut, 0);
   g_assert_nonnull (strstr (cut->err, "Training is job 1.\nMeasuring is job 2 and waits for it."));
   part = program ("run", path, "--collect", NULL);
   assert_status (part, 3);
-  g_assert_nonnull (strstr (part->out, "8 of 12 stages left. Conflicts: 0"));
-  g_assert_cmpint (number (place->store, "SELECT count(*) FROM stage WHERE kind = 'train' AND state = 'done'"), ==, 4);
+  g_assert_nonnull (strstr (part->out, "6 of 8 stages left. Conflicts: 0"));
+  g_assert_cmpint (number (place->store, "SELECT count(*) FROM stage WHERE kind = 'train' AND state = 'done'"), ==, 2);
   folder = shards_folder (place);
   g_assert_nonnull (folder);
 
@@ -206,9 +206,9 @@ test_submit (void)
   assert_status (busy, 2);
   g_assert_nonnull (strstr (busy->err, "Job 1 of this batch still waits or runs"));
   write_program (place->folder, "squeue.out", "");
-  other = program ("run", path, "--shards", "slurm:4", NULL);
+  other = program ("run", path, "--shards", "slurm:3", NULL);
   assert_status (other, 2);
-  g_assert_nonnull (strstr (other->err, "is split into 3 already"));
+  g_assert_nonnull (strstr (other->err, "is split into 2 already"));
 
   /* Only what was cut. */
   rest = program ("run", path, "--shards", "slurm", NULL);
@@ -219,8 +219,8 @@ test_submit (void)
   g_assert_cmpstr (words, ==, "--parsable \n--parsable --dependency=afterany:1\n--parsable \n--parsable --dependency=afterany:3\n");
   all = program ("run", path, "--collect", NULL);
   assert_status (all, 0);
-  g_assert_nonnull (strstr (all->out, "0 of 12 stages left. Conflicts: 0"));
-  assert_complete (place->store, 6);
+  g_assert_nonnull (strstr (all->out, "0 of 8 stages left. Conflicts: 0"));
+  assert_complete (place->store, 4);
   none = program ("run", path, "--shards", "slurm", NULL);
   assert_status (none, 0);
   g_assert_nonnull (strstr (none->err, "Nothing is left to submit"));
@@ -232,8 +232,8 @@ static void
 test_seeded (void)
 {
   g_autoptr (Place) place = place_new ();
-  g_autofree char *few = place_batch (place, "few", "softmax-attention x mlp", 2, 8, NULL);
-  g_autofree char *path = place_batch (place, "more", VARIANTS, 2, 8, NULL), *paths = NULL;
+  g_autofree char *few = place_batch (place, "few", "softmax-attention x mlp", 1, 8, NULL);
+  g_autofree char *path = place_batch (place, "more", VARIANTS, 1, 8, NULL), *paths = NULL;
   g_autofree char *old = g_strdup (g_getenv ("PATH"));
   g_autoptr (Run) before = program ("run", few, NULL), all = NULL, take = NULL;
 
@@ -246,8 +246,8 @@ test_seeded (void)
   assert_status (all, 0);
   take = program ("run", path, "--collect", NULL);
   assert_status (take, 0);
-  g_assert_nonnull (strstr (take->out, "0 of 12 stages left. Conflicts: 0"));
-  g_assert_cmpint (number (place->store, "SELECT count(*) FROM stage WHERE state = 'done' AND attempts = 1"), ==, 12);
+  g_assert_nonnull (strstr (take->out, "0 of 4 stages left. Conflicts: 0"));
+  g_assert_cmpint (number (place->store, "SELECT count(*) FROM stage WHERE state = 'done' AND attempts = 1"), ==, 4);
   g_assert_cmpint (number (place->store, "SELECT count(*) FROM batch"), ==, 2);
   g_setenv ("PATH", old, TRUE);
 }
@@ -387,7 +387,7 @@ test_slurm (void)
       g_setenv ("PATH", old, TRUE);
       return;
     }
-  path = place_batch (place, "real", VARIANTS, 2, 1500, NULL);
+  path = place_batch (place, "real", VARIANTS, 3, 1500, NULL);
   first = program ("run", path, "--shards", "slurm:2", "--time=30", "--partition", "main", NULL);
   assert_status (first, 0);
   folder = shards_folder (place);
