@@ -3,8 +3,8 @@
 
 #include "app/batch/plan.h"
 #include "app/command/progress.h"
-#include "app/results/claims.h"
 #include "app/command/shards.h"
+#include "app/results/claims.h"
 #include "app/results/format.h"
 #include "app/results/results.h"
 #include "app/run/estimate.h"

@@ -3,8 +3,6 @@
 
 #include "app/run/shards.h"
 
-#include "app/batch/batch-private.h"
-#include "app/json.h"
 #include "app/run/run-private.h"
 
 #include <string.h>
@@ -34,6 +32,16 @@ is_measuring (const FmBatchStage *stage)
   return g_str_equal (stage->kind, FM_STAGE_KIND_MEASURE);
 }
 
+/* (transfer full): as a stage's id is made. */
+static char *
+short_hash (const char *text)
+{
+  char *hash = g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
+
+  hash[20] = '\0';
+  return hash;
+}
+
 /* (transfer full): id without the hardware, which the machine that measures puts in: a training stage's is its id. */
 static char *
 bare_id (const char *kind, const char *id, const char *recipe)
@@ -47,7 +55,7 @@ bare_id (const char *kind, const char *id, const char *recipe)
   json_object_remove_member (object, "hardware");
   node = json_node_init_object (json_node_alloc (), object);
   text = json_to_string (node, FALSE);
-  return fm_short_hash (text);
+  return short_hash (text);
 }
 
 /* (transfer full): ids of the stages that a run which meets what is held wants, and of all they start from. */
@@ -284,7 +292,7 @@ make_key (FmBatchPlan *plan)
 
       g_string_append_printf (all, "\n%s", id);
     }
-  return fm_short_hash (all->str);
+  return short_hash (all->str);
 }
 
 FmShards *
