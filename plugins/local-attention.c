@@ -49,7 +49,7 @@ build (FmGraph *g, const FmBuild *b, FmTensor *x)
   q = fm_split_heads (g, fm_linear (g, x, b->width, "q"), p->heads);
   k = fm_split_heads (g, fm_linear (g, x, b->width, "k"), p->heads);
   v = fm_split_heads (g, fm_linear (g, x, b->width, "v"), p->heads);
-  y = fm_attention (g, "attention", q, k, v, scale, &mask);
+  y = fm_attention_cached (g, b, "attention", q, k, v, scale, &mask);
 
   if (fm_probe_is_open (b, ATTENTION))
     fm_probe_set (b, ATTENTION, fm_attention_map (g, q, k, scale, &mask));
@@ -61,5 +61,5 @@ FM_PLUGIN_DEFINE (.id = "local-attention", .title = "Local attention",
              "the length times the window.",
   .paper = { "Beltagy, Peters, Cohan", 2020, "2004.05150" },
   .complexity = "O(N w D)", .role = FM_ROLE_MIXER,
-  .caps = FM_CAP_BIDIRECTIONAL | FM_CAP_CAUSAL | FM_CAP_RAGGED,
+  .caps = FM_CAP_BIDIRECTIONAL | FM_CAP_CAUSAL | FM_CAP_RAGGED | FM_CAP_DECODE,
   .params = params, .params_size = sizeof (Params), .probes = probes, .build = build);

@@ -29,5 +29,5 @@ FM_PLUGIN_DEFINE (.id = "mlp", .title = "MLP",
   .summary = "Two linear maps with a nonlinearity between, the same for every token.",
   .paper = { "Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser, Polosukhin", 2017, "1706.03762" },
   .complexity = "O(N D F)", .role = FM_ROLE_FEEDFORWARD,
-  .caps = FM_CAP_BIDIRECTIONAL | FM_CAP_CAUSAL | FM_CAP_CROSS | FM_CAP_RAGGED,
+  .caps = FM_CAP_BIDIRECTIONAL | FM_CAP_CAUSAL | FM_CAP_CROSS | FM_CAP_RAGGED | FM_CAP_DECODE,
   .params = params, .params_size = sizeof (Params), .build = build);

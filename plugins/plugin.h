@@ -29,7 +29,7 @@ typedef enum
   FM_CAP_BIDIRECTIONAL = 1 << 1, /* may look both ways */
   FM_CAP_CROSS         = 1 << 2, /* reads FmBuild.context; x may have other rows than it */
   FM_CAP_RAGGED        = 1 << 3, /* honours FmBuild.lengths: padding never reaches a visible token */
-  FM_CAP_DECODE        = 1 << 4, /* builds in modes PREFILL and DECODE */
+  FM_CAP_DECODE        = 1 << 4, /* builds in modes PREFILL and DECODE: token by token gives what the whole row gives */
   FM_CAP_BATCH_COUPLED = 1 << 5, /* outputs depend on batch neighbours (capacity, batch statistics) */
 } FmCaps;
 
@@ -63,6 +63,7 @@ typedef struct
   FmTensor   *context;      /* cross-attention: [B,M,D], or NULL */
   FmTensor   *context_lengths; /* i32 [B], or NULL */
   FmBuildHost *host;
+  gint64      capacity; /* PREFILL and DECODE: most tokens a row can come to, else 0 */
 } FmBuild;
 
 /* --- Doors of the host, all for use inside a builder ---------------------------------------------------------------*/
@@ -84,6 +85,27 @@ FM_API void fm_record    (const FmBuild *b, const char *name, FmTensor *t);
 FM_API gboolean fm_probe_is_open (const FmBuild *b, guint index);
 /** fm_probe_set: hands the tensor over; its axes must be those of the table. Ignored when closed. */
 FM_API void     fm_probe_set     (const FmBuild *b, guint index, FmTensor *t);
+
+/* --- Token by token ------------------------------------------------------------------------------------------------
+ * PREFILL sees the first N tokens of every row (up to `lengths`) and leaves what later ones will ask for. DECODE sees the
+ * next token of every row: x is [B,1,D], `positions` i32 [B,1] says where it stands, `lengths` is NULL; it reads what was
+ * left and leaves its own. What is left are states, shared by the programs of both modes. Both modes are causal. A
+ * builder that looks at no other token needs none of this. */
+
+/**
+ * fm_attention_cached:
+ *
+ * fm_attention() in every mode. PREFILL keeps k and v beside; DECODE puts its own beside the kept ones and attends to
+ * those the mask shows: all, those within `window` or those of its `block`, and no more than these are kept. With a
+ * context (cross-attention) nothing is kept. The mask may hold causal, window, block and key_lengths.
+ */
+FM_API FmTensor *fm_attention_cached (FmGraph *g, const FmBuild *b, const char *name, FmTensor *q, FmTensor *k, FmTensor *v,
+                                      gdouble scale, const FmAttentionMask *mask);
+
+/** fm_carried: (nullable): in DECODE what the pass before left in this layer under @name, f32; elsewhere NULL: nothing yet. */
+FM_API FmTensor *fm_carried (FmGraph *g, const FmBuild *b, const char *name, FmShape shape);
+/** fm_carry: leaves @t for the next pass; ignored but in PREFILL and DECODE. */
+FM_API void      fm_carry   (FmGraph *g, const FmBuild *b, const char *name, FmTensor *t);
 
 /* --- Models as functions -------------------------------------------------------------------------------------------*/
 

@@ -47,7 +47,7 @@ build (FmGraph *g, const FmBuild *b, FmTensor *x)
   q = fm_split_heads (g, fm_linear (g, x, b->width, "q"), p->heads);
   k = fm_split_heads (g, fm_linear (g, source, kv_heads * d, "k"), kv_heads);
   v = fm_split_heads (g, fm_linear (g, source, kv_heads * d, "v"), kv_heads);
-  y = fm_attention (g, "attention", q, k, v, scale, &mask);
+  y = fm_attention_cached (g, b, "attention", q, k, v, scale, &mask);
 
   if (fm_probe_is_open (b, ATTENTION))
     fm_probe_set (b, ATTENTION, fm_attention_map (g, q, k, scale, &mask));
@@ -59,5 +59,5 @@ FM_PLUGIN_DEFINE (.id = "softmax-attention", .title = "Softmax attention",
              "The exact baseline that cheaper mixers are measured against.",
   .paper = { "Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser, Polosukhin", 2017, "1706.03762" },
   .complexity = "O(N^2 D)", .role = FM_ROLE_MIXER,
-  .caps = FM_CAP_BIDIRECTIONAL | FM_CAP_CAUSAL | FM_CAP_CROSS | FM_CAP_RAGGED,
+  .caps = FM_CAP_BIDIRECTIONAL | FM_CAP_CAUSAL | FM_CAP_CROSS | FM_CAP_RAGGED | FM_CAP_DECODE,
   .params = params, .params_size = sizeof (Params), .probes = probes, .build = build);

@@ -29,5 +29,5 @@ FM_PLUGIN_DEFINE (.id = "swiglu", .title = "SwiGLU",
   .summary = "An MLP whose hidden layer is multiplied by a SiLU gate made from the same input.",
   .paper = { "Shazeer", 2020, "2002.05202" },
   .complexity = "O(N D F)", .role = FM_ROLE_FEEDFORWARD,
-  .caps = FM_CAP_BIDIRECTIONAL | FM_CAP_CAUSAL | FM_CAP_CROSS | FM_CAP_RAGGED,
+  .caps = FM_CAP_BIDIRECTIONAL | FM_CAP_CAUSAL | FM_CAP_CROSS | FM_CAP_RAGGED | FM_CAP_DECODE,
   .params = params, .params_size = sizeof (Params), .build = build);

@@ -50,6 +50,7 @@ struct _FmModel
   guint      applications;
   gboolean   probes;  /* are they open? */
   FmTensor  *lengths; /* i32 [B], or NULL */
+  FmTensor  *positions; /* DECODE: i32 [B], else NULL */
   FmTensor  *loss_terms; /* summed so far, [1], or NULL */
   GPtrArray *shares;  /* FmShare of the application being built */
   GPtrArray *outputs; /* FmValues of every application; owned */
@@ -64,6 +65,9 @@ struct _FmBuildHost
   const FmValues *inputs;
   gint            layer;
 };
+
+/** fm_index_modulo: of i32 @x from 0 to 2^22. */
+FmTensor *fm_index_modulo (FmGraph *g, FmTensor *x, gint64 n);
 
 void fm_model_log_free   (gpointer log);
 void fm_model_probe_free (gpointer probe);

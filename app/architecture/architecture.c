@@ -316,6 +316,29 @@ check_part (FmArchitecture *a, FmPart *part, const FmTaskInfo *info, GError **er
 }
 
 gboolean
+fm_architecture_can_decode (FmArchitecture *a, GError **error)
+{
+  if (!a->causal)
+    {
+      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "prefill and decode need a causal model; set causal=true");
+      return FALSE;
+    }
+  for (guint r = 0; r < FM_N_LAYER_ROLES; r++)
+    for (gint64 i = 0; i < a->layers; i++)
+      {
+        const FmPlugin *plugin = a->parts[r][i].plugin;
+
+        if (plugin && !(plugin->descriptor->caps & FM_CAP_DECODE))
+          {
+            g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "%s cannot go on token by token (no capability decode)",
+                         plugin->descriptor->id);
+            return FALSE;
+          }
+      }
+  return TRUE;
+}
+
+gboolean
 fm_architecture_check (FmArchitecture *a, FmTask *task, GError **error)
 {
   const FmTaskInfo *info = fm_task_get_info (task);

@@ -42,6 +42,10 @@ FM_API FmArchitecture *fm_architecture_from_json (const char *json, GError **err
 /** fm_architecture_check: can it be built for @task? Capabilities (causal, ragged), heads, required inputs. */
 FM_API gboolean fm_architecture_check (FmArchitecture *a, FmTask *task, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/** fm_architecture_can_decode: is it causal, and does every part build for PREFILL and DECODE? The error says which does
+ * not. */
+FM_API gboolean fm_architecture_can_decode (FmArchitecture *a, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* --- Models and their graphs ---------------------------------------------------------------------------------------*/
 
 /** fm_model_new: @name is the scope of its parameters; "" when there is one model. */
@@ -55,6 +59,8 @@ typedef struct
   gint64   accumulate; /* TRAIN: parts of a batch that go through the model one after another; must divide it */
   gboolean averages;   /* EVALUATE: reads the averaged weights */
   gint64   times;      /* the main input is so many times as long (its grid has so many times the rows); 0 is 1 */
+  gint64   length;     /* PREFILL: tokens of a row; the table of positions begins again where the task's length ends */
+  gint64   capacity;   /* PREFILL, DECODE: most tokens a row can come to */
 } FmModelOptions;
 FM_API void     fm_model_set_options (FmModel *model, const FmModelOptions *options);
 
@@ -92,13 +98,15 @@ FM_API void fm_model_graph_free (FmModelGraph *mg);
 
 /**
  * fm_model_graph_new:
- * @mode: FM_MODE_TRAIN builds loss, gradients and the optimizer step; FM_MODE_EVALUATE builds logits
+ * @mode: FM_MODE_TRAIN builds loss, gradients and the optimizer step; FM_MODE_EVALUATE builds logits; FM_MODE_PREFILL
+ *   logits after the first tokens of each row, FM_MODE_DECODE those after one more, see plugin.h
  * @batch: rows B
  * @optimizer: TRAIN only
  * @probes: open every probe of every plugin
  *
  * Inputs: the task's by name, "lengths" when ragged, "target:NAME" (TRAIN), "@rate", "@step" (TRAIN), "@seed" i32 [2]
- * where something is random. Outputs: "@loss", "@norm", "@norms" (TRAIN), "logits:NAME" (EVALUATE), logs, probes.
+ * where something is random; DECODE has "@position" i32 [B], counted from 0, in place of "lengths". PREFILL and DECODE
+ * give the logits of the last token: [B,classes], or [B,1,classes] of a target with one a token. Outputs: "@loss", "@norm", "@norms" (TRAIN), "logits:NAME" (EVALUATE), logs, probes.
  * Use fm_program_has_input(): inputs that nothing reads are not there.
  */
 FM_API FmModelGraph *fm_model_graph_new (FmModel *model, FmMode mode, gint64 batch, const FmOptimizer *optimizer,

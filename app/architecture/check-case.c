@@ -65,17 +65,21 @@ draw_parameters (FmCheckCase *c, FmVariables *variables, GPtrArray *paths, GErro
 }
 
 static FmTensor *
-build_plugin (FmGraph *g, FmCheckCase *c, FmModel *model, FmTensor *x)
+build_plugin (FmGraph *g, FmCheckCase *c, FmMode mode, FmModel *model, FmTensor *x)
 {
   FmValues *inputs = fm_values_new ();
   FmBuildHost host = { .model = model, .graph = g, .plugin = c->plugin, .inputs = inputs };
-  FmBuild b = { .size = sizeof b, .params = c->params, .layers = 1, .mode = FM_MODE_TRAIN, .batch = c->B,
-                .length = c->N, .width = c->D, .hidden = c->F, .grid_rows = c->rows, .grid_columns = c->columns,
-                .causal = c->causal, .host = &host };
+  FmBuild b = { .size = sizeof b, .params = c->params, .layers = 1, .mode = mode, .batch = c->B,
+                .length = fm_tensor_get_dim (x, 1), .width = c->D, .hidden = c->F, .grid_rows = c->rows,
+                .grid_columns = c->columns, .causal = c->causal, .host = &host };
   FmTensor *y;
 
   fm_values_set (inputs, "x", x);
-  if (c->lengths)
+  if (mode == FM_MODE_PREFILL || mode == FM_MODE_DECODE)
+    b.capacity = c->N;
+  if (mode == FM_MODE_DECODE)
+    b.positions = fm_graph_input (g, "positions", FM_I32, FM_SHAPE (c->B, 1));
+  else if (c->lengths)
     b.lengths = fm_graph_input (g, "lengths", FM_I32, FM_SHAPE (c->B));
   if (c->M)
     b.context = fm_graph_input (g, "context", FM_F32, FM_SHAPE (c->B, c->M, c->D));
@@ -193,7 +197,7 @@ fm_check_case_run (FmCheckCase *c, const char *device_id, guint threads, GError 
   if (device == NULL)
     return FALSE;
   x = fm_graph_input (g, "x", FM_F32, want);
-  y = build_plugin (g, c, &model, x);
+  y = build_plugin (g, c, FM_MODE_TRAIN, &model, x);
   have = fm_tensor_get_shape (y);
   if (!fm_graph_get_error (g) && (have.rank != 3 || memcmp (have.dims, want.dims, 3 * sizeof (gint64)) != 0))
     fm_graph_fail (g, c->plugin->descriptor->id, "returned another shape than it was given");
@@ -223,4 +227,117 @@ fm_check_case_run (FmCheckCase *c, const char *device_id, guint threads, GError 
   program = fm_program_new (g, device, variables, error);
   return program && draw_parameters (c, variables, paths, error) && write_inputs (c, program, weights, error)
          && fm_program_run (program, error) && read_results (c, program, probes, paths, g, error);
+}
+
+/* --- Token by token -----------------------------------------------------------------------------------------------*/
+
+/* A program of one pass; its graph, its lists. */
+typedef struct
+{
+  FmGraph   *graph;
+  FmProgram *program;
+  GPtrArray *shares, *outputs, *logs, *probes;
+} Pass;
+
+static void
+pass_clear (Pass *pass)
+{
+  g_clear_pointer (&pass->program, fm_program_free);
+  g_clear_pointer (&pass->graph, fm_graph_free);
+  g_clear_pointer (&pass->shares, g_ptr_array_unref);
+  g_clear_pointer (&pass->outputs, g_ptr_array_unref);
+  g_clear_pointer (&pass->logs, g_ptr_array_unref);
+  g_clear_pointer (&pass->probes, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Pass, pass_clear)
+
+static gboolean
+pass_open (Pass *pass, FmCheckCase *c, FmMode mode, gint64 length, FmDevice *device, FmVariables *variables,
+           GError **error)
+{
+  g_autoptr (GPtrArray) paths = NULL;
+  FmModel model;
+
+  pass->graph = fm_graph_new ();
+  pass->shares = g_ptr_array_new_with_free_func (share_free);
+  pass->outputs = g_ptr_array_new ();
+  pass->logs = g_ptr_array_new_with_free_func (fm_model_log_free);
+  pass->probes = g_ptr_array_new_with_free_func (fm_model_probe_free);
+  model = (FmModel){ .graph = pass->graph, .applications = 1, .shares = pass->shares, .outputs = pass->outputs,
+                     .logs = pass->logs, .found_probes = pass->probes };
+  fm_graph_output (pass->graph, "y",
+                   build_plugin (pass->graph, c, mode, &model,
+                                 fm_graph_input (pass->graph, "x", FM_F32, FM_SHAPE (c->B, length, c->D))));
+  paths = fm_graph_param_paths (pass->graph);
+  pass->program = fm_program_new (pass->graph, device, variables, error);
+  return pass->program && draw_parameters (c, variables, paths, error);
+}
+
+static gboolean
+write_known (FmProgram *p, const char *name, gconstpointer data, gsize bytes, GError **error)
+{
+  return !fm_program_has_input (p, name) || fm_program_write (p, name, data, bytes, error);
+}
+
+gboolean
+fm_check_case_decode (FmCheckCase *c, const char *device_id, guint threads, GError **error)
+{
+  g_autoptr (FmDevice) device = fm_device_open (device_id, threads, error);
+  g_autoptr (FmVariables) variables = NULL;
+  g_auto (Pass) first = { 0 }, next = { 0 };
+  const gint32 seed[2] = { (gint32) c->seed, 0 }, step = 1, *whole = c->lengths;
+  gint64 length = 0, B = c->B, N = c->N, D = c->D;
+  g_autofree gfloat *x = NULL, *y = NULL;
+  g_autofree gint32 *positions = g_new (gint32, B);
+  gboolean ok;
+
+  fm_check_case_clear (c);
+  if (device == NULL)
+    return FALSE;
+  for (gint64 i = 0; i < B; i++)
+    length = MAX (length, c->prefix[i]);
+  variables = fm_variables_new (device, c->seed);
+  if (!pass_open (&first, c, FM_MODE_PREFILL, length, device, variables, error)
+      || !pass_open (&next, c, FM_MODE_DECODE, 1, device, variables, error))
+    return FALSE;
+  x = g_new (gfloat, B * N * D);
+  y = g_new (gfloat, B * N * D);
+  c->y = g_new0 (gfloat, B * N * D);
+  for (gint64 i = 0; i < B; i++)
+    memcpy (x + i * length * D, c->x + i * N * D, (gsize) (length * D) * 4);
+  if (!write_known (first.program, "x", x, (gsize) (B * length * D) * 4, error)
+      || !write_known (first.program, "lengths", c->prefix, (gsize) B * 4, error)
+      || !write_known (first.program, "@seed", seed, sizeof seed, error)
+      || !write_known (first.program, "@step", &step, sizeof step, error)
+      || !fm_program_run (first.program, error)
+      || !fm_program_read (first.program, "y", y, (gsize) (B * length * D) * 4, error))
+    return FALSE;
+  for (gint64 i = 0; i < B; i++)
+    memcpy (c->y + i * N * D, y + i * length * D, (gsize) (c->prefix[i] * D) * 4);
+
+  for (gint32 t = 0;; t++)
+    {
+      gboolean any = FALSE;
+
+      for (gint64 i = 0; i < B; i++)
+        {
+          gint64 end = whole ? whole[i] : N;
+
+          positions[i] = (gint32) MIN (c->prefix[i] + t, N - 1); /* a row that has ended says its last token again */
+          any |= c->prefix[i] + t < end;
+          memcpy (x + i * D, c->x + (i * N + positions[i]) * D, (gsize) D * 4);
+        }
+      if (!any)
+        return TRUE;
+      ok = write_known (next.program, "x", x, (gsize) (B * D) * 4, error)
+           && write_known (next.program, "positions", positions, (gsize) B * 4, error)
+           && write_known (next.program, "@seed", seed, sizeof seed, error)
+           && write_known (next.program, "@step", &step, sizeof step, error) && fm_program_run (next.program, error)
+           && fm_program_read (next.program, "y", y, (gsize) (B * D) * 4, error);
+      if (!ok)
+        return FALSE;
+      for (gint64 i = 0; i < B; i++)
+        if (c->prefix[i] + t < N)
+          memcpy (c->y + (i * N + positions[i]) * D, y + i * D, (gsize) D * 4);
+    }
 }

@@ -26,6 +26,7 @@ typedef struct
   gfloat  *x;       /* [B,N,D] */
   gfloat  *context; /* [B,M,D] */
   gdouble  shift;   /* every parameter is moved by shift * its direction (for differences) */
+  const gint32 *prefix; /* [B]: of fm_check_case_decode(): tokens of each row that come at once, the rest one by one */
 
   /* What came out; owned */
   gfloat    *y; /* [B,N,D] */
@@ -36,6 +37,8 @@ typedef struct
 } FmCheckCase;
 
 gboolean fm_check_case_run   (FmCheckCase *c, const char *device, guint threads, GError **error);
+/** fm_check_case_decode: y again, by PREFILL of the first @c->prefix tokens of each row and DECODE of the others. */
+gboolean fm_check_case_decode (FmCheckCase *c, const char *device, guint threads, GError **error);
 void     fm_check_case_clear (FmCheckCase *c);
 gsize    fm_check_case_count (const FmCheckCase *c); /* B N D */
 /* n numbers, mean 0 variance 1, from (seed, stream). */

@@ -13,6 +13,9 @@
  * term) and curvature stay below this for every smooth plugin tried; a lost term is far above. */
 #define SLOPE_TOLERANCE 2e-2
 
+/* Sums of some ten f32 terms in another order, on one device; relative to the largest value. The worst seen is 4e-7. */
+#define DECODE_TOLERANCE 1e-5
+
 typedef struct
 {
   const FmPlugin *plugin;
@@ -526,13 +529,108 @@ check_probes (Check *check)
   passed (check, "%u probe%s with the declared axes; opening changes no bit", count, count == 1 ? "" : "s");
 }
 
+/* One setting of @check's plugin, one prefix: at once and token by token must agree. */
+static gdouble
+decode_distance (Check *check, gconstpointer params, const gint32 *prefix, gboolean ragged, const char *device,
+                 const char *what)
+{
+  g_auto (FmCheckCase) all = standard_case (check, params), apart = standard_case (check, params);
+  static const gint32 lengths[] = { 12, 9, 4 };
+  g_autofree gfloat *x = NULL;
+  gdouble worst = 0, size = 1e-6;
+  g_autoptr (GError) error = NULL;
+
+  all.B = apart.B = 3;
+  all.rows = all.columns = apart.rows = apart.columns = 0;
+  all.causal = apart.causal = TRUE;
+  all.lengths = apart.lengths = ragged ? lengths : NULL;
+  apart.prefix = prefix;
+  all.x = apart.x = x = fm_check_normals (3, 130, fm_check_case_count (&all));
+  if (!run (check, &all, device, device[0] == 'c', what))
+    return INFINITY;
+  if (!fm_check_case_decode (&apart, device, device[0] == 'c', &error))
+    {
+      failed (check, "%s: %s", what, error->message);
+      return INFINITY;
+    }
+  for (gint64 b = 0; b < all.B; b++)
+    for (gint64 t = 0; t < (ragged ? lengths[b] : all.N); t++)
+      for (gint64 k = 0; k < all.D; k++)
+        {
+          gsize at = (gsize) ((b * all.N + t) * all.D + k);
+
+          size = MAX (size, fabs ((gdouble) all.y[at]));
+          worst = MAX (worst, fabs ((gdouble) all.y[at] - apart.y[at]));
+          if (!isfinite (apart.y[at]))
+            worst = INFINITY;
+        }
+  return worst / size;
+}
+
+/* Every choice by name, and the least values, which make windows and blocks small. */
+static GPtrArray *
+decode_settings (Check *check)
+{
+  GPtrArray *list = g_ptr_array_new_with_free_func (g_free);
+  gpointer least = default_params (check->d);
+
+  g_ptr_array_add (list, default_params (check->d));
+  g_ptr_array_add (list, least);
+  for (const FmParam *p = check->d->params; p && p->name; p++)
+    {
+      if (p->type == FM_PARAM_TYPE_INT)
+        G_STRUCT_MEMBER (gint64, least, p->offset) = (gint64) p->minimum;
+      for (guint c = 1; p->type == FM_PARAM_TYPE_CHOICE && p->choices[c]; c++)
+        {
+          gpointer params = default_params (check->d);
+
+          G_STRUCT_MEMBER (gint64, params, p->offset) = c;
+          g_ptr_array_add (list, params);
+        }
+    }
+  return list;
+}
+
+static void
+check_decode (Check *check)
+{
+  static const gint32 prefixes[][3] = { { 5, 5, 5 }, { 1, 1, 1 }, { 11, 11, 11 }, { 10, 9, 3 }, { 2, 6, 1 } };
+  g_autoptr (GPtrArray) settings = NULL, infos = fm_devices_list ();
+  gdouble worst = 0;
+
+  if (!(check->d->caps & FM_CAP_DECODE))
+    {
+      skipped (check, "not claimed");
+      return;
+    }
+  settings = decode_settings (check);
+  for (guint s = 0; s < settings->len; s++)
+    for (guint i = 0; i < G_N_ELEMENTS (prefixes); i++)
+      for (guint on = 0; on < MIN (infos->len, 2); on++)
+        {
+          gboolean ragged = prefixes[i][0] != prefixes[i][1];
+          const char *device = on ? "vulkan" : "cpu";
+          gdouble far;
+
+          if ((ragged && !(check->d->caps & FM_CAP_RAGGED)) || (on && s > 0 && i % 2 == 0))
+            continue; /* a device needs no setting twice */
+          far = decode_distance (check, g_ptr_array_index (settings, s), prefixes[i], ragged, device, device);
+          if (far > DECODE_TOLERANCE)
+            failed (check, "on %s, after a prefix of %d, %d and %d tokens, token by token differs by %.2g of the largest "
+                    "value; %.2g is allowed", device, prefixes[i][0], prefixes[i][1], prefixes[i][2], far,
+                    DECODE_TOLERANCE);
+          worst = MAX (worst, far);
+        }
+  passed (check, "a prefix, then token by token, within %.1g of the whole row", worst);
+}
+
 /* --- The table ----------------------------------------------------------------------------------------------------*/
 
 static const struct { const char *name; void (*func) (Check *check); } checks[] = {
   { "descriptor", check_descriptor }, { "sizes", check_sizes },         { "gradients", check_gradients },
   { "devices", check_devices },       { "bits", check_bits },           { "causality", check_causality },
   { "padding", check_padding },       { "cross", check_cross },         { "neighbours", check_neighbours },
-  { "probes", check_probes },
+  { "probes", check_probes },         { "decode", check_decode },
 };
 
 const char * const *

@@ -37,8 +37,19 @@ fm_model_graph_free (FmModelGraph *mg)
   g_free (mg);
 }
 
+/* Tokens of the main input that a pass sees. */
+static gint64
+length_of (const FmModel *model, FmMode mode, const FmTaskInput *main)
+{
+  if (mode == FM_MODE_DECODE)
+    return 1;
+  if (mode == FM_MODE_PREFILL)
+    return model->options.length ? model->options.length : main->length;
+  return main->length * MAX (model->options.times, 1);
+}
+
 static FmValues *
-input_values (FmGraph *g, const FmModel *model, const FmTaskInfo *info, gint64 batch)
+input_values (FmGraph *g, const FmModel *model, FmMode mode, const FmTaskInfo *info, gint64 batch)
 {
   FmValues *values = fm_values_new ();
 
@@ -46,7 +57,7 @@ input_values (FmGraph *g, const FmModel *model, const FmTaskInfo *info, gint64 b
     {
       const FmTaskInput *in = &info->inputs[i];
       /* What is as long as the main input goes with it, place by place. */
-      gint64 length = in->length * (in->length == info->inputs[0].length ? MAX (model->options.times, 1) : 1);
+      gint64 length = in->length == info->inputs[0].length ? length_of (model, mode, in) : in->length;
       FmTensor *t = in->kind == FM_INPUT_TOKENS
                         ? fm_graph_input (g, in->name, FM_I32, FM_SHAPE (batch, length))
                         : fm_graph_input (g, in->name, FM_F32, FM_SHAPE (batch, length, in->channels));
@@ -143,7 +154,6 @@ fm_model_graph_new (FmModel *model, FmMode mode, gint64 batch, const FmOptimizer
 
   mg->graph = g;
   mg->batch = batch;
-  mg->ragged = info->ragged;
   mg->logs = g_ptr_array_new_with_free_func (fm_model_log_free);
   mg->probes = g_ptr_array_new_with_free_func (fm_model_probe_free);
   if (batch < 1 || batch > G_MAXINT32)
@@ -161,11 +171,17 @@ fm_model_graph_new (FmModel *model, FmMode mode, gint64 batch, const FmOptimizer
       return NULL;
     }
 
+  if (mode >= FM_MODE_PREFILL && !fm_architecture_can_decode (model->architecture, error))
+    return NULL;
+  mg->ragged = info->ragged && mode != FM_MODE_DECODE;
+
   model->logs = mg->logs;
   model->found_probes = mg->probes;
-  fm_model_begin_graph (model, g, probes,
-                        info->ragged ? fm_graph_input (g, "lengths", FM_I32, FM_SHAPE (batch)) : NULL);
-  inputs = input_values (g, model, info, batch);
+  fm_model_begin_graph (model, g, probes && mode < FM_MODE_PREFILL,
+                        mg->ragged ? fm_graph_input (g, "lengths", FM_I32, FM_SHAPE (batch)) : NULL);
+  if (mode == FM_MODE_DECODE)
+    model->positions = fm_graph_input (g, "@position", FM_I32, FM_SHAPE (batch));
+  inputs = input_values (g, model, mode, info, batch);
   if (mode == FM_MODE_TRAIN)
     {
       targets = target_values (g, info, batch);

@@ -215,13 +215,29 @@ fm_model_begin_graph (FmModel *model, FmGraph *g, gboolean probes, FmTensor *len
   model->applications = 0;
   model->probes = probes;
   model->lengths = lengths;
+  model->positions = NULL;
   model->loss_terms = NULL;
   g_ptr_array_set_size (model->outputs, 0);
 }
 
+/* The rows of the table [places,D] where the tokens of a pass stand. */
+static FmTensor *
+rows_of_positions (FmGraph *g, const FmBuild *b, FmTensor *table)
+{
+  gint64 places = fm_tensor_get_dim (table, 0);
+
+  if (b->positions)
+    return fm_gather_rows (g, table, fm_index_modulo (g, b->positions, places));
+  if (b->length == places)
+    return table;
+  if (b->length < places)
+    return fm_slice (g, table, 0, 0, b->length);
+  return fm_gather_rows (g, table, fm_index_modulo (g, fm_iota (g, b->length), places));
+}
+
 /* The main input as [B,N,D]: a linear map of vectors or a table row a token, plus a learned vector a place. */
 static FmTensor *
-embed (FmGraph *g, FmModel *model, const FmTaskInput *input, FmTensor *x)
+embed (FmGraph *g, FmModel *model, const FmBuild *b, const FmTaskInput *input, FmTensor *x)
 {
   gint64 width = model->architecture->width;
   FmTensor *position;
@@ -233,7 +249,7 @@ embed (FmGraph *g, FmModel *model, const FmTaskInput *input, FmTensor *x)
     x = fm_linear (g, x, width, "vector");
   position = fm_param (g, "position", FM_SHAPE (input->length * MAX (model->options.times, 1), width),
                        fm_init_normal (0.1));
-  x = fm_add (g, x, position);
+  x = fm_add (g, x, rows_of_positions (g, b, position));
   fm_graph_pop_scope (g);
   return fm_at (g, x, "embed");
 }
@@ -290,6 +306,43 @@ pool (FmGraph *g, FmTensor *x, FmTensor *lengths)
   return fm_div (g, fm_sum (g, x, 1), count);
 }
 
+/* What a class is read from: the mean over the tokens seen so far, those of earlier passes included. */
+static FmTensor *
+pool_so_far (FmGraph *g, FmModel *model, const FmBuild *b, FmTensor *x)
+{
+  FmTensor *count, *sum;
+
+  if (b->mode != FM_MODE_PREFILL && b->mode != FM_MODE_DECODE)
+    return pool (g, x, model->lengths);
+  if (b->mode == FM_MODE_PREFILL)
+    {
+      count = model->lengths ? fm_cast (g, fm_reshape (g, model->lengths, FM_SHAPE (b->batch, 1)), FM_F32)
+                             : fm_constant (g, FM_F32, FM_SHAPE (1), (gdouble) b->length);
+      sum = fm_mul (g, pool (g, x, model->lengths), count);
+      fm_carry (g, b, "pooled", sum);
+      return fm_div (g, sum, fm_maximum (g, count, fm_constant (g, FM_F32, FM_SHAPE (1), 1.0)));
+    }
+  count = fm_add_scalar (g, fm_cast (g, b->positions, FM_F32), 1.0);
+  sum = fm_add (g, fm_carried (g, b, "pooled", FM_SHAPE (b->batch, b->width)),
+                fm_reshape (g, x, FM_SHAPE (b->batch, b->width)));
+  fm_carry (g, b, "pooled", sum);
+  return fm_div (g, sum, count);
+}
+
+/* What the next token is told from: the last one of a prefix, [B,1,D]; all tokens elsewhere. */
+static FmTensor *
+tokens_asked (FmGraph *g, FmModel *model, const FmBuild *b, FmTensor *x)
+{
+  FmTensor *last;
+
+  if (b->mode != FM_MODE_PREFILL)
+    return x;
+  if (model->lengths == NULL)
+    return fm_slice (g, x, 1, b->length - 1, 1);
+  last = fm_sub (g, model->lengths, fm_constant (g, FM_I32, FM_SHAPE (1), 1));
+  return fm_dynamic_slice (g, x, 1, last, 1);
+}
+
 const FmValues *
 fm_apply (FmGraph *g, FmModel *model, const FmValues *inputs, const FmPass *pass)
 {
@@ -300,6 +353,7 @@ fm_apply (FmGraph *g, FmModel *model, const FmValues *inputs, const FmPass *pass
   FmValues *outputs = fm_values_new ();
   FmTensor *x = fm_values_get (inputs, input->name), *pooled = NULL;
   FmBuildHost host = { .model = model, .graph = g, .inputs = inputs };
+  gboolean tokenwise = pass->mode == FM_MODE_PREFILL || pass->mode == FM_MODE_DECODE;
   FmBuild b = { .size = sizeof b, .layers = (gint) a->layers, .mode = pass->mode, .layout = FM_LAYOUT_PADDED,
                 .width = a->width, .hidden = a->hidden, .causal = a->causal, .length = times * input->length,
                 .grid_rows = times * input->grid_rows, .grid_columns = input->grid_columns, .lengths = model->lengths,
@@ -315,8 +369,16 @@ fm_apply (FmGraph *g, FmModel *model, const FmValues *inputs, const FmPass *pass
   if (x == NULL)
     x = fm_graph_fail (g, input->name, "is not among the inputs that were given");
   b.batch = fm_tensor_get_dim (x, 0);
+  if (tokenwise) /* a prefix has no grid */
+    {
+      b.length = fm_tensor_get_dim (x, 1);
+      b.grid_rows = b.grid_columns = 0;
+      b.capacity = MAX (model->options.capacity, b.length);
+      if (model->positions)
+        b.positions = fm_reshape (g, model->positions, FM_SHAPE (b.batch, 1));
+    }
 
-  x = embed (g, model, input, x);
+  x = embed (g, model, &b, input, x);
   for (b.layer = 0; b.layer < b.layers; b.layer++)
     {
       gboolean again = b.mode == FM_MODE_TRAIN && b.layer < model->options.recompute;
@@ -333,10 +395,12 @@ fm_apply (FmGraph *g, FmModel *model, const FmValues *inputs, const FmPass *pass
     {
       const FmTaskTarget *target = &info->targets[i];
       g_autofree char *name = g_strconcat ("head.", target->name, NULL);
-      FmTensor *h = x;
+      FmTensor *h;
 
       if (target->kind == FM_TARGET_CLASS)
-        h = pooled = pooled ? pooled : pool (g, x, model->lengths);
+        h = pooled = pooled ? pooled : pool_so_far (g, model, &b, x);
+      else
+        h = tokens_asked (g, model, &b, x);
       fm_values_set (outputs, target->name, fm_linear (g, h, target->classes, name));
     }
   if (scoped)
