@@ -91,6 +91,7 @@ struct _FmBatchFile
 
   FmBatchJudging *judging;
   FmBatchClaim   *claim; /* (nullable): [paper] and [expect] */
+  GPtrArray      *measure; /* char *: what is measured beside the forward pass: "decode:1024" */
 };
 
 /** fm_batch_scan: (transfer full) (element-type FmBatchEntry): sections, keys and their lines; nothing twice. */
@@ -130,6 +131,11 @@ void     fm_batch_reset_patterns (FmBatchFile *file);
 gboolean fm_batch_wants (FmBatchFile *file, const FmBatchPoint *point);
 /** fm_batch_check_patterns: FALSE where a pattern matched nothing: a slip of a name would go unseen. */
 gboolean fm_batch_check_patterns (FmBatchFile *file, GError **error);
+
+/* --- measure-axes.c -----------------------------------------------------------------------------------------------*/
+
+/** fm_batch_parse_measure: reads measure= once the axes are known. */
+gboolean fm_batch_parse_measure (FmBatchFile *file, GError **error);
 
 /* --- hold.c -------------------------------------------------------------------------------------------------------*/
 
@@ -188,6 +194,7 @@ typedef struct
   const char            *hardware; /* measuring only */
   gint64                 seed, steps;
   const FmBatchSettings *settings;
+  const GPtrArray       *measure; /* char *; measuring only */
 } FmRecipeParts;
 
 /** fm_recipe_stage: (transfer full): the stage of @kind that starts from @input (nullable). */

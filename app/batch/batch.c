@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "app/batch/batch-private.h"
+#include "app/batch/measure-axes.h"
 
 #include <errno.h>
 #include <string.h>
@@ -49,10 +50,11 @@ static const FmBatchKey other_keys[] = {
   { "include", "Parts of the matrix that alone are run, as labels name them: local-attention, window=16; pooling x mlp" },
   { "exclude", "Parts of the matrix that are not run, likewise; seed=N, tasks and devices are parts, too" },
   { "seeds", "How many, or a list; 3 when left out" },
-  { "budget", "steps:N, examples:N, tokens:N or flops:N; steps:1000 when left out" },
+  { "budget", "steps:N, examples:N, tokens:N or flops:N; steps:0 trains nothing; steps:1000 when left out" },
   { "hold", "What equals the first variant's: parameters:1% (solves hidden), bytes (a ceiling), and one of steps, examples, "
             "tokens, flops, seconds (of a model machine; solves steps)" },
   { "device", "cpu, vulkan or vulkan:N; cpu when left out" },
+  { "measure", FM_METER_AXIS_HELP },
   { NULL, NULL }
 };
 
@@ -515,7 +517,7 @@ parse_batch_key (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
   if (g_strv_contains (fm_batch_judging_keys (), entry->key))
     return fm_batch_judging_set (file->judging, entry->key, entry->value, error) ||
            fm_batch_blame (file, entry, error);
-  if (g_strv_contains ((const char * const[]) { "mixer", "feedforward", "variants", "include", "exclude", NULL },
+  if (g_strv_contains ((const char * const[]) { "mixer", "feedforward", "variants", "include", "exclude", "measure", NULL },
                        entry->key))
     return TRUE; /* parse_pairs() and fm_batch_parse_patterns() read them when the rest is known */
   return unknown_key (file, entry, error);
@@ -600,7 +602,7 @@ parse_entries (FmBatchFile *file, GError **error)
     }
   if (file->tasks->len == 0)
     return fm_batch_fail (file, NULL, error, "[batch] has no task; write task=fashion-mnist, for one");
-  if (!parse_pairs (file, error) || !fm_batch_check_hold (file, error) || !fm_batch_parse_patterns (file, error))
+  if (!fm_batch_parse_measure (file, error) || !parse_pairs (file, error) || !fm_batch_check_hold (file, error) || !fm_batch_parse_patterns (file, error))
     return FALSE;
   if (file->title == NULL)
     file->title = default_title (file);
@@ -621,6 +623,7 @@ fm_batch_file_parse (const char *text, gssize length, const char *name, GError *
   file->include = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_batch_pattern_free);
   file->exclude = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_batch_pattern_free);
   file->seeds = g_array_new (FALSE, FALSE, sizeof (gint64));
+  file->measure = g_ptr_array_new_with_free_func (g_free);
   file->entries = fm_batch_scan (text, size, display_name (file), error);
   if (file->entries == NULL)
     return NULL;
@@ -672,6 +675,7 @@ fm_batch_file_free (FmBatchFile *file)
   g_ptr_array_unref (file->include);
   g_ptr_array_unref (file->exclude);
   g_array_unref (file->seeds);
+  g_clear_pointer (&file->measure, g_ptr_array_unref);
   fm_batch_judging_free (file->judging);
   fm_batch_claim_free (file->claim);
   g_free (file);

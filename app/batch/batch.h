@@ -14,8 +14,9 @@
  * `;` makes the matrix: every combination is a variant. `variants=A x mlp; B x switch` instead of mixer and feedforward
  * names the pairs. `,` gives a mixer, a feed-forward or a plugin's parameter per layer. Sections named after a plugin or a
  * task set its parameters. include= and exclude= pick parts of the matrix (select.c), budget= and hold= say what is equal
- * (hold.c); judging.h says what margin=, compare= and looks= mean; expect.h what
- * [paper] and [expect] do, which make a batch a claim. Every error is one sentence with file, line, section and key, FM_APP_ERROR_INPUT. */
+ * (hold.c); measure-axes.h says what measure= means, judging.h what margin=, compare= and looks= mean, expect.h what
+ * [paper] and [expect] do, which make a batch a claim. Every error is one sentence with file, line, section and key,
+ * FM_APP_ERROR_INPUT. */
 #pragma once
 
 #include "app/architecture/architecture.h"

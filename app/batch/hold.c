@@ -52,13 +52,14 @@ fm_batch_parse_budget (FmBatchFile *file, const FmBatchEntry *entry, GError **er
   errno = 0;
   file->budget = g_ascii_strtod (number + 1, &end);
   file->budget_unit = (FmBatchLength) length;
-  if (end == number + 1 || *end != '\0' || !isfinite (file->budget) || file->budget < 1
+  if (end == number + 1 || *end != '\0' || !isfinite (file->budget)
+      || file->budget < (length == FM_LENGTH_STEPS ? 0 : 1) /* no step: what costs the same untrained is measured alone */
       || (length != FM_LENGTH_FLOPS && (file->budget != floor (file->budget) || file->budget > 1e15))
       || (length == FM_LENGTH_STEPS && file->budget > (gdouble) MAX_STEPS))
     {
       if (length == FM_LENGTH_STEPS)
         return fm_batch_fail (file, entry, error,
-                              "budget=%s: must be a whole number of steps from 1 to %" G_GINT64_FORMAT, entry->value,
+                              "budget=%s: must be a whole number of steps from 0 to %" G_GINT64_FORMAT, entry->value,
                               MAX_STEPS);
       return fm_batch_fail (file, entry, error, "budget=%s: must be a %s of %s from 1 on", entry->value,
                             length == FM_LENGTH_FLOPS ? "number" : "whole number", unit);
@@ -329,7 +330,7 @@ hold_length (FmBatchFile *file, const FmBatchChoice *baseline, const FmBatchCand
     target = baseline->amount;
   else
     target = file->budget * of_step;
-  steps = of_step > 0 ? CLAMP (round (target / of_step), 1, (gdouble) MAX_STEPS) : 1;
+  steps = of_step > 0 ? CLAMP (round (target / of_step), target > 0, (gdouble) MAX_STEPS) : 1;
   choice->steps = (gint64) steps;
   choice->amount = steps * of_step;
   if (fabs (choice->amount - target) > file->hold.length_tolerance * target)

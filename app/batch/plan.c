@@ -253,7 +253,7 @@ add_run (Expansion *x, const FmBatchChoice *choice, FmTask *task, const FmBatchS
 {
   FmArchitecture *a = choice->architecture;
   FmRecipeParts parts = { a, task, x->device, g_hash_table_lookup (x->hardware, x->device), seed, choice->steps,
-                          settings };
+                          settings, x->file->measure };
   FmBatchRun *run = g_new0 (FmBatchRun, 1);
   g_autofree char *identity = fm_architecture_identity (a);
   g_autofree char *device = g_strdup_printf ("%s\n%s", x->device, parts.hardware);

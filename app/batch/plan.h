@@ -8,7 +8,7 @@
  *    "beta1": "0.9", "beta2": "0.999", "eps": "1e-08", "decay": "0.01", "clip": "1",
  *    "inputs": [ids of earlier stages], "hardware": "..."}
  *
- * and, where a batch asks for it, "evaluate", "optimizer": "sgd" with "momentum" and "nesterov", "accumulate", "average",
+ * and, where a batch asks for it, "measure" (measuring stages), "evaluate", "optimizer": "sgd" with "momentum" and "nesterov", "accumulate", "average",
  * "recompute".
  *
  * Real numbers are texts, so that a recipe is the same bytes whoever writes it. What concerns training alone stands in

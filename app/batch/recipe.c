@@ -141,6 +141,14 @@ fm_recipe_stage (const FmRecipeParts *parts, const char *kind, const FmBatchStag
     }
   if (g_str_equal (kind, FM_STAGE_KIND_MEASURE))
     add_text (b, "hardware", parts->hardware);
+  if (g_str_equal (kind, FM_STAGE_KIND_MEASURE) && parts->measure && parts->measure->len > 0)
+    {
+      json_builder_set_member_name (b, "measure");
+      json_builder_begin_array (b);
+      for (guint i = 0; i < parts->measure->len; i++)
+        json_builder_add_string_value (b, g_ptr_array_index (parts->measure, i));
+      json_builder_end_array (b);
+    }
   json_builder_end_object (b);
   root = json_builder_get_root (b);
   stage->recipe = json_to_string (root, FALSE);

@@ -135,12 +135,14 @@ fm_command_print_results (FmStore *store, gint64 batch, gboolean json)
   g_autoptr (GPtrArray) rows = NULL;
   g_autoptr (FmResultsTable) table = NULL;
   g_autoptr (FmClaimResult) claim = NULL;
+  g_autoptr (FmModeList) modes = NULL;
   g_autofree char *text = NULL;
 
   if (json)
     {
       rows = fm_store_load_results (store, batch, &error);
-      text = rows ? fm_results_rows_to_json (rows) : NULL;
+      modes = rows && batch ? fm_mode_list_load (store, rows, &error) : NULL; /* of all batches it would take too long */
+      text = error ? NULL : fm_results_rows_and_modes_to_json (rows, modes);
     }
   else
     {
@@ -149,7 +151,16 @@ fm_command_print_results (FmStore *store, gint64 batch, gboolean json)
 
       table = fm_results_table_load (store, batch, &error);
       text = table ? fm_results_table_to_text (table, terminal ? size.ws_col : 0) : NULL;
-      claim = table ? fm_claim_result_new (table, store, &error) : NULL;
+      rows = table ? fm_store_load_results (store, batch, &error) : NULL;
+      modes = rows ? fm_mode_list_load (store, rows, &error) : NULL;
+      if (modes)
+        {
+          g_autoptr (FmModeList) means = fm_mode_list_over_seeds (modes);
+          g_autofree char *above = text, *below = fm_mode_list_to_text (means);
+
+          text = g_strconcat (above, *below ? "\n" : "", below, NULL);
+        }
+      claim = modes ? fm_claim_result_new (table, store, &error) : NULL;
       if (claim)
         {
           g_autofree char *table_text = text, *claim_text = fm_claim_result_to_text (claim);

@@ -162,7 +162,9 @@ write_csv (FmStore *store, gint64 batch, GError **error)
 {
   g_autoptr (GPtrArray) rows = fm_store_load_results (store, batch, error);
 
-  return rows != NULL ? fm_results_rows_to_csv (rows) : NULL;
+  g_autoptr (FmModeList) modes = rows != NULL ? fm_mode_list_load (store, rows, error) : NULL;
+
+  return modes != NULL ? fm_results_rows_and_modes_to_csv (rows, modes) : NULL;
 }
 
 static const struct

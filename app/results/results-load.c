@@ -334,11 +334,20 @@ fm_results_load_routing (FmStore *store, const char *measure_stage, const char *
 
 /* --- Raw rows -----------------------------------------------------------------------------------------------------*/
 
+/* The shortest of the two that reads back as the same number: 0.845, not 0.84499999999999997. */
 static void
-append_number (GString *out, const FmResultRow *row, const FmResultField *field, const char *missing)
+append_double (GString *out, gdouble value, const char *missing)
 {
   char text[G_ASCII_DTOSTR_BUF_SIZE];
 
+  if (isfinite (value) && g_ascii_strtod (g_ascii_formatd (text, sizeof text, "%.15g", value), NULL) != value)
+    g_ascii_dtostr (text, sizeof text, value);
+  g_string_append (out, isfinite (value) ? text : missing);
+}
+
+static void
+append_number (GString *out, const FmResultRow *row, const FmResultField *field, const char *missing)
+{
   if (field->type == FM_RESULT_INT)
     {
       gint64 value = G_STRUCT_MEMBER (gint64, row, field->offset);
@@ -349,18 +358,59 @@ append_number (GString *out, const FmResultRow *row, const FmResultField *field,
         g_string_append_printf (out, "%" G_GINT64_FORMAT, value);
     }
   else
-    {
-      gdouble value = G_STRUCT_MEMBER (gdouble, row, field->offset);
+    append_double (out, G_STRUCT_MEMBER (gdouble, row, field->offset), missing);
+}
 
-      /* The shortest of the two that reads back as the same number: 0.845, not 0.84499999999999997. */
-      if (isfinite (value) && g_ascii_strtod (g_ascii_formatd (text, sizeof text, "%.15g", value), NULL) != value)
-        g_ascii_dtostr (text, sizeof text, value);
-      g_string_append (out, isfinite (value) ? text : missing);
+static void
+append_quoted (GString *out, const char *text)
+{
+  g_autoptr (JsonNode) node = json_node_alloc ();
+  g_autofree char *quoted = NULL;
+
+  if (text != NULL)
+    json_node_init_string (node, text);
+  else
+    json_node_init_null (node);
+  quoted = json_to_string (node, FALSE);
+  g_string_append (out, quoted);
+}
+
+/* , "modes": [{"mode": "decode:64", "reason": null, "rows": 8, ...}] */
+static void
+append_modes (GString *out, const FmModeList *modes, gint64 run)
+{
+  gboolean any = FALSE;
+
+  for (guint i = 0; modes && i < modes->modes->len; i++)
+    {
+      const FmModeResult *mode = g_ptr_array_index (modes->modes, i);
+
+      if (mode->run_id != run)
+        continue;
+      g_string_append (out, any ? ",\n    {\"mode\": " : ", \"modes\": [\n    {\"mode\": ");
+      any = TRUE;
+      append_quoted (out, mode->mode);
+      g_string_append (out, ", \"reason\": ");
+      append_quoted (out, mode->reason);
+      for (const FmModeField *field = fm_mode_fields (); field->name; field++)
+        {
+          g_string_append_printf (out, ", \"%s\": ", field->name);
+          append_double (out, G_STRUCT_MEMBER (gdouble, mode, field->offset), "null");
+        }
+      g_string_append_c (out, '}');
     }
+  if (any)
+    g_string_append_c (out, ']');
 }
 
 char *
 fm_results_rows_to_json (GPtrArray *rows)
+{
+  return fm_results_rows_and_modes_to_json (rows, NULL);
+}
+
+char *
+fm_results_rows_and_modes_to_json (GPtrArray *rows, const FmModeList *modes)
 {
   GString *out = g_string_new ("[");
 
@@ -373,21 +423,11 @@ fm_results_rows_to_json (GPtrArray *rows)
         {
           g_string_append_printf (out, "%s\"%s\": ", field == fm_result_fields () ? "" : ", ", field->name);
           if (field->type == FM_RESULT_TEXT)
-            {
-              const char *text = G_STRUCT_MEMBER (char *, row, field->offset);
-              g_autoptr (JsonNode) node = json_node_alloc ();
-              g_autofree char *quoted = NULL;
-
-              if (text != NULL)
-                json_node_init_string (node, text);
-              else
-                json_node_init_null (node);
-              quoted = json_to_string (node, FALSE);
-              g_string_append (out, quoted);
-            }
+            append_quoted (out, G_STRUCT_MEMBER (char *, row, field->offset));
           else
             append_number (out, row, field, "null");
         }
+      append_modes (out, modes, row->run_id);
       g_string_append_c (out, '}');
     }
   g_string_append (out, rows->len > 0 ? "\n]\n" : "]\n");
@@ -414,13 +454,66 @@ append_csv_text (GString *out, const char *text)
     g_string_append_c (out, '"');
 }
 
+/* Column COLUMN of the modes: the name of its mode and its field; FALSE behind the last. Fields that no run has are no
+ * columns. */
+static gboolean
+mode_column (const FmModeList *modes, GPtrArray *names, guint column, const char **mode, const FmModeField **field)
+{
+  for (guint m = 0; m < names->len; m++)
+    for (const FmModeField *f = fm_mode_fields (); f->name; f++)
+      {
+        gboolean any = FALSE;
+
+        for (guint i = 0; i < modes->modes->len && !any; i++)
+          {
+            const FmModeResult *r = g_ptr_array_index (modes->modes, i);
+
+            any = g_str_equal (r->mode, g_ptr_array_index (names, m)) && isfinite (G_STRUCT_MEMBER (gdouble, r, f->offset));
+          }
+        if (!any || column-- > 0)
+          continue;
+        *mode = g_ptr_array_index (names, m);
+        *field = f;
+        return TRUE;
+      }
+  return FALSE;
+}
+
 char *
 fm_results_rows_to_csv (GPtrArray *rows)
 {
+  return fm_results_rows_and_modes_to_csv (rows, NULL);
+}
+
+char *
+fm_results_rows_and_modes_to_csv (GPtrArray *rows, const FmModeList *modes)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new (), mode_of = g_ptr_array_new (), field_of = g_ptr_array_new ();
   GString *out = g_string_new (NULL);
+  const FmModeField *mode_field;
+  const char *mode;
+
+  for (guint i = 0; modes && i < modes->modes->len; i++)
+    {
+      char *name = ((FmModeResult *) g_ptr_array_index (modes->modes, i))->mode;
+
+      if (!g_ptr_array_find_with_equal_func (names, name, g_str_equal, NULL))
+        g_ptr_array_add (names, name);
+    }
+  for (guint c = 0; modes && mode_column (modes, names, c, &mode, &mode_field); c++)
+    {
+      g_ptr_array_add (mode_of, (gpointer) mode);
+      g_ptr_array_add (field_of, (gpointer) mode_field);
+    }
 
   for (const FmResultField *field = fm_result_fields (); field->name != NULL; field++)
     g_string_append_printf (out, "%s%s", field == fm_result_fields () ? "" : ",", field->name);
+  for (guint c = 0; c < mode_of->len; c++)
+    {
+      g_autofree char *name = g_strdelimit (g_strdup (g_ptr_array_index (mode_of, c)), ":", '_');
+
+      g_string_append_printf (out, ",%s_%s", name, ((const FmModeField *) g_ptr_array_index (field_of, c))->name);
+    }
   g_string_append (out, "\r\n");
   for (guint i = 0; i < rows->len; i++)
     {
@@ -434,6 +527,19 @@ fm_results_rows_to_csv (GPtrArray *rows)
             append_csv_text (out, G_STRUCT_MEMBER (char *, row, field->offset));
           else
             append_number (out, row, field, "");
+        }
+      for (guint c = 0; c < mode_of->len; c++)
+        {
+          const FmModeField *field = g_ptr_array_index (field_of, c);
+
+          g_string_append_c (out, ',');
+          for (guint k = 0; k < modes->modes->len; k++)
+            {
+              const FmModeResult *m = g_ptr_array_index (modes->modes, k);
+
+              if (m->run_id == row->run_id && g_str_equal (m->mode, g_ptr_array_index (mode_of, c)))
+                append_double (out, G_STRUCT_MEMBER (gdouble, m, field->offset), "");
+            }
         }
       g_string_append (out, "\r\n");
     }

@@ -7,6 +7,7 @@
 #include <gio/gio.h>
 
 #include "app/results/artifacts.h"
+#include "app/results/modes.h"
 #include "app/results/statistics.h"
 #include "storage/storage.h"
 
@@ -150,6 +151,10 @@ FM_API char *fm_results_table_to_markdown (FmResultsTable *table);
 /** fm_results_rows_to_json: @rows (element-type FmResultRow). */
 FM_API char *fm_results_rows_to_json (GPtrArray *rows);
 FM_API char *fm_results_rows_to_csv  (GPtrArray *rows);
+/* The same with what was measured beside: a member "modes" of objects, in JSON; columns as decode_1024_tokens_per_s in CSV.
+ * @modes: of these runs; without any both give what the two above give. */
+FM_API char *fm_results_rows_and_modes_to_json (GPtrArray *rows, const FmModeList *modes);
+FM_API char *fm_results_rows_and_modes_to_csv  (GPtrArray *rows, const FmModeList *modes);
 
 /* --- What lies behind a row ---------------------------------------------------------------------------------------*/
 

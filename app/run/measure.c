@@ -3,7 +3,7 @@
 #include "config.h"
 
 #include "app/results/artifacts.h"
-#include "app/run/run-private.h"
+#include "app/run/meters.h"
 
 #include <time.h>
 
@@ -23,11 +23,14 @@ typedef struct
   FmEvaluator   *single, *many;
   FmBatch        single_batch, many_batch;
   FmStageResult *result;
+  FmMeters      *meters;
+  gint64         before, peak; /* bytes of the process: before anything was built, and at most before the meters were */
 } Measuring;
 
 static void
 measuring_clear (Measuring *m)
 {
+  g_clear_pointer (&m->meters, fm_meters_free);
   g_clear_pointer (&m->single, fm_evaluator_free);
   g_clear_pointer (&m->many, fm_evaluator_free);
   g_clear_pointer (&m->model, fm_model_free);
@@ -75,6 +78,9 @@ run_round (Measuring *m, gint64 number, GError **error)
   fm_quiet_begin_measurement (m->job->quiet);
   ok = sample (m, m->single, &m->single_batch, "batch1", LATENCY_US, error)
        && sample (m, m->many, &m->many_batch, "throughput", THROUGHPUT_US, error);
+  if (m->peak < 0)
+    m->peak = fm_memory_peak ();
+  ok = ok && fm_meters_take_turn (m->meters, m->many, &m->many_batch, m->result, error);
   fm_quiet_end (m->job->quiet);
   if (!ok)
     return FALSE;
@@ -194,8 +200,8 @@ write_looks (Measuring *m, GError **error)
 gboolean
 fm_measure_stage (FmJob *job, GError **error)
 {
-  g_auto (Measuring) m = { .job = job, .result = fm_stage_result_new (FM_STAGE_DONE) };
-  gint64 before = fm_memory_reset ();
+  g_auto (Measuring) m = { .job = job, .result = fm_stage_result_new (FM_STAGE_DONE), .meters = fm_meters_new (job),
+                           .before = fm_memory_reset (), .peak = -1 };
   JsonObject *ready;
 
   if (!build (&m, error))
@@ -218,7 +224,8 @@ fm_measure_stage (FmJob *job, GError **error)
       if (g_str_equal (what, "round") && !run_round (&m, fm_json_int (command, "number", 0), error))
         return FALSE;
     }
-  fm_add_plan_memory (m.result, fm_program_get_plan (fm_evaluator_get_program (m.many)), fm_memory_peak () - before);
+  fm_add_plan_memory (m.result, fm_program_get_plan (fm_evaluator_get_program (m.many)),
+                      (m.peak < 0 ? fm_memory_peak () : m.peak) - m.before);
   if (!profile (&m, error) || !write_looks (&m, error))
     return FALSE;
   m.result->fallbacks = fm_program_count_fallbacks (fm_evaluator_get_program (m.many));

@@ -46,6 +46,24 @@ parse_task (JsonObject *object, GError **error)
   return fm_task_new (id, values, error);
 }
 
+/* (transfer full) (nullable): the texts of an array. */
+static char **
+member_texts (JsonArray *array)
+{
+  g_autoptr (GStrvBuilder) texts = g_strv_builder_new ();
+
+  if (array == NULL)
+    return NULL;
+  for (guint i = 0; i < json_array_get_length (array); i++)
+    {
+      const char *text = json_array_get_string_element (array, i);
+
+      if (text)
+        g_strv_builder_add (texts, text);
+    }
+  return g_strv_builder_end (texts);
+}
+
 FmRecipe *
 fm_recipe_parse (JsonObject *object, GError **error)
 {
@@ -89,6 +107,7 @@ fm_recipe_parse (JsonObject *object, GError **error)
       return NULL;
     }
 
+  recipe->measure = member_texts (fm_json_array (object, "measure"));
   text = member_text (architecture);
   recipe->architecture = fm_architecture_from_json (text, error);
   if (recipe->architecture == NULL)
@@ -115,6 +134,7 @@ fm_recipe_free (FmRecipe *recipe)
   g_clear_pointer (&recipe->task, fm_task_unref);
   g_free (recipe->kind);
   g_free (recipe->device);
+  g_strfreev (recipe->measure);
   g_free (recipe);
 }
 

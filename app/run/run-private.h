@@ -36,6 +36,7 @@ typedef struct
   FmScheduleKind  schedule;
   FmOptimizer     optimizer;
   gint64          accumulate, recompute; /* see FmModelOptions */
+  char          **measure; /* (nullable): modes beside the forward pass: measure-axes.h */
 } FmRecipe;
 
 FmRecipe *fm_recipe_parse (JsonObject *object, GError **error);

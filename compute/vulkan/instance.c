@@ -317,6 +317,38 @@ fm_vulkan_physical_memory (const FmVulkanPhysical *physical, guint64 *available)
   return bytes;
 }
 
+/* An integrated GPU and a software driver have no memory but the processor's. */
+gboolean
+fm_vulkan_query_memory (FmVulkanDevice *d, FmDeviceMemory *memory, GError **error)
+{
+  VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
+    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT
+  };
+  VkPhysicalDeviceMemoryProperties2 properties = {
+    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2, .pNext = &budget
+  };
+
+  if (!d->physical.has_budget)
+    {
+      g_set_error (error, FM_COMPUTE_ERROR, FM_COMPUTE_ERROR_UNSUPPORTED,
+                   "the driver of %s does not tell what a process uses (no VK_EXT_memory_budget)", d->base.info->id);
+      return FALSE;
+    }
+  *memory = (FmDeviceMemory){ .unified = d->physical.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU
+                                         || d->physical.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU };
+  fm_vk.GetPhysicalDeviceMemoryProperties2 (d->physical.physical, &properties);
+  for (guint i = 0; i < properties.memoryProperties.memoryHeapCount; i++)
+    {
+      const VkMemoryHeap *heap = &properties.memoryProperties.memoryHeaps[i];
+
+      if (!(heap->flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT))
+        continue; /* the processor's: counted in the process */
+      memory->used_bytes += budget.heapUsage[i];
+      memory->heap_bytes += heap->size;
+    }
+  return TRUE;
+}
+
 FmDeviceInfo *
 fm_vulkan_physical_info (const FmVulkanPhysical *physical, guint index)
 {

@@ -372,6 +372,11 @@ fm_vulkan_program_clear (FmProgram *p)
     }
   if (vp->queries != VK_NULL_HANDLE)
     fm_vk.DestroyQueryPool (d->device, vp->queries, NULL);
+  for (guint i = 0; i < 2; i++)
+    if (vp->clock[i] != VK_NULL_HANDLE)
+      fm_vk.FreeCommandBuffers (d->device, d->commands, 1, &vp->clock[i]);
+  if (vp->clock_queries != VK_NULL_HANDLE)
+    fm_vk.DestroyQueryPool (d->device, vp->clock_queries, NULL);
   fm_vulkan_buffer_free (d, vp->inputs);
   fm_vulkan_buffer_free (d, vp->readback);
   g_hash_table_unref (vp->input_offset);
@@ -443,6 +448,22 @@ make_queries (FmProgram *p, GError **error)
   return fm_vulkan_check (d, fm_vk.CreateQueryPool (d->device, &info, NULL, &vp->queries), "vkCreateQueryPool", error);
 }
 
+static gdouble
+seconds_between (const FmVulkanDevice *d, guint64 first, guint64 last)
+{
+  guint64 mask = d->physical.timestamp_bits >= 64 ? G_MAXUINT64 : ((guint64) 1 << d->physical.timestamp_bits) - 1;
+
+  return (gdouble) ((last - first) & mask) * d->physical.properties.limits.timestampPeriod * 1e-9;
+}
+
+static gboolean
+read_ticks (FmVulkanDevice *d, VkQueryPool queries, guint n, guint64 *ticks, GError **error)
+{
+  return fm_vulkan_check (d, fm_vk.GetQueryPoolResults (d->device, queries, 0, n, n * sizeof *ticks, ticks, sizeof *ticks,
+                                                        VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
+                          "vkGetQueryPoolResults", error);
+}
+
 static gboolean
 collect_times (FmProgram *p, GError **error)
 {
@@ -450,23 +471,71 @@ collect_times (FmProgram *p, GError **error)
   FmVulkanProgram *vp = p->backend;
   guint n = p->plan->nodes->len;
   g_autofree guint64 *ticks = g_new0 (guint64, n + 1);
-  gdouble tick_s = d->physical.properties.limits.timestampPeriod * 1e-9;
-  guint64 mask = d->physical.timestamp_bits >= 64 ? G_MAXUINT64 : ((guint64) 1 << d->physical.timestamp_bits) - 1;
 
-  if (!fm_vulkan_check (d, fm_vk.GetQueryPoolResults (d->device, vp->queries, 0, n + 1, (n + 1) * sizeof *ticks, ticks,
-                                                      sizeof *ticks,
-                                                      VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
-                        "vkGetQueryPoolResults", error))
+  if (!read_ticks (d, vp->queries, n + 1, ticks, error))
     return FALSE;
   for (guint i = 0; i < n; i++)
     {
       FmNodeTime *time = &g_array_index (p->profile, FmNodeTime, i);
 
-      time->start = (gdouble) ((ticks[i] - ticks[0]) & mask) * tick_s;
-      time->last = (gdouble) ((ticks[i + 1] - ticks[i]) & mask) * tick_s;
+      time->start = seconds_between (d, ticks[0], ticks[i]);
+      time->last = seconds_between (d, ticks[i], ticks[i + 1]);
       time->seconds += time->last;
       time->calls++;
     }
+  return TRUE;
+}
+
+/* Two small recordings around the others of a submission: one clears both timestamps and writes the first. */
+static gboolean
+record_clock (FmProgram *p, guint which, GError **error)
+{
+  FmVulkanDevice *d = device_of (p);
+  FmVulkanProgram *vp = p->backend;
+
+  if (!record_begin (d, &vp->clock[which], VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_ACCESS_MEMORY_READ_BIT, error))
+    return FALSE;
+  if (which == 0)
+    fm_vk.CmdResetQueryPool (vp->clock[0], vp->clock_queries, 0, 2);
+  fm_vk.CmdWriteTimestamp (vp->clock[which], VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, vp->clock_queries, which);
+  return fm_vulkan_check (d, fm_vk.EndCommandBuffer (vp->clock[which]), "vkEndCommandBuffer", error);
+}
+
+gboolean
+fm_vulkan_program_clock (FmProgram *p, gboolean on, GError **error)
+{
+  FmVulkanDevice *d = device_of (p);
+  FmVulkanProgram *vp = p->backend;
+  VkQueryPoolCreateInfo info = {
+    .sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, .queryType = VK_QUERY_TYPE_TIMESTAMP, .queryCount = 2
+  };
+
+  if (d->lost)
+    return fm_vulkan_check (d, VK_ERROR_DEVICE_LOST, "a run", error);
+  vp->clocked = FALSE;
+  if (!on || d->physical.timestamp_bits == 0)
+    return TRUE;
+  if (vp->clock_queries == VK_NULL_HANDLE
+      && (!fm_vulkan_check (d, fm_vk.CreateQueryPool (d->device, &info, NULL, &vp->clock_queries), "vkCreateQueryPool",
+                            error)
+          || !record_clock (p, 0, error) || !record_clock (p, 1, error)))
+    return FALSE;
+  vp->clocked = TRUE;
+  return TRUE;
+}
+
+gboolean
+fm_vulkan_program_read_clock (FmProgram *p, gdouble *seconds, GError **error)
+{
+  FmVulkanDevice *d = device_of (p);
+  FmVulkanProgram *vp = p->backend;
+  guint64 ticks[2];
+
+  if (!vp->clocked)
+    return TRUE;
+  if (!read_ticks (d, vp->clock_queries, 2, ticks, error))
+    return FALSE;
+  *seconds = seconds_between (d, ticks[0], ticks[1]);
   return TRUE;
 }
 
@@ -477,7 +546,7 @@ fm_vulkan_program_start (FmProgram *p, GError **error)
   FmVulkanProgram *vp = p->backend;
   FmVulkanRecording *recording = p->profiling ? &vp->profiled : &vp->plain;
   guint slot = (vp->slot + 1) % vp->kept, n = 0;
-  VkCommandBuffer commands[3];
+  VkCommandBuffer commands[5];
 
   if (d->lost)
     return fm_vulkan_check (d, VK_ERROR_DEVICE_LOST, "a run", error);
@@ -489,10 +558,14 @@ fm_vulkan_program_start (FmProgram *p, GError **error)
   if ((!vp->copy_out[slot].recorded || vp->copy_out[slot].generation != d->arena_generation)
       && !record_copy_out (p, slot, error))
     return FALSE;
+  if (vp->clocked)
+    commands[n++] = vp->clock[0];
   if (vp->written)
     commands[n++] = vp->copy_in[vp->upload];
   commands[n++] = recording->commands;
   commands[n++] = vp->copy_out[slot].commands;
+  if (vp->clocked)
+    commands[n++] = vp->clock[1];
   if (!fm_vulkan_start (d, commands, n, error))
     return FALSE;
   if (vp->written)

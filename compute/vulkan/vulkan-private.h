@@ -14,6 +14,7 @@
 #include "config.h"
 
 #include "compute/compute-private.h"
+#include "compute/meters.h"
 #include "compute/ops/gemm.h"
 
 /* The loader is opened at run time, so that the program starts on a machine that has none. */
@@ -181,6 +182,8 @@ gboolean fm_vulkan_submit (FmVulkanDevice *d, VkCommandBuffer commands, GError *
 void     fm_vulkan_fail_at (FmVulkanFault fault, guint nth);
 gboolean fm_vulkan_fails_now (FmVulkanFault fault);
 
+gboolean fm_vulkan_query_memory (FmVulkanDevice *d, FmDeviceMemory *memory, GError **error);
+
 /* --- Memory -------------------------------------------------------------------------------------------------------*/
 
 FmVulkanBuffer *fm_vulkan_buffer_new  (FmVulkanDevice *d, guint64 bytes, FmVulkanMemoryUse use, const char *what,
@@ -278,6 +281,9 @@ struct _FmVulkanProgram
   FmVulkanRecording plain, profiled;
   FmVulkanRecording *recording; /* the one being recorded */
   VkQueryPool       queries;
+  gboolean          clocked;   /* runs are enclosed in these: */
+  VkCommandBuffer   clock[2];
+  VkQueryPool       clock_queries;
 };
 
 gboolean fm_vulkan_program_init  (FmProgram *p, GError **error);
@@ -285,6 +291,10 @@ void     fm_vulkan_program_clear (FmProgram *p);
 gboolean fm_vulkan_program_write (FmProgram *p, FmTensor *input, gconstpointer data, gsize bytes, GError **error);
 gboolean fm_vulkan_program_run   (FmProgram *p, GError **error);
 gboolean fm_vulkan_program_start (FmProgram *p, GError **error);
+/* From now on runs are timed as a whole, or not; nothing happens where the queue has no timestamps. */
+gboolean fm_vulkan_program_clock (FmProgram *p, gboolean on, GError **error);
+/* Seconds of the last run, once it is done; NAN without timestamps. */
+gboolean fm_vulkan_program_read_clock (FmProgram *p, gdouble *seconds, GError **error);
 guint    fm_vulkan_program_kept  (FmProgram *p);
 gboolean fm_vulkan_program_read  (FmProgram *p, FmTensor *output, guint runs_ago, gpointer data, gsize bytes,
                                   GError **error);

@@ -19,8 +19,8 @@ static const struct
   { "storage",          { "base/base.h", "storage/*" } },
   { "plugins/plugin.h", { "base/base.h", "compute/compute.h" } },
   { "plugins",          { "plugins/plugin.h" } },
-  { "app",              { "base/base.h", "compute/compute.h", "data/task.h", "storage/storage.h", "plugins/plugin.h",
-                          "app/*" } },
+  { "app",              { "base/base.h", "compute/compute.h", "compute/meters.h", "data/task.h", "storage/storage.h",
+                          "plugins/plugin.h", "app/*" } },
   { "ui",               { "base/base.h", "app/*", "ui/*" } },
   { "tests",            { "*" } },
 };

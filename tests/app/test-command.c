@@ -100,7 +100,7 @@ test_bad_batch (void)
     const char *text, *words;
   } cases[] = {
     { "", "empty" },
-    { "[batch]\ntitle=a\ntask=mqar\nvariants=pooling x mlp\nbudget=steps:0\n", "steps" },
+    { "[batch]\ntitle=a\ntask=mqar\nvariants=pooling x mlp\nbudget=steps:-1\n", "steps" },
     { "[batch]\ntitle=a\ntask=mqar\nvariants=pooling x mlp\nbudget=steps:5\nseeds=0\n", "seeds" },
     { "[batch]\ntitle=a\ntask=mqar\nvariants=pooling x mlp\nbudget=steps:5\nrate=nan\n", "rate" },
     { "[batch]\ntitle=a\ntask=mqar\nvariants=pooling x mlp\nbudget=steps:100000000000000000000\n", "steps" },
