@@ -10,6 +10,7 @@
 #include <gio/gio.h>
 
 #include "app/results/artifacts.h"
+#include "app/results/claims.h"
 #include "app/results/statistics.h"
 #include "base/base.h"
 
@@ -196,6 +197,37 @@ FM_API void fm_interval_scale (const FmEstimate *values, gsize n, gdouble *low, 
 
 /* The marker alone, in the middle of its picture; the model is a gint: the variant's number. */
 FM_API extern const FmFigure fm_figure_marker;
+
+/* --- Verdicts -----------------------------------------------------------------------------------------------------*/
+
+/* What was expected, as a region beside an edge, and what was found. hit and describe count cards. */
+typedef struct
+{
+  const char *title;      /* the expectation as it was written */
+  const char *sign, *word; /* of its verdict */
+  const char *text;       /* what was found, in words */
+  const char *kind;       /* what the scale is: "difference over seeds", "ratio" */
+  const char *unit;       /* " points", "×" */
+  gdouble     value, low, high; /* NaN: not there (yet) */
+  gdouble     bound;
+  gboolean    at_least;   /* the region lies right of the bound */
+  gboolean    ratio;      /* numbers above 0, drawn on the logarithm */
+} FmVerdictCard;
+
+typedef struct
+{
+  gsize                n_cards;
+  const FmVerdictCard *cards;
+} FmVerdictChart;
+
+FM_API extern const FmFigure fm_figure_verdicts;
+
+/** fm_verdict_chart_new: (transfer full): borrows texts of @result. */
+FM_API FmVerdictChart *fm_verdict_chart_new  (const FmClaimResult *result);
+FM_API void            fm_verdict_chart_free (FmVerdictChart *chart);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmVerdictChart, fm_verdict_chart_free)
+/** fm_verdict_chart_height: px that the cards need at @scale of text. */
+FM_API gdouble         fm_verdict_chart_height (const FmVerdictChart *chart, gdouble scale);
 
 /* --- Attention ----------------------------------------------------------------------------------------------------*/
 

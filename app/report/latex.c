@@ -254,6 +254,7 @@ fm_report_to_latex (FmStore *store, gint64 batch, GError **error)
     append_lines (out, named);
   append_table (out, tables->pdata[FM_REPORT_COMPARISONS], "Comparisons", names);
   append_table (out, tables->pdata[FM_REPORT_COSTS], "All costs", names);
+  append_table (out, tables->pdata[FM_REPORT_CLAIM], "The paper said, and we got", names);
   if (data->runs->len > 0)
     {
       g_string_append (out, "\\clearpage\n\\section*{Where the numbers come from}\n");

@@ -118,6 +118,7 @@ fm_report_to_markdown (FmStore *store, gint64 batch, GError **error)
     g_string_append_printf (out, "%s- %s\n", i == 0 ? "\n" : "", sentences[i]);
   append_table (out, tables->pdata[FM_REPORT_COMPARISONS], 3);
   append_table (out, tables->pdata[FM_REPORT_COSTS], 3);
+  append_table (out, tables->pdata[FM_REPORT_CLAIM], 2);
   if (data->runs->len > 0)
     {
       figures = fm_report_figures (data);

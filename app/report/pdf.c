@@ -354,6 +354,8 @@ add_results (Pages *p, FmReportData *data, GPtrArray *tables)
   if (((FmReportTable *) tables->pdata[FM_REPORT_COMPARISONS])->rows->len > 0)
     add_table (p, tables->pdata[FM_REPORT_COMPARISONS]);
   add_table (p, tables->pdata[FM_REPORT_COSTS]);
+  if (data->claim != NULL)
+    add_table (p, tables->pdata[FM_REPORT_CLAIM]);
 }
 
 /* --- Figures ------------------------------------------------------------------------------------------------------*/

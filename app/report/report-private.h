@@ -3,6 +3,7 @@
 
 #include "app/figures/figures.h"
 #include "app/report/report.h"
+#include "app/results/claims.h"
 
 G_BEGIN_DECLS
 
@@ -29,6 +30,7 @@ typedef struct
   GPtrArray      *records;  /* FmRunRecord: the same runs with their chains of stages */
   GPtrArray      *stages;   /* FmStageRecord: each once, in order of first use */
   GPtrArray      *machines; /* char *: what workers wrote about themselves (JSON objects), each once */
+  FmClaimResult  *claim;    /* or NULL: the batch expects nothing */
 } FmReportData;
 
 FmReportData *fm_report_data_load (FmStore *store, gint64 batch, GError **error);
@@ -80,6 +82,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmReportTable, fm_report_table_free)
 
 FmReportTable *fm_report_table_results     (FmReportData *data); /* all (transfer full) */
 FmReportTable *fm_report_table_costs       (FmReportData *data);
+FmReportTable *fm_report_table_claim       (FmReportData *data); /* without rows where nothing is expected */
 FmReportTable *fm_report_table_comparisons (FmReportData *data);
 FmReportTable *fm_report_table_runs        (FmReportData *data);
 FmReportTable *fm_report_table_stages      (FmReportData *data);
@@ -87,7 +90,7 @@ FmReportTable *fm_report_table_machines    (FmReportData *data);
 
 /** fm_report_tables: (transfer full): FmReportTable: all of these in this order. */
 GPtrArray *fm_report_tables (FmReportData *data);
-enum { FM_REPORT_RESULTS, FM_REPORT_COMPARISONS, FM_REPORT_COSTS, FM_REPORT_RUNS, FM_REPORT_STAGES, FM_REPORT_MACHINES };
+enum { FM_REPORT_RESULTS, FM_REPORT_COMPARISONS, FM_REPORT_COSTS, FM_REPORT_CLAIM, FM_REPORT_RUNS, FM_REPORT_STAGES, FM_REPORT_MACHINES };
 
 /** fm_report_ground: (transfer full): what tells the row's task and device from those of other rows: "length=128, cpu"; "" where
  * all rows have the same. */
@@ -151,6 +154,7 @@ void fm_page_table (FmPage *page, const FmReportTable *table, guint heading);
 
 /* html-results.c and html-looks.c: the sections. */
 void fm_page_add_results (FmPage *page, FmReportData *data);
+void fm_page_add_claim (FmPage *page, FmReportData *data); /* nothing where nothing is expected */
 void fm_page_add_figures (FmPage *page, FmReportData *data);
 void fm_page_add_attention (FmPage *page, FmReportData *data);
 void fm_page_add_routing (FmPage *page, FmReportData *data);

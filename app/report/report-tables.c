@@ -603,7 +603,8 @@ fm_report_tables (FmReportData *data)
 {
   static FmReportTable *(*const makers[]) (FmReportData *) = {
     [FM_REPORT_RESULTS] = fm_report_table_results,         [FM_REPORT_COMPARISONS] = fm_report_table_comparisons,
-    [FM_REPORT_COSTS] = fm_report_table_costs,             [FM_REPORT_RUNS] = fm_report_table_runs,
+    [FM_REPORT_COSTS] = fm_report_table_costs,             [FM_REPORT_CLAIM] = fm_report_table_claim,
+    [FM_REPORT_RUNS] = fm_report_table_runs,
     [FM_REPORT_STAGES] = fm_report_table_stages,           [FM_REPORT_MACHINES] = fm_report_table_machines,
   };
   GPtrArray *tables = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_report_table_free);

@@ -29,6 +29,7 @@ fm_report_data_free (FmReportData *data)
   g_clear_pointer (&data->records, g_ptr_array_unref);
   g_clear_pointer (&data->stages, g_ptr_array_unref);
   g_clear_pointer (&data->machines, g_ptr_array_unref);
+  g_clear_pointer (&data->claim, fm_claim_result_free);
   g_free (data);
 }
 
@@ -94,6 +95,7 @@ FmReportData *
 fm_report_data_load (FmStore *store, gint64 batch, GError **error)
 {
   g_autoptr (FmReportData) data = g_new0 (FmReportData, 1);
+  g_autoptr (GError) local = NULL;
 
   data->looks = g_ptr_array_new_with_free_func ((GDestroyNotify) looks_free);
   data->tasks = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_task_record_free);
@@ -110,6 +112,12 @@ fm_report_data_load (FmStore *store, gint64 batch, GError **error)
   data->table = fm_results_table_load (store, batch, error);
   if (data->table == NULL)
     return NULL;
+  data->claim = fm_claim_result_new (data->table, store, &local);
+  if (local != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return NULL;
+    }
   data->accuracy = fm_results_load_curves (store, data->table, "validation_accuracy", error);
   if (data->accuracy == NULL)
     return NULL;

@@ -2,6 +2,8 @@
 #include "config.h"
 
 #include "app/batch/plan.h"
+#include "app/figures/figures.h"
+#include "app/report/report.h"
 #include "app/results/claims.h"
 
 #include <math.h>
@@ -526,6 +528,129 @@ test_changed (void)
   fixture_close (&f);
 }
 
+/* --- Pictures and pages -------------------------------------------------------------------------------------------*/
+
+#define WIDTH 600
+#define HEIGHT 116
+
+static gboolean
+is_colour (cairo_surface_t *surface, int x, int y, FmColour c)
+{
+  const guchar *row = cairo_image_surface_get_data (surface) + y * cairo_image_surface_get_stride (surface);
+  guint32 pixel = ((const guint32 *) (gconstpointer) row)[x];
+
+  return fabs ((pixel >> 16 & 255) - 255 * c.red) < 3 && fabs ((pixel >> 8 & 255) - 255 * c.green) < 3
+         && fabs ((pixel & 255) - 255 * c.blue) < 3;
+}
+
+/* Columns of the plot that hold @c; -1 and -1 where none does. Texts stand above and below, "expected" in its upper half. */
+static void
+extent (cairo_surface_t *surface, FmColour c, int *first, int *last)
+{
+  *first = *last = -1;
+  for (int x = 0; x < WIDTH; x++)
+    for (int y = 66; y < 90; y++)
+      if (is_colour (surface, x, y, c))
+        {
+          *first = *first < 0 ? x : *first;
+          *last = x;
+        }
+}
+
+/* The region lies on the side that is expected, the marker where the number is, and nothing is drawn for no number. */
+static void
+test_chart (void)
+{
+  const FmFigureStyle style = FM_FIGURE_STYLE_PRINT;
+  const FmColour white = { 1, 1, 1, 1 }, edge = fm_style_variant (&style, 1), ink = fm_style_variant (&style, 0);
+  static const struct { gdouble value, low, high, bound; gboolean at_least, ratio; int inside; } looks[] = {
+    { 1, 0.5, 1.5, 0.2, TRUE, FALSE, 1 },   { 1, 0.5, 1.5, 0.2, FALSE, FALSE, -1 }, { -2, -3, -1, -0.5, TRUE, FALSE, -1 },
+    { 3.4, 3.2, 3.6, 2, TRUE, TRUE, 1 },    { 0.5, 0.4, 0.6, 0.9, FALSE, TRUE, 1 }, { 2, 2, 2, 64, TRUE, TRUE, -1 },
+    { NAN, NAN, NAN, 2, TRUE, TRUE, 0 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (looks); i++)
+    {
+      FmVerdictCard card = { .title = "x(a) >= x(b)", .sign = "?", .word = "undecided", .text = "1 [0, 2], 3 seeds", .kind = "ratio",
+                             .unit = "×", .value = looks[i].value, .low = looks[i].low, .high = looks[i].high,
+                             .bound = looks[i].bound, .at_least = looks[i].at_least, .ratio = looks[i].ratio };
+      FmVerdictChart chart = { 1, &card };
+      cairo_surface_t *surface = cairo_image_surface_create (CAIRO_FORMAT_RGB24, WIDTH, HEIGHT);
+      cairo_t *cr = cairo_create (surface);
+      int first, last, from, to;
+
+      cairo_set_source_rgb (cr, 1, 1, 1);
+      cairo_paint (cr);
+      fm_figure_verdicts.draw (&chart, cr, WIDTH, HEIGHT, &style);
+      cairo_destroy (cr);
+      cairo_surface_flush (surface);
+      g_assert_cmpint (is_colour (surface, WIDTH - 14, 60, white), ==, !looks[i].at_least);
+      g_assert_cmpint (is_colour (surface, 14, 60, white), ==, looks[i].at_least);
+      extent (surface, edge, &first, &last);
+      g_assert_cmpint (first, >=, 0);
+      g_assert_cmpint (last - first, <, 4); /* an edge, and nothing else in its colour */
+      extent (surface, ink, &from, &to);
+      if (looks[i].inside == 0)
+        g_assert_cmpint (from, ==, -1);
+      else if (looks[i].at_least == (looks[i].inside > 0))
+        g_assert_cmpint (from, >, last - 80); /* "we got" stands before it */
+      else
+        g_assert_cmpint (to, <, first);
+      if (looks[i].inside != 0 && looks[i].at_least == (looks[i].inside > 0))
+        g_assert_cmpint (to, >, last);
+      g_assert_cmpint (fm_figure_verdicts.hit (&chart, WIDTH, HEIGHT, &style, 5, 5), ==, 0);
+      g_assert_cmpint (fm_figure_verdicts.hit (&chart, WIDTH, HEIGHT, &style, 5, HEIGHT + 20), ==, -1);
+      cairo_surface_destroy (surface);
+    }
+}
+
+static void
+test_report (void)
+{
+  static const Variant softmax = SOFTMAX, linear = { "linear-attention", "", "ddddd", 0.7895, 1.0, 400, 1000, 90000 };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FmClaimResult) result = NULL;
+  g_autoptr (FmVerdictChart) chart = NULL;
+  g_autoptr (FmFigureTable) table = NULL;
+  g_autofree char *html = NULL, *table_text = NULL, *said = NULL;
+  static const char *const endings[] = { "md", "tex", "pdf", "json", "csv" };
+  Fixture f;
+
+  fixture_open (&f, LINEAR_SCORES "2=latency ratio(softmax-attention, linear-attention) >= 2\n");
+  add_variant (&f, &softmax);
+  add_variant (&f, &linear);
+  html = fm_report_to_html (f.store, f.batch, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (strstr (html, "The paper said, under these conditions"));
+  g_assert_nonnull (strstr (html, "<p>It works.</p>"));
+  g_assert_nonnull (strstr (html, "Claim undecided"));
+  g_assert_nonnull (strstr (html, "<a href=\"#claim\">"));
+  g_assert_nonnull (strstr (html, "accuracy(linear-attention) &gt;= accuracy(softmax-attention) - 1 points"));
+  for (gsize i = 0; i < G_N_ELEMENTS (endings); i++)
+    {
+      g_autofree char *name = g_strconcat ("report.", endings[i], NULL), *path = g_build_filename (f.folder, name, NULL);
+      g_autofree char *text = NULL;
+
+      g_assert_true (fm_report_write (f.store, f.batch, path, &error));
+      g_assert_no_error (error);
+      g_assert_true (g_file_get_contents (path, &text, NULL, &error));
+      if (i < 2)
+        g_assert_nonnull (strstr (text, "The paper said: It works."));
+    }
+  result = fm_claim_result_load (f.store, f.batch, &error);
+  chart = fm_verdict_chart_new (result);
+  g_assert_cmpuint (chart->n_cards, ==, 2);
+  g_assert_true (chart->cards[1].ratio && !chart->cards[0].ratio);
+  g_assert_cmpfloat_with_epsilon (chart->cards[0].bound, -1, 1e-9);
+  g_assert_cmpfloat_with_epsilon (chart->cards[1].bound, 2, 1e-9);
+  table = fm_figure_verdicts.table (chart);
+  table_text = fm_figure_table_to_text (table);
+  g_assert_nonnull (strstr (table_text, "undecided"));
+  said = fm_figure_verdicts.describe (chart, 1);
+  g_assert_nonnull (strstr (said, "reproduced, 2.5"));
+  fixture_close (&f);
+}
+
 /* --- How often "reproduced" is wrong ------------------------------------------------------------------------------*/
 
 #define MATRICES 2000
@@ -666,6 +791,8 @@ main (int argc, char **argv)
   g_test_add_func ("/claims/nothing", test_nothing);
   g_test_add_func ("/claims/family", test_family);
   g_test_add_func ("/claims/changed", test_changed);
+  g_test_add_func ("/claims/chart", test_chart);
+  g_test_add_func ("/claims/report", test_report);
   g_test_add_func ("/claims/border", test_border);
   g_test_add_func ("/claims/shipped", test_shipped);
   return g_test_run ();
