@@ -200,6 +200,7 @@ static gboolean
 add_run (FmModeList *list, FmStore *store, const FmResultRow *run, GError **error)
 {
   g_autoptr (GPtrArray) metrics = fm_store_load_metrics (store, run->measure_stage, error);
+  static const char * const of_forward[] = { "energy_joules", "device_us", "device_heap_bytes", NULL };
   guint first = list->modes->len;
 
   if (metrics == NULL)
@@ -208,13 +209,16 @@ add_run (FmModeList *list, FmStore *store, const FmResultRow *run, GError **erro
     {
       const FmMetricRow *row = g_ptr_array_index (metrics, i);
 
-      if (*row->split || *row->target || *row->tag == '\0')
+      const char *name = *row->tag ? row->tag : "forward";
+
+      if (*row->split || *row->target
+          || (*row->tag == '\0' && !g_strv_contains (of_forward, row->name)))
         continue;
       if (g_str_equal (row->name, "tokens"))
-        mode_of_run (list, run, row->tag)->tokens_per_s = row->value; /* divided below */
+        mode_of_run (list, run, name)->tokens_per_s = row->value; /* divided below */
       for (const FmModeField *field = fields; field->name; field++)
         if (g_str_equal (field->name, row->name))
-          G_STRUCT_MEMBER (gdouble, mode_of_run (list, run, row->tag), field->offset) = row->value;
+          G_STRUCT_MEMBER (gdouble, mode_of_run (list, run, name), field->offset) = row->value;
     }
   for (guint i = first; i < list->modes->len; i++)
     {

@@ -410,17 +410,19 @@ now_us (void)
 static void
 set_metric (FmStageResult *result, const Mode *mode, const char *name, gdouble value)
 {
+  const char *tag = mode->forward ? "" : mode->name; /* the forward pass is what the view `results` shows */
+
   for (guint i = 0; i < result->metrics->len; i++)
     {
       FmMetricRow *row = g_ptr_array_index (result->metrics, i);
 
-      if (g_str_equal (row->tag, mode->name) && g_str_equal (row->name, name))
+      if (g_str_equal (row->tag, tag) && g_str_equal (row->name, name))
         {
           row->value = value;
           return;
         }
     }
-  fm_stage_result_add_metric (result, "", "", mode->name, name, value);
+  fm_stage_result_add_metric (result, "", "", tag, name, value);
 }
 
 static int

@@ -418,8 +418,9 @@ test_examples (void)
                                               NULL);
   g_autoptr (GError) error = NULL;
   g_autoptr (FmBatchFile) a = fm_batch_file_load (first, &error);
-  g_autoptr (FmBatchFile) b = NULL;
-  g_autoptr (FmBatchPlan) plan = NULL, small = NULL;
+  g_autofree char *tokens = g_build_filename (g_getenv ("FORMARIUM_SOURCE_DIR"), "examples", "tokens.batch", NULL);
+  g_autoptr (FmBatchFile) b = NULL, c = NULL;
+  g_autoptr (FmBatchPlan) plan = NULL, small = NULL, costs = NULL;
 
   g_assert_no_error (error);
   plan = fm_batch_plan_new (a, &error);
@@ -431,6 +432,29 @@ test_examples (void)
   small = fm_batch_plan_new (b, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (small->runs->len, ==, 5);
+  c = fm_batch_file_load (tokens, &error);
+  g_assert_no_error (error);
+  costs = fm_batch_plan_new (c, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (costs->runs->len, ==, 6);
+}
+
+/* What is measured belongs to the measuring stage alone; asked for in another order it is the same; `forward` alone, which
+ * is always measured, is what a batch that asks for nothing has. */
+static void
+test_measure (void)
+{
+#define MEASURED "[batch]\ntask=mqar\nmixer=softmax-attention\nfeedforward=mlp\ncausal=true\nseeds=1\n"
+  g_autoptr (FmBatchPlan) plain = good (MEASURED), forward = good (MEASURED "measure=forward\n");
+  g_autoptr (FmBatchPlan) some = good (MEASURED "measure=decode:64;train;decode:8\n");
+  g_autoptr (FmBatchPlan) other = good (MEASURED "measure=train;forward;decode:08;decode:64;\n");
+
+  g_assert_cmpstr (run_of (plain, 0)->measure->id, ==, run_of (forward, 0)->measure->id);
+  g_assert_null (strstr (run_of (plain, 0)->measure->recipe, "\"measure\":["));
+  g_assert_cmpstr (run_of (some, 0)->train->id, ==, run_of (plain, 0)->train->id);
+  g_assert_cmpstr (run_of (some, 0)->measure->id, !=, run_of (plain, 0)->measure->id);
+  g_assert_cmpstr (run_of (some, 0)->measure->id, ==, run_of (other, 0)->measure->id);
+  g_assert_nonnull (strstr (run_of (some, 0)->measure->recipe, "\"measure\":[\"train\",\"decode:8\",\"decode:64\"]"));
 }
 
 static void
@@ -746,6 +770,7 @@ main (int argc, char **argv)
   g_test_add_func ("/batch/recipe", test_recipe);
   g_test_add_func ("/batch/set", test_set);
   g_test_add_func ("/batch/examples", test_examples);
+  g_test_add_func ("/batch/measure", test_measure);
   g_test_add_func ("/batch/save", test_save);
   g_test_add_func ("/batch/data", test_data);
   g_test_add_func ("/batch/bad/files", test_bad_files);
