@@ -211,6 +211,23 @@ fm_stage_result_to_json (const FmStageResult *result)
       json_array_add_int_element (row, s->rows);
       add_double (row, s->value_us);
     }
+  rows = new_rows (object, "processes");
+  for (guint i = 0; i < result->processes->len; i++)
+    {
+      const FmProcessRow *p = g_ptr_array_index (result->processes, i);
+
+      row = new_row (rows);
+      json_array_add_int_element (row, p->process);
+      add_text (row, p->session);
+      json_array_add_int_element (row, p->block);
+      json_array_add_int_element (row, p->place);
+      json_array_add_int_element (row, p->started_us);
+      json_array_add_int_element (row, p->warm_ups);
+      json_array_add_int_element (row, p->settled);
+      json_array_add_int_element (row, p->measured_peak_bytes);
+      json_array_add_int_element (row, p->device_heap_bytes);
+      add_double (row, p->energy_joules);
+    }
   rows = new_rows (object, "memory");
   for (guint i = 0; i < result->memory->len; i++)
     {
@@ -336,6 +353,21 @@ fm_stage_result_from_json (JsonObject *object, FmStageState state)
     {
       r = row_at (rows, i);
       fm_stage_result_add_latency (result, int_at (r, 0), text_at (r, 1), int_at (r, 2), double_at (r, 3));
+    }
+  rows = fm_json_array (object, "processes");
+  for (guint i = 0; i < count (rows); i++)
+    {
+      FmProcessRow *p;
+
+      r = row_at (rows, i);
+      p = fm_stage_result_add_process (result, int_at (r, 0), text_at (r, 1), int_at (r, 2));
+      p->place = int_at (r, 3);
+      p->started_us = int_at (r, 4);
+      p->warm_ups = int_at (r, 5);
+      p->settled = int_at (r, 6);
+      p->measured_peak_bytes = int_at (r, 7);
+      p->device_heap_bytes = int_at (r, 8);
+      p->energy_joules = double_at (r, 9);
     }
   rows = fm_json_array (object, "memory");
   for (guint i = 0; i < count (rows); i++)

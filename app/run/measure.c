@@ -1,5 +1,8 @@
-/* measure.c: the measuring stage: latency and throughput of a trained model in rounds, alone on the machine, then what
- * it looks at. Time runs from host arrays to host scores. */
+/* measure.c: one process of a measuring stage: latency and throughput of a trained model when its turn comes, alone on
+ * the machine, then, in one process of the stage, what the model looks at. Time runs from host arrays to host scores.
+ *
+ * Why a process measures once and ends: where its memory lies and what the machine had done before shift all samples of
+ * a process together, so that a thousand calls of one process say less than a few calls of five. */
 #include "config.h"
 
 #include "app/results/artifacts.h"
@@ -7,11 +10,13 @@
 
 #include <time.h>
 
-#define WARM_UPS        8
-#define MOST_SAMPLES    200     /* of a kind in a round */
+#define WARM_UPS        10      /* at least, in the time below */
+#define LEAST_WARM_UPS  2
+#define MOST_WARM_UPS   1000
+#define MOST_SAMPLES    200     /* of a kind */
 #define LEAST_SAMPLES   3
-#define LATENCY_US      60000   /* of a round */
-#define THROUGHPUT_US   150000
+#define LATENCY_US      40000   /* for the samples of a kind; at most as long for its warm-up */
+#define THROUGHPUT_US   100000
 #define PROFILED_RUNS   5
 #define LOOK_EXAMPLE    11      /* of the test split: the one whose attention is kept */
 
@@ -25,6 +30,7 @@ typedef struct
   FmStageResult *result;
   FmMeters      *meters;
   gint64         before, peak; /* bytes of the process: before anything was built, and at most before the meters were */
+  FmProcessRow  *process; /* of result */
 } Measuring;
 
 static void
@@ -41,41 +47,66 @@ measuring_clear (Measuring *m)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Measuring, measuring_clear)
 
+/* Nanoseconds, since a small model answers in some tens of microseconds. */
+static gboolean
+call (FmEvaluator *evaluator, const FmBatch *batch, gdouble *us, GError **error)
+{
+  struct timespec a, b;
+
+  clock_gettime (CLOCK_MONOTONIC, &a);
+  if (!fm_evaluator_run (evaluator, batch, NULL, error))
+    return FALSE;
+  clock_gettime (CLOCK_MONOTONIC, &b);
+  *us = (b.tv_sec - a.tv_sec) * 1e6 + (b.tv_nsec - a.tv_nsec) / 1e3;
+  return TRUE;
+}
+
+/* Until calls have stopped getting faster; for at most @budget_us. */
+static gboolean
+warm_up (Measuring *m, FmEvaluator *evaluator, const FmBatch *batch, gint64 budget_us, GError **error)
+{
+  g_autofree gdouble *calls_us = g_new (gdouble, MOST_WARM_UPS);
+  gdouble spent_us = 0;
+  gboolean settled = FALSE;
+  guint n = 0;
+
+  while (n < LEAST_WARM_UPS || (!settled && n < MOST_WARM_UPS && spent_us < budget_us))
+    {
+      if (!call (evaluator, batch, &calls_us[n], error))
+        return FALSE;
+      spent_us += calls_us[n++];
+      settled = (n >= WARM_UPS || spent_us >= budget_us) && fm_has_settled (calls_us, n);
+    }
+  m->process->warm_ups = MAX (m->process->warm_ups, 0) + n;
+  m->process->settled = m->process->settled != 0 && settled;
+  return TRUE;
+}
+
 static gboolean
 sample (Measuring *m, FmEvaluator *evaluator, const FmBatch *batch, const char *kind, gint64 budget_us, GError **error)
 {
-  gint64 begun = g_get_monotonic_time (), end = begun;
+  gdouble spent_us = 0, us;
 
-  for (guint i = 0; i < WARM_UPS && (i == 0 || end - begun < budget_us / 4); i++)
+  if (!warm_up (m, evaluator, batch, budget_us, error))
+    return FALSE;
+  for (guint i = 0; i < MOST_SAMPLES && (i < LEAST_SAMPLES || spent_us < budget_us); i++)
     {
-      if (!fm_evaluator_run (evaluator, batch, NULL, error))
+      if (!call (evaluator, batch, &us, error))
         return FALSE;
-      end = g_get_monotonic_time ();
-    }
-  begun = end;
-  for (guint i = 0; i < MOST_SAMPLES && (i < LEAST_SAMPLES || end - begun < budget_us); i++)
-    {
-      /* Nanoseconds, since a small model answers in some tens of microseconds. */
-      struct timespec a, b;
-
-      clock_gettime (CLOCK_MONOTONIC, &a);
-      if (!fm_evaluator_run (evaluator, batch, NULL, error))
-        return FALSE;
-      clock_gettime (CLOCK_MONOTONIC, &b);
-      fm_stage_result_add_latency (m->result, m->job->process, kind, batch->size,
-                                   (b.tv_sec - a.tv_sec) * 1e6 + (b.tv_nsec - a.tv_nsec) / 1e3);
-      end = g_get_monotonic_time ();
+      fm_stage_result_add_latency (m->result, m->job->process, kind, batch->size, us);
+      spent_us += us;
     }
   return TRUE;
 }
 
 static gboolean
-run_round (Measuring *m, gint64 number, GError **error)
+take_turn (Measuring *m, GError **error)
 {
   JsonObject *message;
   gboolean ok;
 
   fm_quiet_begin_measurement (m->job->quiet);
+  m->process->started_us = g_get_real_time ();
   ok = sample (m, m->single, &m->single_batch, "batch1", LATENCY_US, error)
        && sample (m, m->many, &m->many_batch, "throughput", THROUGHPUT_US, error);
   if (m->peak < 0)
@@ -85,8 +116,7 @@ run_round (Measuring *m, gint64 number, GError **error)
   if (!ok)
     return FALSE;
   message = json_object_new ();
-  json_object_set_string_member (message, "event", "round");
-  json_object_set_int_member (message, "number", number);
+  json_object_set_string_member (message, "event", "measured");
   fm_worker_send (message);
   return TRUE;
 }
@@ -204,6 +234,8 @@ fm_measure_stage (FmJob *job, GError **error)
                            .before = fm_memory_reset (), .peak = -1 };
   JsonObject *ready;
 
+  m.process = fm_stage_result_add_process (m.result, job->process, job->session ? job->session : "", job->block);
+  m.process->place = job->place;
   if (!build (&m, error))
     return FALSE;
   fm_worker_send_started (job, fm_program_get_plan (fm_evaluator_get_program (m.many)),
@@ -221,12 +253,12 @@ fm_measure_stage (FmJob *job, GError **error)
       fm_worker_wait_while_paused ();
       if (g_str_equal (what, "finish"))
         break;
-      if (g_str_equal (what, "round") && !run_round (&m, fm_json_int (command, "number", 0), error))
+      if (g_str_equal (what, "measure") && !take_turn (&m, error))
         return FALSE;
     }
-  fm_add_plan_memory (m.result, fm_program_get_plan (fm_evaluator_get_program (m.many)),
-                      (m.peak < 0 ? fm_memory_peak () : m.peak) - m.before);
-  if (!profile (&m, error) || !write_looks (&m, error))
+  m.process->measured_peak_bytes = (m.peak < 0 ? fm_memory_peak () : m.peak) - m.before;
+  fm_add_plan_memory (m.result, fm_program_get_plan (fm_evaluator_get_program (m.many)), m.process->measured_peak_bytes);
+  if (job->want_looks && (!profile (&m, error) || !write_looks (&m, error)))
     return FALSE;
   m.result->fallbacks = fm_program_count_fallbacks (fm_evaluator_get_program (m.many));
   fm_worker_send_result (job, m.result, "done");

@@ -112,6 +112,9 @@ typedef struct
   char       *artifacts;  /* folder of the stage */
   guint       threads;
   gint64      process;
+  char       *session;      /* measuring: see FmProcessRow */
+  gint64      block, place;
+  gboolean    want_looks;   /* measuring: profile, maps and routing, too */
   FmQuiet    *quiet;
   FmDevice   *device;
   gboolean    want_roof; /* nobody has measured this device's roof */
@@ -135,6 +138,15 @@ void fm_worker_send_started (FmJob *job, const FmPlan *plan, guint64 parameters,
 /** fm_memory_reset: forgets the peak so far and returns the resident bytes now; fm_memory_peak: the peak since then. */
 gint64 fm_memory_reset (void);
 gint64 fm_memory_peak  (void);
+
+/**
+ * fm_has_settled: settle.c
+ * @calls_us: (array length=n): how long calls took, one after the other
+ *
+ * TRUE when the last calls no longer get faster (or slower): their trend cannot be told from chance or is too small to
+ * matter.
+ */
+gboolean fm_has_settled   (const gdouble *calls_us, gsize n);
 
 gboolean fm_train_stage   (FmJob *job, GError **error); /* train.c */
 gboolean fm_measure_stage (FmJob *job, GError **error); /* measure.c */

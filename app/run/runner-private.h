@@ -1,5 +1,5 @@
 /* runner-private.h: the runner's parts: runner.c decides what runs, runner-stages.c claims a stage and settles its end,
- * runner-measure.c lets the measuring ones take turns, runner-status.c says how far it is, runner-worker.c talks with one
+ * runner-measure.c measures in blocks, runner-status.c says how far it is, runner-worker.c talks with one
  * worker, server.c with whoever watches. */
 #pragma once
 
@@ -48,6 +48,7 @@ struct _FmRunnerWorker
   FmStageResult    *result; /* from "done", "diverged" or "failed" */
   gboolean          absent; /* failed for want of data */
   gboolean          ready;  /* measuring: loaded */
+  gboolean          measured;  /* measuring: has had its turn */
   gboolean          finishing; /* measuring: told to write its result */
   gboolean          killed; /* by us */
   gint64            step;
@@ -58,6 +59,9 @@ FmRunnerWorker *fm_runner_worker_new  (FmRunner *runner, FmRunnerStage *stage, J
 void            fm_runner_worker_free (FmRunnerWorker *worker);
 void            fm_runner_worker_send (FmRunnerWorker *worker, const char *line);
 void            fm_runner_worker_kill (FmRunnerWorker *worker);
+
+/* Stages that are measured together. */
+typedef struct _FmMeasuring FmMeasuring;
 
 /* --- The runner ----------------------------------------------------------------------------------------------------*/
 
@@ -83,13 +87,11 @@ struct _FmRunner
   gdouble          work_s, work_done; /* of training steps in this session */
   GError          *error;
 
-  /* While measuring */
-  gint             round;     /* -1 = still loading */
-  char            *roof_asked; /* hardware whose roof a worker was asked for */
-  guint            turn;      /* index in workers */
+  FmMeasuring     *measuring;  /* (nullable): a session of runner-measure.c */
+  GHashTable      *roofs_asked; /* hardware (char *) whose roof a worker was asked for */
 };
 
-#define FM_RUNNER_ROUNDS      5 /* of measuring, all workers in turn */
+#define FM_RUNNER_MOST_DEATHS 2 /* workers of a stage that may die before it counts as failed */
 #define FM_RUNNER_RETRY_TICKS 8 /* until a stage that is busy elsewhere is asked for again */
 #define FM_RUNNER_LOG_FILE    "worker.log" /* in a failed stage's folder */
 
@@ -111,6 +113,10 @@ void     fm_runner_stage_free     (gpointer stage);
 gboolean fm_runner_stage_is_ready (FmRunner *runner, FmRunnerStage *stage);
 /** fm_runner_start_stage: FALSE when something is wrong with the store or the program: the runner has failed then. */
 gboolean fm_runner_start_stage    (FmRunner *runner, FmRunnerStage *stage, guint threads);
+/** fm_runner_claim_stage: the first half of it; @ours (out): FALSE when it is run elsewhere, or has ended there. */
+gboolean fm_runner_claim_stage    (FmRunner *runner, FmRunnerStage *stage, gboolean *ours);
+/** fm_runner_start_worker: the second; @place (transfer full) (nullable): members to add to the request. */
+gboolean fm_runner_start_worker   (FmRunner *runner, FmRunnerStage *stage, guint threads, JsonObject *place);
 /** fm_runner_settle: what becomes of a stage whose worker has exited; @reason (out): why it failed. */
 gboolean fm_runner_settle         (FmRunner *runner, FmRunnerWorker *worker, const char *how, char **reason,
                                    GError **error);
@@ -120,10 +126,18 @@ void     fm_runner_stage_add_log  (FmRunnerStage *stage, const char *text, gssiz
 
 /* --- runner-measure.c ----------------------------------------------------------------------------------------------*/
 
-void fm_runner_start_measuring (FmRunner *runner);
-/** fm_runner_take_turns: sends the round to the worker whose turn it is; called when a turn has ended, and when a worker
+/** fm_runner_start_measuring: a session of all stages that can be measured now; goes on with the one that is open. */
+void     fm_runner_start_measuring (FmRunner *runner);
+/** fm_runner_stop_measuring: gives up the session that is open: its stages are planned again. */
+void     fm_runner_stop_measuring  (FmRunner *runner);
+/** fm_runner_take_turns: tells the worker whose turn it is to measure; called when a turn has ended, and when a worker
  * came or went. */
-void fm_runner_take_turns      (FmRunner *runner);
+void     fm_runner_take_turns      (FmRunner *runner);
+/** fm_runner_settle_block: fm_runner_settle() for a worker of the session. */
+gboolean fm_runner_settle_block    (FmRunner *runner, FmRunnerWorker *worker, const char *how, char **reason,
+                                    GError **error);
+/** fm_runner_measured_share: 0..1 of what @stage needs. */
+gdouble  fm_runner_measured_share  (FmRunner *runner, const FmRunnerStage *stage);
 
 /* --- runner.c ------------------------------------------------------------------------------------------------------*/
 
@@ -131,11 +145,11 @@ void fm_runner_take_turns      (FmRunner *runner);
  * on. Takes @error. */
 void fm_runner_fail (FmRunner *runner, GError *error);
 
-/* --- What a worker tells: runner.c, the rounds and the roof runner-measure.c -----------------------------------------*/
+/* --- What a worker tells: runner.c, turns and the roof runner-measure.c -----------------------------------------*/
 
 void fm_runner_worker_changed (FmRunnerWorker *worker); /* step, loss, ready */
 void fm_runner_worker_point   (FmRunnerWorker *worker, gint64 step, const char *name, const char *tag, gdouble value);
-void fm_runner_worker_round   (FmRunnerWorker *worker); /* has done its round */
+void fm_runner_worker_measured (FmRunnerWorker *worker); /* has had its turn */
 void fm_runner_worker_roof    (FmRunnerWorker *worker, JsonObject *roof); /* (nullable): has measured its device's */
 void fm_runner_worker_exited  (FmRunnerWorker *worker, const char *how); /* frees it */
 

@@ -6,7 +6,6 @@
 
 #include <glib/gstdio.h>
 
-#define MOST_DEATHS  2    /* workers of a stage that may die before it counts as failed */
 #define MOST_LOG     (64 * 1024) /* bytes of a log that are kept: the last ones tell why */
 #define MEASURE_WORK 4e10 /* FLOPs that a measuring stage counts as, in the share of the whole */
 
@@ -95,7 +94,7 @@ fm_runner_load_stages (FmRunner *runner, GHashTable *only, GError **error)
           g_prefix_error (error, "The recipe of stage %s is damaged: ", stage->record->id);
           return FALSE;
         }
-      stage->steps = fm_runner_stage_is_training (stage) ? fm_json_int (stage->recipe, "steps", 0) : FM_RUNNER_ROUNDS;
+      stage->steps = fm_runner_stage_is_training (stage) ? fm_json_int (stage->recipe, "steps", 0) : 0;
       for (guint r = 0; r < runner->runs->len && stage->variant == NULL; r++)
         {
           FmRunRecord *run = g_ptr_array_index (runner->runs, r);
@@ -203,10 +202,8 @@ make_request (FmRunner *runner, FmRunnerStage *stage, guint threads)
       const char *hardware = fm_json_text (stage->recipe, "hardware", "");
 
       /* Once a device: stages that are loaded together need not all ask. */
-      json_object_set_boolean_member (request, "roof", g_strcmp0 (hardware, runner->roof_asked) != 0
+      json_object_set_boolean_member (request, "roof", g_hash_table_add (runner->roofs_asked, g_strdup (hardware))
                                                            && !fm_store_knows_roof (runner->store, hardware, threads));
-      g_free (runner->roof_asked);
-      runner->roof_asked = g_strdup (hardware);
     }
   if (stage->record->inputs->len > 0)
     {
@@ -218,15 +215,13 @@ make_request (FmRunner *runner, FmRunnerStage *stage, guint threads)
   return request;
 }
 
-/* FALSE when something is wrong with the store or the program: the runner has failed then. */
 gboolean
-fm_runner_start_stage (FmRunner *runner, FmRunnerStage *stage, guint threads)
+fm_runner_claim_stage (FmRunner *runner, FmRunnerStage *stage, gboolean *ours)
 {
-  g_autoptr (JsonObject) request = NULL;
   g_autoptr (GError) error = NULL;
-  FmRunnerWorker *worker;
   FmClaim claim;
 
+  *ours = FALSE;
   if (has_failed_elsewhere (runner, stage))
     {
       fm_runner_tell_stage (runner, FM_RUN_EVENT_STAGE_ENDED, stage, NULL);
@@ -253,7 +248,26 @@ fm_runner_start_stage (FmRunner *runner, FmRunnerStage *stage, guint threads)
       fm_runner_tell_stage (runner, FM_RUN_EVENT_STAGE_ENDED, stage, NULL);
       return TRUE;
     }
-  request = make_request (runner, stage, threads);
+  *ours = TRUE;
+  return TRUE;
+}
+
+static void
+add_member (JsonObject *object, const char *name, JsonNode *value, gpointer request)
+{
+  json_object_set_member (request, name, json_node_copy (value));
+}
+
+gboolean
+fm_runner_start_worker (FmRunner *runner, FmRunnerStage *stage, guint threads, JsonObject *place)
+{
+  g_autoptr (JsonObject) request = make_request (runner, stage, threads);
+  g_autoptr (JsonObject) more = place;
+  g_autoptr (GError) error = NULL;
+  FmRunnerWorker *worker;
+
+  if (more)
+    json_object_foreach_member (more, add_member, request);
   worker = fm_runner_worker_new (runner, stage, request, &error);
   if (worker == NULL
       || !fm_store_set_stage_worker (runner->store, stage->record->id,
@@ -269,10 +283,22 @@ fm_runner_start_stage (FmRunner *runner, FmRunnerStage *stage, guint threads)
   g_ptr_array_add (runner->workers, worker);
   if (runner->paused)
     fm_runner_worker_send (worker, "{\"do\":\"pause\"}\n");
-  stage->state = FM_STAGE_RUNNING;
   runner->dirty = TRUE;
-  fm_runner_tell_stage (runner, FM_RUN_EVENT_STAGE_STARTED, stage, NULL);
+  if (stage->state != FM_STAGE_RUNNING) /* the first worker of several */
+    {
+      stage->state = FM_STAGE_RUNNING;
+      fm_runner_tell_stage (runner, FM_RUN_EVENT_STAGE_STARTED, stage, NULL);
+    }
   return TRUE;
+}
+
+/* FALSE when something is wrong with the store or the program: the runner has failed then. */
+gboolean
+fm_runner_start_stage (FmRunner *runner, FmRunnerStage *stage, guint threads)
+{
+  gboolean ours;
+
+  return fm_runner_claim_stage (runner, stage, &ours) && (!ours || fm_runner_start_worker (runner, stage, threads, NULL));
 }
 
 /* --- Its end -------------------------------------------------------------------------------------------------------*/
@@ -348,7 +374,7 @@ fm_runner_settle (FmRunner *runner, FmRunnerWorker *worker, const char *how, cha
       *reason = g_strdup (result->reason);
       return fm_store_unclaim_stage (runner->store, id, error) && skip_runs (runner, stage, result->reason, error);
     }
-  if (result == NULL && ++stage->deaths < MOST_DEATHS)
+  if (result == NULL && ++stage->deaths < FM_RUNNER_MOST_DEATHS)
     {
       fm_runner_log (runner, worker, how);
       return fm_store_unclaim_stage (runner->store, id, error);
@@ -356,7 +382,7 @@ fm_runner_settle (FmRunner *runner, FmRunnerWorker *worker, const char *how, cha
   if (result == NULL)
     {
       result = failed = fm_stage_result_new (FM_STAGE_FAILED);
-      failed->reason = g_strdup_printf ("%s, %d times", how, MOST_DEATHS);
+      failed->reason = g_strdup_printf ("%s, %d times", how, FM_RUNNER_MOST_DEATHS);
     }
   stage->state = FM_STAGE_FAILED;
   *reason = g_strdup (result->reason);

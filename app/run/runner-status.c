@@ -80,7 +80,12 @@ fm_runner_update_status (FmRunner *runner)
       else if (fm_runner_stage_is_training (stage))
         left_train += stage->work;
       else
-        left_measure += 1;
+        {
+          gdouble share = fm_runner_measured_share (runner, stage);
+
+          done += stage->work * share;
+          left_measure += 1 - share;
+        }
     }
   for (guint i = 0; i < runner->workers->len; i++)
     {

@@ -37,8 +37,8 @@ take_word (FmRunnerWorker *worker, JsonObject *object)
       worker->ready = TRUE;
       fm_runner_worker_changed (worker);
     }
-  else if (g_str_equal (event, "round"))
-    fm_runner_worker_round (worker);
+  else if (g_str_equal (event, "measured"))
+    fm_runner_worker_measured (worker);
   else if (g_str_equal (event, "roof"))
     fm_runner_worker_roof (worker, fm_json_object (object, "roof"));
   else if (g_str_equal (event, "log"))

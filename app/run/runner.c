@@ -21,6 +21,7 @@ end_now (gpointer data)
   if (runner->ended)
     return G_SOURCE_REMOVE;
   runner->ended = TRUE;
+  fm_runner_stop_measuring (runner);
   g_clear_handle_id (&runner->tick_id, g_source_remove);
   fm_runner_update_status (runner);
   if (!fm_store_release_batch (runner->store, runner->status->batch,
@@ -99,7 +100,7 @@ schedule (FmRunner *runner)
     return;
 
   fm_runner_start_measuring (runner);
-  if (runner->error || runner->workers->len > 0)
+  if (runner->error || runner->workers->len > 0 || runner->measuring)
     return;
   for (guint i = 0; i < runner->stages->len; i++)
     waiting = waiting || !fm_runner_stage_has_ended (g_ptr_array_index (runner->stages, i));
@@ -113,7 +114,7 @@ void
 fm_runner_worker_changed (FmRunnerWorker *worker)
 {
   worker->runner->dirty = TRUE;
-  if (worker->ready && worker->runner->round < 0)
+  if (worker->ready && worker->runner->measuring)
     fm_runner_take_turns (worker->runner);
 }
 
@@ -149,17 +150,17 @@ fm_runner_worker_exited (FmRunnerWorker *worker, const char *how)
   FmRunnerStage *stage = worker->stage;
   g_autofree char *reason = NULL;
   g_autoptr (GError) error = NULL;
-  guint index = 0;
+  gboolean training = fm_runner_stage_is_training (stage);
 
-  if (worker->step > 0 && fm_runner_stage_is_training (stage) && stage->steps > 0)
+  if (worker->step > 0 && training && stage->steps > 0)
     {
       runner->work_s += worker->seconds;
       runner->work_done += stage->work * worker->step / stage->steps;
     }
-  if (!fm_runner_settle (runner, worker, how, &reason, &error) && runner->error == NULL)
+  if (!(training ? fm_runner_settle (runner, worker, how, &reason, &error)
+                 : fm_runner_settle_block (runner, worker, how, &reason, &error)) && runner->error == NULL)
     runner->error = g_steal_pointer (&error);
-  g_ptr_array_find (runner->workers, worker, &index);
-  g_ptr_array_remove_index (runner->workers, index);
+  g_ptr_array_remove (runner->workers, worker);
   runner->dirty = TRUE;
   fm_runner_update_status (runner);
   if (fm_runner_stage_has_ended (stage))
@@ -168,13 +169,8 @@ fm_runner_worker_exited (FmRunnerWorker *worker, const char *how)
 
   if (runner->error)
     kill_workers (runner);
-  if (!fm_runner_stage_is_training (stage))
-    {
-      /* The one whose turn it was may have died: its successor now has its place. */
-      if (index < runner->turn)
-        runner->turn--;
-      fm_runner_take_turns (runner);
-    }
+  if (!training)
+    fm_runner_take_turns (runner);
   schedule (runner);
 }
 
@@ -237,10 +233,10 @@ fm_runner_new (FmStore *store, const FmRunnerOptions *options, GError **error)
   runner->status->started_us = g_get_real_time ();
   runner->stages = g_ptr_array_new_with_free_func (fm_runner_stage_free);
   runner->workers = g_ptr_array_new ();
+  runner->roofs_asked = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   runner->n_training = options->n_training ? options->n_training : fm_runner_default_training ();
   runner->retry_failed = options->retry_failed;
   runner->memory_bytes = options->memory_bytes ? options->memory_bytes : fm_machine_available_bytes ();
-  runner->round = -1;
   if (!fm_runner_load_stages (runner, options->only, error))
     {
       fm_runner_free (runner);
@@ -269,7 +265,7 @@ fm_runner_free (FmRunner *runner)
   while (g_idle_remove_by_data (runner))
     ;
   g_clear_pointer (&runner->server, fm_control_server_free);
-  g_free (runner->roof_asked);
+  g_hash_table_unref (runner->roofs_asked);
   g_ptr_array_unref (runner->workers);
   g_ptr_array_unref (runner->stages);
   g_clear_pointer (&runner->runs, g_ptr_array_unref);
@@ -306,8 +302,7 @@ set_paused (FmRunner *runner, gboolean paused)
   runner->dirty = TRUE;
   if (paused)
     return;
-  if (runner->workers->len > 0 && runner->status->n_train_done == runner->status->n_train)
-    fm_runner_take_turns (runner);
+  fm_runner_take_turns (runner);
   schedule (runner);
 }
 

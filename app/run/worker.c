@@ -228,6 +228,7 @@ job_clear (FmJob *job)
   g_free (job->stage);
   g_free (job->checkpoint);
   g_free (job->artifacts);
+  g_free (job->session);
   g_clear_pointer (&job->recipe, fm_recipe_free);
   g_clear_pointer (&job->quiet, fm_quiet_free);
   g_clear_pointer (&job->device, fm_device_unref);
@@ -250,6 +251,10 @@ job_open (FmJob *job, JsonObject *request, GError **error)
   job->artifacts = g_strdup (fm_json_text (request, "artifacts", NULL));
   job->threads = (guint) fm_json_int (request, "threads", 0);
   job->process = fm_json_int (request, "process", 0);
+  job->session = g_strdup (fm_json_text (request, "session", NULL));
+  job->block = fm_json_int (request, "block", 0);
+  job->place = fm_json_int (request, "place", 0);
+  job->want_looks = fm_json_bool (request, "looks");
   job->want_roof = fm_json_bool (request, "roof");
   job->recipe = fm_recipe_parse (recipe, error);
   if (job->recipe == NULL)

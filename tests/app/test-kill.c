@@ -16,7 +16,7 @@ is_compared (const char *name)
 {
   static const char * const free_ones[]
       = { "latency_us_median", "latency_us_p95", "throughput_per_s", "train_s", "measured_peak_bytes",
-          "inference_measured_peak_bytes", "batch_id", "run_id" };
+          "inference_measured_peak_bytes", "latency_blocks", "unstable", "batch_id", "run_id" };
 
   for (guint i = 0; i < G_N_ELEMENTS (free_ones); i++)
     if (g_str_equal (name, free_ones[i]))
