@@ -294,7 +294,7 @@ bind (GtkSignalListItemFactory *factory,
       break;
     case COLUMN_LATENCY:
       first = failed ? g_strdup ("–") : fm_format_latency (r->latency_us_median);
-      set_lines (box, first, "");
+      set_lines (box, first, !failed && r->unstable ? _("unstable") : "");
       break;
     case COLUMN_MEMORY:
       first = failed ? g_strdup ("–") : fm_format_megabytes (r->measured_peak_bytes);
@@ -539,7 +539,8 @@ fm_results_card (FmResultsRow         *item,
   g_autofree char *memory = fm_format_megabytes (r->measured_peak_bytes);
   g_autofree char *seeds = g_strdup_printf (ngettext ("%u seed", "%u seeds", r->seeds), r->seeds);
   g_autofree char *costs = missing ? g_strdup (r->reason != NULL ? r->reason : _("not measured yet"))
-                                   : g_strdup_printf (_("%s µs · %s MB · %s"), latency, memory, seeds);
+                                   : g_strdup_printf (r->unstable ? _("%s µs, unstable · %s MB · %s")
+                                                                  : _("%s µs · %s MB · %s"), latency, memory, seeds);
   GtkWidget *label, *line;
 
   gtk_grid_set_row_spacing (GTK_GRID (grid), 3);

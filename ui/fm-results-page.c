@@ -93,8 +93,9 @@ compare_with_baseline (FmResultsPage *self)
       gdouble reach;
       g_autofree char *number = fm_format_number (value, i == 0 ? 1 : 2);
       g_autofree char *text = isnan (value) ? g_strdup ("–")
-                                            : g_strdup_printf ("%s%s   <b>%s %s</b>", number, i == 0 ? "" : "×",
-                                                               fm_verdict_sign (verdict), fm_verdict_word (verdict));
+                                            : g_strdup_printf ("%s%s   <b>%s %s</b>%s", number, i == 0 ? "" : "×",
+                                                               fm_verdict_sign (verdict), fm_verdict_word (verdict),
+                                                               i == 1 && r->unstable ? _(", unstable") : "");
 
       if (i == 0)
         {
@@ -102,7 +103,12 @@ compare_with_baseline (FmResultsPage *self)
           estimate.mean *= 100, estimate.low *= 100, estimate.high *= 100;
         }
       else
-        estimate.n = 1, estimate.mean = value;
+        {
+          estimate.n = i == 1 ? r->paired_blocks : 1;
+          estimate.mean = value;
+          estimate.low = i == 1 ? r->latency_ratio_low : r->memory_ratio_low;
+          estimate.high = i == 1 ? r->latency_ratio_high : r->memory_ratio_high;
+        }
       reach = 1.3 * MAX (fabs (value - middle), 2 * margin);
       if (!isnan (estimate.low))
         reach = MAX (reach, 1.1 * MAX (middle - estimate.low, estimate.high - middle));

@@ -63,6 +63,8 @@ comparison_of (FmResultsRow *row, FmResultsRow *reference)
   c.comparison.difference = FM_ESTIMATE_NONE;
   c.comparison.error = c.comparison.p_differs = c.comparison.p_equal = c.comparison.p_adjusted = NAN;
   c.comparison.equal_low = c.comparison.equal_high = NAN;
+  for (guint i = 0; i < FM_N_COMPARED; i++)
+    c.costs[i] = c.comparison;
   return c;
 }
 
@@ -447,18 +449,6 @@ judge_family (FmResultsTable *table, guint first, const FmBatchJudging *judging,
     }
 }
 
-static void
-show_costs (FmVariantResult *r, const FmVariantResult *b)
-{
-  r->latency_ratio = r->latency_us_median / b->latency_us_median;
-  r->latency_verdict = fm_ratio_verdict (r->latency_us_median, b->latency_us_median, r->latency_margin);
-  if (r->measured_peak_bytes > 0 && b->measured_peak_bytes > 0)
-    {
-      r->memory_ratio = (gdouble) r->measured_peak_bytes / b->measured_peak_bytes;
-      r->memory_verdict = fm_ratio_verdict (r->measured_peak_bytes, b->measured_peak_bytes, r->memory_margin);
-    }
-}
-
 /* A row shows the first comparison that has it on the left. */
 static void
 show (FmResultsTable *table)
@@ -479,7 +469,7 @@ show (FmResultsTable *table)
     }
   for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
     {
-      FmResultsRow *row = fm_results_table_get_row (table, i), *base = fm_results_table_get_baseline (table, row);
+      FmResultsRow *row = fm_results_table_get_row (table, i);
       FmVariantResult *r = fm_results_row_edit (row);
       const FmBatchJudging *judging = fm_results_table_peek_judging (table, r->batch_id);
 
@@ -488,8 +478,6 @@ show (FmResultsTable *table)
       r->memory_margin = judging->memory_margin;
       if (r->baseline && r->verdict == FM_VERDICT_NONE)
         r->verdict = FM_VERDICT_BASELINE;
-      if (base != NULL && base != row)
-        show_costs (r, fm_results_row_get (base));
     }
 }
 
@@ -522,5 +510,5 @@ fm_results_judge (FmResultsTable *table, FmStore *store, GError **error)
       judge_family (table, first, judging, alpha);
     }
   show (table);
-  return TRUE;
+  return fm_results_judge_costs (table, store, error);
 }

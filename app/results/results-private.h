@@ -41,7 +41,9 @@ gboolean    fm_results_judge (FmResultsTable *table, FmStore *store, GError **er
  */
 gboolean    fm_results_estimate_pair (FmResultsTable *table, FmStore *store, FmResultsRow *row, FmResultsRow *reference,
                                       gsize column, FmResultsComparison *comparison, GError **error);
-/* In results.c, for the judge alone. */
+/* results-costs.c: the same for latency and memory, whose comparisons are those of @table. */
+gboolean    fm_results_judge_costs (FmResultsTable *table, FmStore *store, GError **error);
+/* In results.c, for the judges alone. */
 FmVariantResult      *fm_results_row_edit (FmResultsRow *row);
 const FmBatchContext *fm_results_table_peek_context (FmResultsTable *table, gint64 batch_id);
 GArray               *fm_results_table_peek_comparisons (FmResultsTable *table); /* FmResultsComparison */

@@ -219,6 +219,43 @@ append_looks (GString *out, const FmResultsComparison *comparisons, guint n)
                             fresh == 1 ? " is" : "s are", fresh == 1 ? "its" : "their", fresh == 1 ? "" : "s");
 }
 
+/* How latencies were got, and what "unstable" means. */
+static void
+append_costs (GString *out, FmResultsTable *table)
+{
+  guint n, least = 0, most = 0, tested = 0, unstable = 0;
+  const FmResultsComparison *comparisons = fm_results_table_get_comparisons (table, &n);
+
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    {
+      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (table, i));
+
+      unstable += r->unstable;
+      if (r->latency_blocks == 0)
+        continue;
+      least = least > 0 ? MIN (least, r->latency_blocks) : r->latency_blocks;
+      most = MAX (most, r->latency_blocks);
+    }
+  for (guint i = 0; i < n; i++)
+    tested += !isnan (comparisons[i].costs[FM_COMPARED_LATENCY].p_adjusted);
+  if (tested > 0)
+    {
+      const FmVariantResult *r = fm_results_row_get (comparisons[0].row);
+      g_autofree char *latency = fm_format_number (100 * r->latency_margin, 0);
+      g_autofree char *memory = fm_format_number (100 * r->memory_margin, 0);
+
+      g_string_append_printf (out, " Latency and memory: %u", least);
+      if (most > least)
+        g_string_append_printf (out, " to %u", most);
+      g_string_append_printf (out, " fresh processes a seed, in blocks that hold all variants in an order drawn anew; ratios "
+                              "and their 95 %% intervals over blocks (paired t on logs, Holm over %u comparison%s), equal "
+                              "within %s %% of latency and %s %% of memory.", n, n == 1 ? "" : "s", latency, memory);
+    }
+  if (unstable > 0)
+    g_string_append_printf (out, " Unstable: after the most blocks there are, the 95 %% interval of the ratio was still "
+                            "wider than the margin (%u row%s).", unstable, unstable == 1 ? "" : "s");
+}
+
 char *
 fm_results_table_footnote (FmResultsTable *table)
 {
@@ -246,6 +283,7 @@ fm_results_table_footnote (FmResultsTable *table)
                               "out zero.", inner, margin, outer, n, n == 1 ? "" : "s");
       append_looks (out, comparisons, n);
     }
+  append_costs (out, table);
   if (undecided > 0)
     g_string_append_printf (out, " More seeds: about as many %sas decide in four of five repeats, if difference and "
                             "spread are what they seem.", comparisons[0].looks > 1 ? "" : "new ones, judged alone, ");
@@ -267,6 +305,20 @@ difference_text (const FmEstimate *e)
 }
 
 static void append_seeds_note (GString *out, FmVerdict verdict, guint more_seeds, guint new_seeds);
+static char *cost_text (gdouble ratio, gdouble low, gdouble high, FmVerdict verdict, guint more_blocks);
+
+/* "; latency 0.81× [0.78, 0.84] better" */
+static void
+append_cost (GString *out, const char *what, const FmComparison *c)
+{
+  g_autofree char *text = NULL;
+
+  if (c->difference.n == 0)
+    return;
+  text = cost_text (exp (c->difference.mean), exp (c->difference.low), exp (c->difference.high), c->verdict,
+                    c->more_seeds);
+  g_string_append_printf (out, "; %s %s", what, text);
+}
 
 char *
 fm_results_table_comparisons_text (FmResultsTable *table)
@@ -293,6 +345,8 @@ fm_results_table_comparisons_text (FmResultsTable *table)
 
       g_string_append_printf (out, "%s against %s: %s%s", a->title, b->title, word, difference);
       append_seeds_note (out, c->comparison.verdict, c->comparison.more_seeds, c->new_seeds);
+      append_cost (out, "latency", &c->costs[FM_COMPARED_LATENCY]);
+      append_cost (out, "inference memory", &c->costs[FM_COMPARED_MEMORY]);
       g_string_append_c (out, '\n');
     }
   return g_string_free (out, FALSE);
@@ -356,25 +410,78 @@ fm_results_row_verdict_text (FmResultsRow *row)
   return g_string_free (out, FALSE);
 }
 
+/* "1.02× [0.97, 1.08] undecided, about 14 blocks" */
+static char *
+cost_text (gdouble ratio, gdouble low, gdouble high, FmVerdict verdict, guint more_blocks)
+{
+  g_autofree char *number = fm_format_number (ratio, 2), *least = fm_format_number (low, 2);
+  g_autofree char *most = fm_format_number (high, 2);
+  GString *out;
+
+  if (!isfinite (ratio))
+    return g_strdup ("");
+  out = g_string_new (number);
+  g_string_append (out, "×");
+  if (low == 1 && high == 1) /* a spread of nothing around nothing */
+    g_string_append (out, " to the byte");
+  else if (isfinite (low))
+    g_string_append_printf (out, " [%s, %s]", least, most);
+  if (*fm_verdict_word (verdict) != '\0')
+    g_string_append_printf (out, " %s", fm_verdict_word (verdict));
+  if (verdict == FM_VERDICT_UNDECIDED && !isfinite (low))
+    g_string_append (out, ", no two blocks shared");
+  else if (verdict == FM_VERDICT_UNDECIDED && more_blocks > FM_MORE_SEEDS_MAX)
+    g_string_append_printf (out, ", more than %d blocks", FM_MORE_SEEDS_MAX);
+  else if (verdict == FM_VERDICT_UNDECIDED && more_blocks > 0)
+    g_string_append_printf (out, ", about %u blocks", more_blocks);
+  return g_string_free (out, FALSE);
+}
+
+char *
+fm_results_row_latency_text (FmResultsRow *row)
+{
+  const FmVariantResult *r = fm_results_row_get (row);
+  g_autofree char *text = cost_text (r->latency_ratio, r->latency_ratio_low, r->latency_ratio_high, r->latency_verdict,
+                                     r->more_blocks);
+
+  return g_strconcat (text, r->unstable ? (*text ? ", unstable" : "unstable") : "", NULL);
+}
+
+char *
+fm_results_row_memory_text (FmResultsRow *row)
+{
+  const FmVariantResult *r = fm_results_row_get (row);
+
+  return cost_text (r->memory_ratio, r->memory_ratio_low, r->memory_ratio_high, r->memory_verdict, 0);
+}
+
 /* --- Tables -------------------------------------------------------------------------------------------------------*/
 
 /* Names of the columns; `order` and `least` below say where they stand and which go first. */
 enum { NAME, ACCURACY, VERDICT, LATENCY, P95, THROUGHPUT, TRAIN, PLANNED, MEASURED, PARAMETERS, FLOPS, SEEDS,
-       N_COLUMNS };
+       LATENCY_RATIO, MEMORY_RATIO, N_COLUMNS };
 
 static const char *const titles[N_COLUMNS] = {
   [NAME] = "Variant",          [ACCURACY] = "Test accuracy, %", [VERDICT] = "Against baseline",
   [LATENCY] = "Latency, µs",   [P95] = "p95, µs",               [THROUGHPUT] = "Per second",
   [TRAIN] = "Training",        [PLANNED] = "Planned peak, MB",  [MEASURED] = "Measured, MB",
   [PARAMETERS] = "Parameters", [FLOPS] = "FLOPs",               [SEEDS] = "Seeds",
+  [LATENCY_RATIO] = "Latency ratio", [MEMORY_RATIO] = "Memory ratio, inference",
 };
 
 /* Left to right. */
-static const guint order[N_COLUMNS] = { NAME,   ACCURACY, LATENCY,  P95,        THROUGHPUT, TRAIN,
-                                        PLANNED, MEASURED, PARAMETERS, FLOPS,   SEEDS,      VERDICT };
+static const guint order[N_COLUMNS] = { NAME,    ACCURACY, LATENCY,    P95,   THROUGHPUT, TRAIN,         PLANNED,
+                                        MEASURED, PARAMETERS, FLOPS,   SEEDS, VERDICT,    LATENCY_RATIO, MEMORY_RATIO };
 #define REASON_COLUMNS 28
 /* What goes first when there is no room. */
-static const guint least[] = { FLOPS, THROUGHPUT, PLANNED, P95, PARAMETERS, MEASURED, TRAIN, SEEDS, LATENCY };
+static const guint least[] = { FLOPS,      MEMORY_RATIO, THROUGHPUT, PLANNED, P95,
+                               PARAMETERS, MEASURED,     TRAIN,      SEEDS,   LATENCY_RATIO, LATENCY };
+
+static gboolean
+is_words (guint column)
+{
+  return column == NAME || column == VERDICT || column == LATENCY_RATIO || column == MEMORY_RATIO;
+}
 
 static char *
 accuracy_text (const FmVariantResult *r)
@@ -429,6 +536,8 @@ cells_of (FmResultsTable *table, FmResultsRow *row, gboolean marked)
   cells[PARAMETERS] = fm_format_short_count (r->parameters < 0 ? NAN : r->parameters);
   cells[FLOPS] = fm_format_short_count (r->flops);
   cells[SEEDS] = fm_results_row_seeds_text (row);
+  cells[LATENCY_RATIO] = fail ? g_strdup ("") : fm_results_row_latency_text (row);
+  cells[MEMORY_RATIO] = fail ? g_strdup ("") : fm_results_row_memory_text (row);
   return cells;
 }
 
@@ -534,7 +643,7 @@ append_row (GString *out, char **cells, const glong *widths, const gboolean *sho
       {
         if (i > 0)
           g_string_append (out, "  ");
-        append_padded (out, cells[order[i]], widths[order[i]], order[i] != NAME && order[i] != VERDICT);
+        append_padded (out, cells[order[i]], widths[order[i]], !is_words (order[i]));
       }
   while (out->len > 0 && out->str[out->len - 1] == ' ')
     g_string_truncate (out, out->len - 1);
@@ -615,7 +724,7 @@ fm_results_table_to_markdown (FmResultsTable *table)
     g_string_append_printf (out, "| %s ", titles[order[i]]);
   g_string_append (out, "|\n");
   for (guint i = 0; i < N_COLUMNS; i++)
-    g_string_append (out, order[i] == NAME || order[i] == VERDICT ? "| --- " : "| ---: ");
+    g_string_append (out, is_words (order[i]) ? "| --- " : "| ---: ");
   g_string_append (out, "|\n");
   for (guint r = 0; r < rows->len; r++)
     {

@@ -339,6 +339,9 @@ fill_row (FmResultsRow *row)
         set_reason (row, run);
       if (run->fallbacks > 0)
         r->fallbacks += run->fallbacks;
+      if (run->latency_blocks > 0)
+        r->latency_blocks = r->latency_blocks > 0 ? MIN (r->latency_blocks, run->latency_blocks) : run->latency_blocks;
+      r->unstable |= run->unstable == 1;
     }
   for (guint i = 0; i < row->runs->len; i++) /* a failure's reason comes before a skip's */
     set_reason (row, g_ptr_array_index (row->runs, i));
@@ -368,6 +371,7 @@ fill_row (FmResultsRow *row)
   r->best_shortcut_accuracy = first->best_shortcut_accuracy;
   r->difference = FM_ESTIMATE_NONE;
   r->latency_ratio = r->memory_ratio = NAN;
+  r->latency_ratio_low = r->latency_ratio_high = r->memory_ratio_low = r->memory_ratio_high = NAN;
   /* A variant that diverges is not ranked by the seeds on which it did not. Other failures (a crash, no memory) leave
    * a hole in the layout; the judge sees to it that no word prefers a variant for its holes. */
   r->verdict = r->diverged > 0 || (r->failed > 0 && r->failed == r->seeds) ? FM_VERDICT_FAIL : FM_VERDICT_NONE;

@@ -46,8 +46,14 @@ typedef struct
   gdouble     accuracy_margin, latency_margin, memory_margin; /* what the batch says counts as equal; shares of 1 */
 
   gdouble     latency_us_median, latency_us_p95; /* medians over seeds, batch of 1 */
-  gdouble     latency_ratio, memory_ratio;       /* to the baseline's */
-  FmVerdict   latency_verdict, memory_verdict;   /* equal within the margins above; no interval stands behind them */
+  gdouble     latency_ratio, memory_ratio;       /* to what it was compared with; memory: of the measuring processes */
+  FmVerdict   latency_verdict, memory_verdict;   /* undecided, too, where no two blocks were shared; see results-costs.c */
+  gdouble     latency_ratio_low, latency_ratio_high; /* 95 % over blocks, adjusted for the batch's comparisons; or NAN */
+  gdouble     memory_ratio_low, memory_ratio_high;
+  guint       latency_blocks; /* fresh processes that measured it, least over seeds; 0: unknown */
+  guint       paired_blocks;  /* behind the intervals */
+  guint       more_blocks;    /* latency undecided: about so many would decide; as more_seeds */
+  gboolean    unstable;       /* after the most blocks there are, its latency ratio was not known as well as asked for */
   gdouble     throughput_per_s;
   gdouble     train_s; /* mean over seeds */
   gint64      planned_peak_bytes, measured_peak_bytes; /* of training, largest over seeds */
@@ -81,6 +87,11 @@ FM_API char *fm_results_row_seeds_text (FmResultsRow *row);
 /** fm_results_row_first_done: (nullable): id of the stage of @kind (FM_STAGE_KIND_*) of the first seed that is done. */
 FM_API const char *fm_results_row_first_done (FmResultsRow *row, const char *kind);
 
+/** fm_results_row_latency_text, fm_results_row_memory_text: (transfer full): "1.59× [1.52, 1.66] worse", "1.02× [0.97,
+ * 1.08] undecided, about 14 blocks, unstable"; "" where nothing was compared. */
+FM_API char *fm_results_row_latency_text (FmResultsRow *row);
+FM_API char *fm_results_row_memory_text  (FmResultsRow *row);
+
 /* --- All of a batch -----------------------------------------------------------------------------------------------*/
 
 /* A GListModel of FmResultsRow in the order of the batch. */
@@ -105,11 +116,14 @@ FM_API guint         fm_results_table_get_n_rows   (FmResultsTable *table);
 FM_API FmResultsRow *fm_results_table_get_baseline (FmResultsTable *table, FmResultsRow *row);
 FM_API const char   *fm_results_table_get_title    (FmResultsTable *table);
 
+typedef enum { FM_COMPARED_LATENCY, FM_COMPARED_MEMORY, FM_N_COMPARED } FmComparedCost;
+
 /* One comparison that the batch names: by itself each variant against the baseline, or what compare= says. */
 typedef struct
 {
   FmResultsRow *row, *reference; /* no ref: the table keeps them */
   FmComparison  comparison;
+  FmComparison  costs[FM_N_COMPARED]; /* of logs: exp() gives ratios; n: blocks that both share */
   FmSpread      spread; /* of the matrix (task and device) it was judged in; all 0 when it was not */
   guint         new_seeds; /* as in FmVariantResult */
   guint         look, looks; /* "look 2 of 3"; 1 of 1 without looks= */

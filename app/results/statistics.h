@@ -153,6 +153,36 @@ typedef struct
  */
 FM_API void fm_comparisons_judge (FmComparison *comparisons, const FmSpread *spread, gsize n, const FmJudging *judging);
 
+/* --- Over blocks --------------------------------------------------------------------------------------------------
+ * Latency and memory: a block is one fresh process of every variant (app/run/runner-measure.c). */
+
+/* So many blocks are always measured, and no more than the second: after that a ratio is not worth the time. */
+#define FM_BLOCKS_LEAST 5
+#define FM_BLOCKS_MOST 10
+
+/**
+ * fm_blocks_estimate:
+ * @log_ratios: (array length=n): of two variants, a block each; NaN where one was not measured
+ *
+ * Mean and 95 % interval, what the measuring goes by: it ends when the interval is no wider than the margin. Ending on a
+ * spread that happens to be small makes such an interval too narrow: with spreads of 0.3 to 10 % a block and a margin of
+ * 5 %, Student's t with n - 1 degrees of freedom covers the truth in 92.8 % of repeats at worst (spread 4 %). So the
+ * degrees of freedom stay those of the first FM_BLOCKS_LEAST blocks, which gives 94.7 % at worst (tests/app/test-blocks.c)
+ * and 97.7 % where all ten blocks were always needed. Source of the idea, with the spread too of the first blocks alone:
+ * Stein, "A two-sample test for a linear hypothesis whose power is independent of the variance", 1945.
+ */
+FM_API FmEstimate fm_blocks_estimate (const gdouble *log_ratios, gsize n);
+
+/**
+ * fm_blocks_compare:
+ * @values: (array): `[2, n_blocks]`, logs of the variant's and of the reference's cost; NaN where one was not measured
+ * @comparison: (inout): as in fm_comparisons_estimate(), for fm_comparisons_judge()
+ * @margin: on the scale of logs
+ *
+ * A paired t test over blocks with the degrees of freedom above.
+ */
+FM_API FmSpread fm_blocks_compare (const gdouble *values, gsize n_blocks, FmComparison *comparison, gdouble margin);
+
 /**
  * fm_holm_adjust:
  * @p: (inout) (array length=n): p values, replaced by the adjusted ones; NaN stays NaN and is not counted

@@ -15,8 +15,6 @@
 
 #define MOST_MEASURING  32        /* workers loaded together */
 #define OVERHEAD_BYTES  100000000 /* of a measuring worker: libraries and data */
-#define LEAST_BLOCKS    5
-#define MOST_BLOCKS     10        /* then a row whose interval is still too wide is marked unstable */
 
 /* One stage of the session. */
 typedef struct
@@ -176,7 +174,7 @@ is_precise (FmMeasuring *m, const Row *a, const Row *b)
 
   for (guint i = 0; i <= m->block; i++)
     differences[i] = log_latency (m, a, i) - (b ? log_latency (m, b, i) : 0);
-  e = fm_estimate (differences, m->block + 1, 0.95);
+  e = fm_blocks_estimate (differences, m->block + 1);
   return e.high - e.low <= log1p (m->judging->latency_margin);
 }
 
@@ -467,7 +465,7 @@ fm_runner_start_measuring (FmRunner *runner)
       member->ground = ground_of (runner, stage);
       member->log_us = g_array_new (FALSE, FALSE, sizeof (gdouble));
       member->wanted = TRUE;
-      stage->steps = LEAST_BLOCKS;
+      stage->steps = FM_BLOCKS_LEAST;
       g_ptr_array_add (m->members, member);
     }
   if (m->members->len == 0)
@@ -618,7 +616,7 @@ static void
 end_block (FmRunner *runner)
 {
   FmMeasuring *m = runner->measuring;
-  gboolean enough = m->block + 1 >= LEAST_BLOCKS && (all_are_precise (runner) || m->block + 1 >= MOST_BLOCKS), left = FALSE;
+  gboolean enough = m->block + 1 >= FM_BLOCKS_LEAST && (all_are_precise (runner) || m->block + 1 >= FM_BLOCKS_MOST), left = FALSE;
 
   for (guint i = 0; i < m->members->len; i++)
     {
@@ -626,7 +624,7 @@ end_block (FmRunner *runner)
 
       left |= !member->dropped;
       if (!member->dropped && member->wanted)
-        member->stage->steps = MIN (MOST_BLOCKS, MAX (LEAST_BLOCKS, m->block + 2));
+        member->stage->steps = MIN (FM_BLOCKS_MOST, MAX (FM_BLOCKS_LEAST, m->block + 2));
     }
   if (enough || !left)
     {
@@ -684,7 +682,7 @@ fm_runner_measured_share (FmRunner *runner, const FmRunnerStage *stage)
 {
   Member *member = runner->measuring ? find_member (runner->measuring, stage) : NULL;
 
-  return member ? MIN (1, (gdouble) member->log_us->len / LEAST_BLOCKS) : 0;
+  return member ? MIN (1, (gdouble) member->log_us->len / FM_BLOCKS_LEAST) : 0;
 }
 
 void
