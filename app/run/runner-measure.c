@@ -278,16 +278,37 @@ merge_metrics (GPtrArray *metrics)
   return g_ptr_array_ref (merged->metrics);
 }
 
+/* What the meters found about the forward pass, which stands for the stage; NAN when they found nothing. */
+static gdouble
+forward_metric (GPtrArray *metrics, const char *name)
+{
+  for (guint i = 0; i < metrics->len; i++)
+    {
+      const FmMetricRow *row = g_ptr_array_index (metrics, i);
+
+      if (g_str_equal (row->name, name) && g_str_equal (row->tag, "forward"))
+        return row->value;
+    }
+  return NAN;
+}
+
 static void
 complete (Member *member)
 {
+  static const char * const names[] = { "energy_joules", "device_heap_bytes" };
   FmStageResult *result = member->result;
-  GPtrArray *metrics;
+  GPtrArray *metrics = merge_metrics (result->metrics);
 
-  fm_stage_result_add_metric (result, NULL, NULL, NULL, "unstable", member->unstable);
-  metrics = merge_metrics (result->metrics);
   g_ptr_array_unref (result->metrics);
   result->metrics = metrics;
+  fm_stage_result_add_metric (result, NULL, NULL, NULL, "unstable", member->unstable);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      gdouble value = forward_metric (metrics, names[i]);
+
+      if (isfinite (value))
+        fm_stage_result_add_metric (result, NULL, NULL, NULL, names[i], value);
+    }
 }
 
 static gboolean
@@ -496,6 +517,14 @@ take_result (Member *member, FmStageResult *found, guint block)
         g_array_append_val (single, sample->value_us);
     }
   log_us = log (fm_quantile ((const gdouble *) (gpointer) single->data, single->len, 0.5));
+  if (found->processes->len > 0)
+    {
+      gdouble heap_bytes = forward_metric (found->metrics, "device_heap_bytes");
+
+      to = g_ptr_array_index (found->processes, 0);
+      to->energy_joules = forward_metric (found->metrics, "energy_joules");
+      to->device_heap_bytes = isfinite (heap_bytes) ? (gint64) heap_bytes : -1;
+    }
   while (member->log_us->len < block)
     g_array_append_val (member->log_us, nothing);
   g_array_append_val (member->log_us, log_us);
