@@ -180,6 +180,42 @@ FM_API extern const FmFigure fm_figure_curves;
 FM_API gdouble fm_curves_x (const FmCurves *curves, gdouble width, gdouble height, const FmFigureStyle *style,
                             gdouble x);
 
+/* --- A cost against the length, both logarithmic ------------------------------------------------------------------*/
+
+typedef struct
+{
+  const char       *label;
+  gint              variant;
+  gsize             n;
+  const gdouble    *x; /* lengths, ascending, positive */
+  const FmEstimate *y; /* [n]; positive; a mean of NaN is left out */
+} FmScalingLine;
+
+typedef struct
+{
+  const char          *title;
+  const char          *x_title, *x_unit, *y_title, *y_unit; /* "N", "tokens", "Latency", "µs"; units may be "" */
+  gsize                n_lines;
+  const FmScalingLine *lines;
+} FmScaling;
+
+FM_API extern const FmFigure fm_figure_scaling;
+
+/* Beyond @x the line @cheaper lies below the line @dearer; both were measured at @x_low and @x_high. */
+typedef struct
+{
+  gsize    cheaper, dearer;
+  gdouble  x, y; /* where straight lines in logarithms meet */
+  gdouble  x_low, x_high;
+  gboolean certain; /* at both lengths the intervals leave no doubt about the order */
+} FmCrossing;
+
+/** fm_scaling_crossings: (transfer full) (element-type FmCrossing): ascending; of more than four lines only those with the
+ * baseline. */
+FM_API GArray *fm_scaling_crossings (const FmScaling *scaling);
+/** fm_scaling_text: (transfer full): crossings and how fast each line grows at its end, in sentences. */
+FM_API char   *fm_scaling_text      (const FmScaling *scaling);
+
 /* --- The interval in a table cell ---------------------------------------------------------------------------------*/
 
 typedef struct

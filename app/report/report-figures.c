@@ -1,5 +1,6 @@
 /* report-figures.c: the models of a report's figures, with their captions; pages of HTML and of PDF draw the same ones. */
 #include <math.h>
+#include <string.h>
 
 #include "app/report/report-private.h"
 #include "app/results/format.h"
@@ -12,6 +13,9 @@ typedef struct
   FmCurves       curves;
   FmCurve       *lines;
   GPtrArray     *scaled; /* of FmEstimate, what lines point to */
+  FmScaling      scaling;
+  GArray        *growth; /* FmScalingLine */
+  GPtrArray     *owned;  /* of what growth points to */
 } Owned;
 
 static void
@@ -24,6 +28,8 @@ owned_free (gpointer data)
   g_free (o->points);
   g_free (o->lines);
   g_clear_pointer (&o->scaled, g_ptr_array_unref);
+  g_clear_pointer (&o->growth, g_array_unref);
+  g_clear_pointer (&o->owned, g_ptr_array_unref);
   g_free (o);
 }
 
@@ -129,6 +135,139 @@ curves (GPtrArray *list, const char *name, const char *title, const char *unit, 
   return o;
 }
 
+/* --- Scaling ------------------------------------------------------------------------------------------------------*/
+
+/* The number of `length=` (or the like) in a task's parameters; NaN without one. */
+static gdouble
+length_of (const char *parameters)
+{
+  static const char *const names[] = { "length=", "max_length=" };
+  g_auto (GStrv) words = g_strsplit (parameters != NULL ? parameters : "", " ", -1);
+
+  for (gsize n = 0; n < G_N_ELEMENTS (names); n++)
+    for (gsize i = 0; words[i] != NULL; i++)
+      if (g_str_has_prefix (words[i], names[n]))
+        return g_ascii_strtod (words[i] + strlen (names[n]), NULL);
+  return NAN;
+}
+
+/* What is the same variant at another length: all of its name but the length. (transfer full) */
+static char *
+without_length (const char *name)
+{
+  g_autoptr (GRegex) length = g_regex_new (",? *\\b(max_)?length=[0-9]+", 0, 0, NULL);
+  g_autofree char *rest = g_regex_replace_literal (length, name, -1, 0, "", 0, NULL);
+
+  return g_strdup (g_strstrip (rest));
+}
+
+/* Over seeds, of the logarithm: a cost cannot be negative, and neither can the end of its interval. */
+static FmEstimate
+cost_estimate (FmReportData *data, const FmVariantResult *r, gsize offset, FmResultType type, gdouble factor)
+{
+  g_autofree gdouble *values = g_new (gdouble, r->n_runs + 1);
+  FmEstimate e;
+
+  for (gsize i = 0; i < r->n_runs; i++)
+    {
+      values[i] = NAN;
+      for (guint k = 0; k < data->runs->len; k++)
+        {
+          const FmResultRow *run = g_ptr_array_index (data->runs, k);
+
+          if (run->run_id == r->run_ids[i])
+            values[i] = type == FM_RESULT_INT ? (gdouble) G_STRUCT_MEMBER (gint64, run, offset)
+                                              : G_STRUCT_MEMBER (gdouble, run, offset);
+        }
+      values[i] = values[i] > 0 ? log (factor * values[i]) : NAN;
+    }
+  e = fm_estimate (values, r->n_runs, 0.95);
+  e.mean = exp (e.mean);
+  e.low = exp (e.low);
+  e.high = exp (e.high);
+  return e;
+}
+
+/* NULL where no variant was measured at two lengths. */
+static Owned *
+scaling (FmReportData *data, const char *name, const char *title, const char *y_title, const char *unit, gsize offset,
+         FmResultType type, gdouble factor)
+{
+  Owned *o = g_new0 (Owned, 1);
+  g_autoptr (GHashTable) known = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autofree char *said = NULL;
+  guint n = fm_results_table_get_n_rows (data->table), colours = 1, seeds = 0;
+
+  o->growth = g_array_new (FALSE, FALSE, sizeof (FmScalingLine));
+  o->owned = g_ptr_array_new_with_free_func (g_free);
+  for (guint i = 0; i < n; i++)
+    {
+      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (data->table, i));
+      g_autofree char *variant = without_length (r->variant), *key = g_strconcat (variant, " ", r->task, " ", r->device, NULL);
+      GArray *x = NULL, *y = NULL;
+      char *label;
+      FmScalingLine line = { 0 };
+
+      if (!isfinite (length_of (r->task_parameters)) || r->verdict == FM_VERDICT_FAIL
+          || !g_hash_table_add (known, g_strdup (key)))
+        continue;
+      x = g_array_new (FALSE, FALSE, sizeof (gdouble));
+      y = g_array_new (FALSE, FALSE, sizeof (FmEstimate));
+      for (guint k = i; k < n; k++)
+        {
+          const FmVariantResult *other = fm_results_row_get (fm_results_table_get_row (data->table, k));
+          g_autofree char *its = without_length (other->variant);
+          gdouble length = length_of (other->task_parameters);
+          FmEstimate e = cost_estimate (data, other, offset, type, factor);
+
+          if (strcmp (its, variant) != 0 || strcmp (other->task, r->task) != 0 || strcmp (other->device, r->device) != 0
+              || !isfinite (length) || !isfinite (e.mean) || other->verdict == FM_VERDICT_FAIL)
+            continue;
+          /* Ascending, whatever the order of the batch. */
+          {
+            guint at = x->len;
+
+            while (at > 0 && g_array_index (x, gdouble, at - 1) > length)
+              at--;
+            g_array_insert_val (x, at, length);
+            g_array_insert_val (y, at, e);
+          }
+          seeds = MAX (seeds, e.n);
+        }
+      label = without_length (r->label);
+      if (*label == '\0')
+        {
+          g_free (label);
+          label = without_length (r->title);
+        }
+      line.label = label;
+      line.variant = r->baseline ? 0 : (gint) colours++;
+      line.n = x->len;
+      line.x = (const gdouble *) (gpointer) g_array_free (x, FALSE);
+      line.y = (const FmEstimate *) (gpointer) g_array_free (y, FALSE);
+      g_ptr_array_add (o->owned, label);
+      g_ptr_array_add (o->owned, (gpointer) line.x);
+      g_ptr_array_add (o->owned, (gpointer) line.y);
+      if (line.n >= 2)
+        g_array_append_val (o->growth, line);
+    }
+  if (o->growth->len == 0)
+    {
+      owned_free (o);
+      return NULL;
+    }
+  o->scaling = (FmScaling) { title, "N", "tokens", y_title, unit, o->growth->len,
+                             (const FmScalingLine *) (gpointer) o->growth->data };
+  said = fm_scaling_text (&o->scaling);
+  o->figure.name = name;
+  o->figure.figure = &fm_figure_scaling;
+  o->figure.model = &o->scaling;
+  o->figure.caption = g_strdup_printf ("%s, both axes logarithmic%s. %s", title,
+                                       seeds > 1 ? "; bars are 95 % intervals over seeds" : "", said);
+  o->figure.alternative = g_strdup_printf ("%s. %s", title, said);
+  return o;
+}
+
 GPtrArray *
 fm_report_figures (FmReportData *data)
 {
@@ -140,5 +279,16 @@ fm_report_figures (FmReportData *data)
   if (data->loss->len > 0)
     g_ptr_array_add (figures, curves (data->loss, "loss", "Loss over training", "", 1, NAN,
                                       data->training_loss ? "Training loss, nats" : "Validation loss, nats"));
+  {
+    Owned *latency = scaling (data, "scaling", "Latency of one example against the length", "Latency", "µs",
+                              G_STRUCT_OFFSET (FmResultRow, latency_us_median), FM_RESULT_DOUBLE, 1);
+    Owned *memory = scaling (data, "scaling-memory", "Peak memory of training against the length", "Peak memory", "MB",
+                             G_STRUCT_OFFSET (FmResultRow, measured_peak_bytes), FM_RESULT_INT, 1e-6);
+
+    if (latency != NULL)
+      g_ptr_array_add (figures, latency);
+    if (memory != NULL)
+      g_ptr_array_add (figures, memory);
+  }
   return figures;
 }

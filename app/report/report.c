@@ -224,3 +224,39 @@ fm_report_write (FmStore *store, gint64 batch, const char *path, GError **error)
                "%s: the name of a report must end in .html, .pdf, .tex, .md, .csv or .json", path);
   return FALSE;
 }
+
+static gboolean
+write_table (const FmReportFigure *figure, const char *path, GError **error)
+{
+  g_autoptr (FmFigureTable) table = figure->figure->table (figure->model);
+  g_autofree char *csv = fm_figure_table_to_csv (table);
+
+  return g_file_set_contents (path, csv, -1, error);
+}
+
+char *
+fm_report_write_figure (FmStore *store, gint64 batch, const char *name, gdouble width, gdouble height,
+                        const FmFigureStyle *style, const char *path, GError **error)
+{
+  g_autoptr (FmReportData) data = fm_report_data_load (store, batch, error);
+  g_autoptr (GPtrArray) figures = data != NULL ? fm_report_figures (data) : NULL;
+  g_autoptr (GString) names = g_string_new (NULL);
+
+  if (data == NULL)
+    return NULL;
+  for (guint i = 0; i < figures->len; i++)
+    {
+      const FmReportFigure *figure = g_ptr_array_index (figures, i);
+
+      g_string_append_printf (names, "%s%s", i == 0 ? "" : i + 1 == figures->len ? " and " : ", ", figure->name);
+      if (strcmp (figure->name, name) != 0)
+        continue;
+      if (g_str_has_suffix (path, ".csv") ? write_table (figure, path, error)
+                                          : fm_figure_write (figure->figure, figure->model, width, height, style, path, error))
+        return g_strdup (figure->caption);
+      return NULL;
+    }
+  g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "%s: batch “%s” has the figures %s", name, data->batch->title,
+               names->str);
+  return NULL;
+}

@@ -1,6 +1,7 @@
 /* report.h: what a batch found as a document that can be sent to somebody: HTML, PDF, LaTeX, Markdown, CSV, JSON. */
 #pragma once
 
+#include "app/figures/figures.h"
 #include "app/results/results.h"
 #include "storage/storage.h"
 
@@ -23,6 +24,16 @@ FM_API gboolean fm_report_write (FmStore *store, gint64 batch, const char *path,
 
 /** fm_report_to_html: (transfer full): the page of fm_report_write(). */
 FM_API char *fm_report_to_html (FmStore *store, gint64 batch, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/**
+ * fm_report_write_figure:
+ * @name: "plot", "accuracy", "loss", "scaling", "scaling-memory"
+ * @path: .svg, .png or .pdf, or .csv for the numbers behind it
+ *
+ * Returns: (transfer full): what the figure shows, in words; NULL with FM_APP_ERROR_INPUT, which says which ones the batch has
+ */
+FM_API char *fm_report_write_figure (FmStore *store, gint64 batch, const char *name, gdouble width, gdouble height,
+                                     const FmFigureStyle *style, const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /** fm_report_schema: (transfer full): the JSON Schema (draft 2020-12) that every .json of fm_report_write() keeps. */
 FM_API char *fm_report_schema (void);
