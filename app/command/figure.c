@@ -40,7 +40,7 @@ run (const FmArgs *args)
   gdouble width = 640, height = 360;
   gint64 batch = 0;
 
-  if (path == NULL)
+  if (path == NULL || !g_regex_match_simple ("\\.(svg|png|pdf|csv)$", path, 0, 0))
     return fm_command_usage ("'figure' needs -o FILE, which ends in .svg, .png, .pdf or .csv");
   if (!read_size (fm_args_get (args, "--size"), &width, &height, &error))
     return fm_command_error (g_steal_pointer (&error));
@@ -69,7 +69,8 @@ const FmCommand fm_command_figure = {
   .example = "formarium figure plot first.batch -o plot.svg",
   .usage = "NAME [BATCH]",
   .help = "NAME: plot (accuracy against latency, with memory), accuracy and loss (curves over training), scaling and\n"
-          "scaling-memory (cost against length, where a batch has several lengths). `map` and `routing` draw what one run\n"
+          "scaling-memory (cost against length, where a batch has several lengths); on several tasks, lengths or devices\n"
+          "plot-1, plot-2, ... in the order of the batch; verdicts, where it is a claim. `map` and `routing` draw what one run\n"
           "looks at. BATCH as in `report`.",
   .flags = flags,
   .min_words = 1,

@@ -1,4 +1,5 @@
-/* plot.c: accuracy against latency; area is peak memory, the line is the Pareto front. */
+/* plot.c: accuracy against latency; area is peak memory, the line is the Pareto front of the two; a ring marks what only
+ * its memory brings to the front of all three. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -138,6 +139,21 @@ pareto_front (const FmPlot *plot)
   return front;
 }
 
+/* Does no other point beat it in accuracy, cost and memory together? */
+static gboolean
+is_on_whole_front (const FmPlot *plot, const FmPlotPoint *point)
+{
+  for (gsize i = 0; i < plot->n_points; i++)
+    {
+      const FmPlotPoint *other = &plot->points[i];
+
+      if (is_drawn (other) && other->x <= point->x && other->y.mean >= point->y.mean && other->area <= point->area
+          && (other->x < point->x || other->y.mean > point->y.mean || other->area < point->area))
+        return FALSE;
+    }
+  return isfinite (point->area);
+}
+
 static void
 draw_front (const FmPlot *plot, const Frame *frame, cairo_t *cr, const FmFigureStyle *style)
 {
@@ -156,6 +172,29 @@ draw_front (const FmPlot *plot, const Frame *frame, cairo_t *cr, const FmFigureS
   fm_set_colour (cr, fm_style_colour (style, FM_COLOUR_FINISHED));
   cairo_set_line_width (cr, 1.5);
   cairo_stroke (cr);
+}
+
+/* A dashed ring: off the line, and still the best there is for so little memory. */
+static void
+draw_memory_front (const FmPlot *plot, const Frame *frame, cairo_t *cr, const FmFigureStyle *style)
+{
+  static const gdouble dashes[] = { 3, 2.5 };
+  g_autoptr (GPtrArray) front = pareto_front (plot);
+
+  for (gsize i = 0; i < plot->n_points; i++)
+    {
+      const FmPlotPoint *p = &plot->points[i];
+
+      if (!is_drawn (p) || g_ptr_array_find (front, p, NULL) || !is_on_whole_front (plot, p))
+        continue;
+      cairo_new_sub_path (cr);
+      cairo_arc (cr, x_of (frame, p), y_of (frame, p->y.mean), MAX (bubble_of (frame, p), 9 * frame->scale), 0, 2 * G_PI);
+      fm_set_colour (cr, fm_style_colour (style, FM_COLOUR_DIM));
+      cairo_set_line_width (cr, 1.3);
+      cairo_set_dash (cr, dashes, G_N_ELEMENTS (dashes), 0);
+      cairo_stroke (cr);
+      cairo_set_dash (cr, NULL, 0, 0);
+    }
 }
 
 /* --- Labels: each tries places around its point and takes the one that covers least -------------------------------*/
@@ -331,6 +370,7 @@ draw_plot (gconstpointer model, cairo_t *cr, gdouble width, gdouble height, cons
             cairo_new_path (cr);
           }
       }
+  draw_memory_front (plot, &frame, cr, style);
   for (gsize i = 0; i < plot->n_points; i++)
     if (is_drawn (&plot->points[i]))
       {
@@ -419,7 +459,8 @@ table_plot (gconstpointer model)
       cells[1] = with_interval (&p->y, 1);
       cells[2] = fm_format_latency (p->x);
       cells[3] = fm_format_number (p->area, 1);
-      cells[4] = g_strdup (g_ptr_array_find (front, p, NULL) ? "yes" : "no");
+      cells[4] = g_strdup (g_ptr_array_find (front, p, NULL) ? "yes" : is_drawn (p) && is_on_whole_front (plot, p)
+                                                                         ? "for its memory" : "no");
       fm_figure_table_add (table, cells);
     }
   return table;

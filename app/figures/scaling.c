@@ -48,8 +48,8 @@ certain_side (const FmEstimate *a, const FmEstimate *b)
   return a->low > b->high ? 1 : a->high < b->low ? -1 : 0;
 }
 
-/* Where two lines cross between neighbouring lengths that both have. A tie at a measured length is a crossing there, if the
- * order before it and after it differ. */
+/* Where two lines cross between lengths that both have. Costs within FM_COST_MARGIN count as the same, as in every verdict
+ * on costs: such a length says nothing about the order, so lines that only touch do not cross. */
 static void
 find_crossings (const FmScaling *scaling, gsize first, gsize second, GArray *found)
 {
@@ -68,6 +68,8 @@ find_crossings (const FmScaling *scaling, gsize first, gsize second, GArray *fou
       x = log (a->x[i]);
       d = log (a->y[i].mean) - log (b->y[k].mean);
       side = certain_side (&a->y[i], &b->y[k]);
+      if (fabs (d) <= log (1 + FM_COST_MARGIN))
+        continue;
       if (isfinite (last_x) && last_d * d < 0)
         {
           gdouble t = last_d / (last_d - d);
@@ -77,13 +79,10 @@ find_crossings (const FmScaling *scaling, gsize first, gsize second, GArray *fou
 
           g_array_append_val (found, crossing);
         }
-      if (d != 0) /* a tie leaves the order as it was */
-        {
-          last_x = x;
-          last_d = d;
-          last_log_y = log (a->y[i].mean);
-          last_side = side;
-        }
+      last_x = x;
+      last_d = d;
+      last_log_y = log (a->y[i].mean);
+      last_side = side;
     }
 }
 
@@ -147,7 +146,7 @@ fm_scaling_text (const FmScaling *scaling)
                               c->certain ? "" : ", if the means are right: intervals overlap at one of the two");
     }
   if (crossings->len == 0 && scaling->n_lines > 1)
-    g_string_append (out, "No line crosses another.");
+    g_string_append (out, "No line crosses another; costs within 5 % count as the same.");
   for (gsize l = 0; l < scaling->n_lines; l++)
     {
       gdouble from, to, slope = last_slope (&scaling->lines[l], &from, &to);

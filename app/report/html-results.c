@@ -9,7 +9,7 @@ void
 fm_page_add_results (FmPage *page, FmReportData *data)
 {
   g_autoptr (FmReportTable) results = fm_report_table_results (data), costs = fm_report_table_costs (data);
-  g_autoptr (FmReportTable) comparisons = fm_report_table_comparisons (data);
+  g_autoptr (FmReportTable) comparisons = fm_report_table_comparisons (data), modes = fm_report_table_modes (data);
   g_autofree char *named = fm_results_table_comparisons_text (data->table);
   g_auto (GStrv) sentences = g_strsplit (g_strchomp (named), "\n", -1);
 
@@ -21,6 +21,8 @@ fm_page_add_results (FmPage *page, FmReportData *data)
   if (comparisons->rows->len > 0)
     fm_page_table (page, comparisons, 3);
   fm_page_table (page, costs, 3);
+  if (modes->rows->len > 0)
+    fm_page_table (page, modes, 3);
 }
 
 /* --- Figures ------------------------------------------------------------------------------------------------------*/

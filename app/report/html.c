@@ -200,16 +200,17 @@ fm_report_to_html (FmStore *store, gint64 batch, GError **error)
   g_string_append (page.out, "</style>\n</head>\n<body>\n<main>\n");
   fm_page_printf (&page, "<p class=\"top\">Formarium report · %s</p>\n<h1>%s</h1>\n<p class=\"lead\">%s</p>\n", date,
                   title, sentence);
-  g_string_append (page.out, "<nav aria-label=\"Parts\"><a href=\"#results\">Results</a>");
+  g_string_append (page.out,
+                   "<nav aria-label=\"Parts\">");
   if (data->claim != NULL)
     g_string_append (page.out, "<a href=\"#claim\">Claim</a>");
   g_string_append (page.out,
-                   "<a href=\"#figures\">Figures</a>"
+                   "<a href=\"#results\">Results</a><a href=\"#figures\">Figures</a>"
                    "<a href=\"#attention\">Attention</a><a href=\"#routing\">Routing</a>"
                    "<a href=\"#measured\">How it was measured</a><a href=\"#runs\">Runs</a>"
                    "<a href=\"#stages\">Stages</a><a href=\"#redo\">Redo it</a></nav>\n");
-  fm_page_add_results (&page, data);
   fm_page_add_claim (&page, data);
+  fm_page_add_results (&page, data);
   fm_page_add_figures (&page, data);
   fm_page_add_attention (&page, data);
   fm_page_add_routing (&page, data);

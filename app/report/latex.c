@@ -16,6 +16,7 @@ static const struct
   { 0x2013, "--" }, { 0x2014, "---" }, { 0x221e, "$\\infty$" }, { 0xb5, "\\textmu{}" }, { 0xb2, "\\textsuperscript{2}" },
   { 0xb1, "$\\pm$" }, { 0x2265, "$\\geq$" }, { 0x2264, "$\\leq$" }, { 0x201c, "``" }, { 0x201d, "''" },
   { 0x2018, "`" }, { 0x2019, "'" }, { 0x2026, "\\ldots{}" }, { 0xb7, "\\textperiodcentered{}" },
+  { 0x2713, "$\\checkmark$" }, { 0x2717, "$\\times$" }, { 0x2715, "$\\times$" },
   { 0x25b2, "$\\blacktriangle$" }, { 0x25bc, "$\\blacktriangledown$" }, { 0xa0, "~" }, { 0x202f, "\\," }, { 0x2009, "\\," },
 };
 
@@ -135,6 +136,20 @@ append_caption (GString *out, const FmReportTable *table, const char *title)
   g_string_append_c (out, '}');
 }
 
+static gboolean
+has_long (const FmReportTable *table, guint column)
+{
+  for (guint r = 0; r < table->rows->len - table->n_levels; r++)
+    {
+      const FmReportRow *row = g_ptr_array_index (table->rows, r);
+      g_autofree char *text = fm_report_cell_text (g_ptr_array_index (row->cells, column));
+
+      if (g_utf8_strlen (text, -1) > 40)
+        return TRUE;
+    }
+  return FALSE;
+}
+
 /* One for the text of a paper: as wide as the page, words share what numbers leave. */
 static void
 append_table (GString *out, const FmReportTable *table, const char *title, GHashTable *names)
@@ -150,7 +165,7 @@ append_table (GString *out, const FmReportTable *table, const char *title, GHash
   g_string_append (out, "\n\\setlength{\\tabcolsep}{4pt}\n\\begin{tabularx}{\\textwidth}{");
   for (guint c = 0; c <= last; c++)
     g_string_append (out, !table->columns[c].left ? "r" : c == last || (c == 0 && !table->columns[last].left)
-                            ? ">{\\raggedright\\arraybackslash}X" : "l");
+                              || has_long (table, c) ? ">{\\raggedright\\arraybackslash}X" : "l");
   g_string_append (out, "}\n\\toprule\n");
   append_titles (out, table);
   append_rows (out, table, names);
@@ -248,13 +263,14 @@ fm_report_to_latex (FmStore *store, gint64 batch, GError **error)
   g_string_append_printf (out, "}\n\\noindent Formarium report, %s.\n\n\\medskip\\noindent ", date);
   append_tex (out, sentence);
   g_string_append (out, "\n\n");
+  append_table (out, tables->pdata[FM_REPORT_CLAIM], "The paper said, and we got", names);
   append_table (out, tables->pdata[FM_REPORT_RESULTS],
                 data->batch->title != NULL ? data->batch->title : "Results", names);
   if (*g_strchomp (named) != '\0')
     append_lines (out, named);
   append_table (out, tables->pdata[FM_REPORT_COMPARISONS], "Comparisons", names);
   append_table (out, tables->pdata[FM_REPORT_COSTS], "All costs", names);
-  append_table (out, tables->pdata[FM_REPORT_CLAIM], "The paper said, and we got", names);
+  append_table (out, tables->pdata[FM_REPORT_MODES], "Training steps, prompts and tokens", names);
   if (data->runs->len > 0)
     {
       g_string_append (out, "\\clearpage\n\\section*{Where the numbers come from}\n");

@@ -113,12 +113,13 @@ fm_report_to_markdown (FmStore *store, gint64 batch, GError **error)
   out = g_string_new ("# ");
   append_safe (out, data->batch->title != NULL ? data->batch->title : "Results");
   g_string_append_printf (out, "\n\nFormarium report · %s\n\n%s\n", date, sentence);
+  append_table (out, tables->pdata[FM_REPORT_CLAIM], 2);
   append_table (out, tables->pdata[FM_REPORT_RESULTS], 2);
   for (guint i = 0; sentences[i] != NULL && *sentences[i] != '\0'; i++)
     g_string_append_printf (out, "%s- %s\n", i == 0 ? "\n" : "", sentences[i]);
   append_table (out, tables->pdata[FM_REPORT_COMPARISONS], 3);
   append_table (out, tables->pdata[FM_REPORT_COSTS], 3);
-  append_table (out, tables->pdata[FM_REPORT_CLAIM], 2);
+  append_table (out, tables->pdata[FM_REPORT_MODES], 3);
   if (data->runs->len > 0)
     {
       figures = fm_report_figures (data);

@@ -348,14 +348,27 @@ add_results (Pages *p, FmReportData *data, GPtrArray *tables)
 {
   g_autofree char *named = fm_results_table_comparisons_text (data->table);
 
+  if (data->claim != NULL)
+    {
+      g_autoptr (FmVerdictChart) chart = fm_verdict_chart_new (data->claim);
+      gdouble height = 0.6 * fm_verdict_chart_height (chart, 1);
+
+      add_table (p, tables->pdata[FM_REPORT_CLAIM]);
+      if (height < BOTTOM - MARGIN)
+        {
+          need (p, height);
+          draw (p, &fm_figure_verdicts, chart, MARGIN, p->y, WIDTH, height, 0.6);
+          p->y += height + 8;
+        }
+    }
   add_table (p, tables->pdata[FM_REPORT_RESULTS]);
   if (*g_strchomp (named) != '\0')
     paragraph (p, named, SMALL, 0, 4);
   if (((FmReportTable *) tables->pdata[FM_REPORT_COMPARISONS])->rows->len > 0)
     add_table (p, tables->pdata[FM_REPORT_COMPARISONS]);
   add_table (p, tables->pdata[FM_REPORT_COSTS]);
-  if (data->claim != NULL)
-    add_table (p, tables->pdata[FM_REPORT_CLAIM]);
+  if (((FmReportTable *) tables->pdata[FM_REPORT_MODES])->rows->len > 0)
+    add_table (p, tables->pdata[FM_REPORT_MODES]);
 }
 
 /* --- Figures ------------------------------------------------------------------------------------------------------*/

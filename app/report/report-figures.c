@@ -23,6 +23,7 @@ owned_free (gpointer data)
 {
   Owned *o = data;
 
+  g_free (o->figure.name);
   g_free (o->figure.caption);
   g_free (o->figure.alternative);
   g_free (o->points);
@@ -43,34 +44,68 @@ in_percent (FmEstimate e)
   return e;
 }
 
-static Owned *
-plot (FmReportData *data)
+/* --- Grounds: what is on one task of one length on one device may stand in one picture ----------------------------*/
+
+typedef struct
 {
+  FmReportData *data;
+  char         *ground; /* "" where there is only one */
+  guint         number; /* from 1 */
+  guint         n;      /* grounds */
+} Ground;
+
+static gboolean
+is_of (const Ground *ground, const FmVariantResult *r)
+{
+  g_autofree char *its = fm_report_ground (ground->data, r);
+
+  return strcmp (its, ground->ground) == 0;
+}
+
+/* "plot", or "plot-2" where there are several. */
+static char *
+name_on (const Ground *ground, const char *name)
+{
+  return ground->n > 1 ? g_strdup_printf ("%s-%u", name, ground->number) : g_strdup (name);
+}
+
+/* (transfer full): @text with the ground after it */
+static char *
+text_on (const Ground *ground, const char *text)
+{
+  return *ground->ground != '\0' ? g_strdup_printf ("%s (%s)", text, ground->ground) : g_strdup (text);
+}
+
+static Owned *
+plot (const Ground *ground)
+{
+  FmReportData *data = ground->data;
   guint n = fm_results_table_get_n_rows (data->table), used = 0;
   Owned *o = g_new0 (Owned, 1);
+  g_autofree char *title = text_on (ground, "Test accuracy against latency");
 
   o->points = g_new0 (FmPlotPoint, n + 1);
   for (guint i = 0; i < n; i++)
     {
       const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (data->table, i));
 
-      if (r->verdict != FM_VERDICT_FAIL)
+      if (r->verdict != FM_VERDICT_FAIL && is_of (ground, r))
         o->points[used++] = (FmPlotPoint) { r->label, r->index, r->latency_us_median, in_percent (r->accuracy),
                                             r->measured_peak_bytes > 0 ? r->measured_peak_bytes / 1e6 : NAN, FALSE };
     }
   o->plot = (FmPlot) { "Latency", "Test accuracy", "Peak memory", "µs", "%", "MB", used, o->points };
-  o->figure.name = "plot";
+  o->figure.name = name_on (ground, "plot");
   o->figure.figure = &fm_figure_plot;
   o->figure.model = &o->plot;
-  o->figure.alternative = g_strdup ("Plot of test accuracy against latency; the table below it has the numbers");
-  o->figure.caption = g_strdup ("Test accuracy against latency. Area is peak memory; line is the Pareto front; bars are "
-                                "95 % intervals.");
+  o->figure.alternative = g_strconcat (title, "; the table below it has the numbers", NULL);
+  o->figure.caption = g_strconcat (title, ". Area is peak memory; the line is the Pareto front of the two, a dashed ring what "
+                                   "is best for its memory; bars are 95 % intervals.", NULL);
   return o;
 }
 
 /* Accuracies crowd at the end of training: the picture begins where the ends can still be told apart, and says so. */
 static gdouble
-zoomed_low (GPtrArray *curves)
+zoomed_low (const Ground *ground, GPtrArray *curves)
 {
   gdouble least = INFINITY, most = -INFINITY, start = INFINITY;
 
@@ -78,6 +113,8 @@ zoomed_low (GPtrArray *curves)
     {
       const FmResultsCurve *c = g_ptr_array_index (curves, i);
 
+      if (!is_of (ground, fm_results_row_get (c->row)))
+        continue;
       for (gsize k = 0; k < c->n; k++)
         if (isfinite (c->y[k].mean))
           start = MIN (start, 100 * c->y[k].mean);
@@ -92,10 +129,12 @@ zoomed_low (GPtrArray *curves)
 }
 
 static Owned *
-curves (GPtrArray *list, const char *name, const char *title, const char *unit, gdouble factor, gdouble low, const char *caption)
+curves (const Ground *ground, GPtrArray *list, const char *name, const char *title, const char *unit, gdouble low)
 {
   Owned *o = g_new0 (Owned, 1);
-  GString *text = g_string_new (caption);
+  g_autofree char *full = text_on (ground, title);
+  GString *text = g_string_new (full);
+  gdouble factor = *unit == '%' ? 100 : 1;
   guint seeds = 0;
 
   o->lines = g_new0 (FmCurve, list->len + 1);
@@ -107,7 +146,7 @@ curves (GPtrArray *list, const char *name, const char *title, const char *unit, 
       const FmVariantResult *r = fm_results_row_get (c->row);
       FmEstimate *y;
 
-      if (r->verdict == FM_VERDICT_FAIL)
+      if (r->verdict == FM_VERDICT_FAIL || !is_of (ground, r))
         continue; /* has no colour; its row says at which step it ended */
       y = g_new (FmEstimate, c->n + 1);
       g_ptr_array_add (o->scaled, y);
@@ -127,10 +166,10 @@ curves (GPtrArray *list, const char *name, const char *title, const char *unit, 
       g_string_append_printf (text, "; the picture begins at %s %%", from);
     }
   g_string_append_c (text, '.');
-  o->figure.name = name;
+  o->figure.name = name_on (ground, name);
   o->figure.figure = &fm_figure_curves;
   o->figure.model = &o->curves;
-  o->figure.alternative = g_strconcat (title, "; the table below it has the numbers", NULL);
+  o->figure.alternative = g_strconcat (full, "; the table below it has the numbers", NULL);
   o->figure.caption = g_string_free (text, FALSE);
   return o;
 }
@@ -259,7 +298,7 @@ scaling (FmReportData *data, const char *name, const char *title, const char *y_
   o->scaling = (FmScaling) { title, "N", "tokens", y_title, unit, o->growth->len,
                              (const FmScalingLine *) (gpointer) o->growth->data };
   said = fm_scaling_text (&o->scaling);
-  o->figure.name = name;
+  o->figure.name = g_strdup (name);
   o->figure.figure = &fm_figure_scaling;
   o->figure.model = &o->scaling;
   o->figure.caption = g_strdup_printf ("%s, both axes logarithmic%s. %s", title,
@@ -268,27 +307,49 @@ scaling (FmReportData *data, const char *name, const char *title, const char *y_
   return o;
 }
 
+/* (transfer full) (element-type char *): each once, in the order of the batch. */
+static GPtrArray *
+grounds_of (FmReportData *data)
+{
+  GPtrArray *grounds = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; i < fm_results_table_get_n_rows (data->table); i++)
+    {
+      g_autofree char *ground = fm_report_ground (data, fm_results_row_get (fm_results_table_get_row (data->table, i)));
+
+      if (!g_ptr_array_find_with_equal_func (grounds, ground, g_str_equal, NULL))
+        g_ptr_array_add (grounds, g_steal_pointer (&ground));
+    }
+  return grounds;
+}
+
+static void
+add_if (GPtrArray *figures, Owned *figure)
+{
+  if (figure != NULL)
+    g_ptr_array_add (figures, figure);
+}
+
 GPtrArray *
 fm_report_figures (FmReportData *data)
 {
   GPtrArray *figures = g_ptr_array_new_with_free_func (owned_free);
+  g_autoptr (GPtrArray) grounds = grounds_of (data);
 
-  g_ptr_array_add (figures, plot (data));
-  g_ptr_array_add (figures, curves (data->accuracy, "accuracy", "Validation accuracy over training", "%", 100,
-                                    zoomed_low (data->accuracy), "Validation accuracy over training"));
-  if (data->loss->len > 0)
-    g_ptr_array_add (figures, curves (data->loss, "loss", "Loss over training", "", 1, NAN,
-                                      data->training_loss ? "Training loss, nats" : "Validation loss, nats"));
-  {
-    Owned *latency = scaling (data, "scaling", "Latency of one example against the length", "Latency", "µs",
-                              G_STRUCT_OFFSET (FmResultRow, latency_us_median), FM_RESULT_DOUBLE, 1);
-    Owned *memory = scaling (data, "scaling-memory", "Peak memory of training against the length", "Peak memory", "MB",
-                             G_STRUCT_OFFSET (FmResultRow, measured_peak_bytes), FM_RESULT_INT, 1e-6);
+  for (guint i = 0; i < grounds->len; i++)
+    {
+      const Ground ground = { data, g_ptr_array_index (grounds, i), i + 1, grounds->len };
 
-    if (latency != NULL)
-      g_ptr_array_add (figures, latency);
-    if (memory != NULL)
-      g_ptr_array_add (figures, memory);
-  }
+      g_ptr_array_add (figures, plot (&ground));
+      g_ptr_array_add (figures, curves (&ground, data->accuracy, "accuracy", "Validation accuracy over training", "%",
+                                        zoomed_low (&ground, data->accuracy)));
+      if (data->loss->len > 0)
+        g_ptr_array_add (figures, curves (&ground, data->loss, "loss", data->training_loss ? "Training loss, nats"
+                                                                                            : "Validation loss, nats", "", NAN));
+    }
+  add_if (figures, scaling (data, "scaling", "Latency of one example against the length", "Latency", "µs",
+                            G_STRUCT_OFFSET (FmResultRow, latency_us_median), FM_RESULT_DOUBLE, 1));
+  add_if (figures, scaling (data, "scaling-memory", "Peak memory of training against the length", "Peak memory", "MB",
+                            G_STRUCT_OFFSET (FmResultRow, measured_peak_bytes), FM_RESULT_INT, 1e-6));
   return figures;
 }

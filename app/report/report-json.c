@@ -288,6 +288,66 @@ add_comparisons (Json *j, FmReportData *data)
 }
 
 static void
+add_claim (Json *j, FmReportData *data)
+{
+  const FmClaimResult *claim = data->claim;
+
+  if (claim == NULL)
+    {
+      add_text (j, "claim", NULL);
+      return;
+    }
+  open_value (j, "claim", '{');
+  add_text (j, "verdict", claim->verdict == FM_CLAIM_VERDICT_OPEN ? "open" : fm_claim_verdict_word (claim->verdict));
+  add_text (j, "citation", claim->claim->citation);
+  add_text (j, "arxiv", claim->claim->arxiv);
+  add_text (j, "says", claim->claim->says);
+  add_text (j, "numbers", claim->claim->numbers);
+  add_text (j, "conditions", claim->claim->conditions);
+  add_text (j, "scale", claim->claim->scale);
+  open_value (j, "expectations", '[');
+  for (guint i = 0; i < claim->findings->len; i++)
+    {
+      const FmClaimFinding *f = g_ptr_array_index (claim->findings, i);
+      g_autofree char *found = fm_claim_finding_text (f);
+
+      open_value (j, NULL, '{');
+      add_text (j, "name", f->expectation->name);
+      add_text (j, "expected", f->expectation->text);
+      add_text (j, "found", found);
+      add_text (j, "verdict", f->verdict == FM_CLAIM_VERDICT_OPEN ? "open" : fm_claim_verdict_word (f->verdict));
+      add_number (j, "estimate", fm_claim_finding_show (f, f->estimate));
+      add_number (j, "low", fm_claim_finding_show (f, f->low));
+      add_number (j, "high", fm_claim_finding_show (f, f->high));
+      add_number (j, "bound", fm_claim_finding_show (f, fm_claim_finding_bound (f)));
+      add_text (j, "unit", fm_claim_finding_unit (f));
+      add_count (j, "n", f->n);
+      close_value (j, '}');
+    }
+  close_value (j, ']');
+  close_value (j, '}');
+}
+
+static void
+add_modes (Json *j, FmReportData *data)
+{
+  open_value (j, "modes", '[');
+  for (guint i = 0; i < data->modes->modes->len; i++)
+    {
+      const FmModeResult *m = g_ptr_array_index (data->modes->modes, i);
+
+      open_value (j, NULL, '{');
+      add_count (j, "run_id", m->run_id);
+      add_text (j, "mode", m->mode);
+      add_text (j, "reason", m->reason);
+      for (const FmModeField *field = fm_mode_fields (); field->name != NULL; field++)
+        add_number (j, field->name, G_STRUCT_MEMBER (gdouble, m, field->offset));
+      close_value (j, '}');
+    }
+  close_value (j, ']');
+}
+
+static void
 add_runs (Json *j, FmReportData *data)
 {
   open_value (j, "runs", '[');
@@ -417,6 +477,8 @@ fm_report_to_json (FmStore *store, gint64 batch, GError **error)
     add_variant (&j, data, i);
   close_value (&j, ']');
   add_comparisons (&j, data);
+  add_claim (&j, data);
+  add_modes (&j, data);
   add_figures (&j, data);
   add_runs (&j, data);
   add_stages (&j, data);

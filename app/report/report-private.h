@@ -4,6 +4,7 @@
 #include "app/figures/figures.h"
 #include "app/report/report.h"
 #include "app/results/claims.h"
+#include "app/results/modes.h"
 
 G_BEGIN_DECLS
 
@@ -29,7 +30,9 @@ typedef struct
   GPtrArray      *runs;     /* FmResultRow, in the order of the batch */
   GPtrArray      *records;  /* FmRunRecord: the same runs with their chains of stages */
   GPtrArray      *stages;   /* FmStageRecord: each once, in order of first use */
-  GPtrArray      *machines; /* char *: what workers wrote about themselves (JSON objects), each once */
+  GPtrArray      *machines; /* char *: what workers wrote of the machines they ran on, each once */
+  GHashTable     *made_on;  /* id of a stage -> number of its machine, from 1 */
+  FmModeList     *modes;    /* what was measured beside, a row a run */
   FmClaimResult  *claim;    /* or NULL: the batch expects nothing */
 } FmReportData;
 
@@ -82,18 +85,23 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmReportTable, fm_report_table_free)
 
 FmReportTable *fm_report_table_results     (FmReportData *data); /* all (transfer full) */
 FmReportTable *fm_report_table_costs       (FmReportData *data);
-FmReportTable *fm_report_table_claim       (FmReportData *data); /* without rows where nothing is expected */
 FmReportTable *fm_report_table_comparisons (FmReportData *data);
+FmReportTable *fm_report_table_modes       (FmReportData *data);
+FmReportTable *fm_report_table_claim       (FmReportData *data); /* without rows where nothing is expected */
 FmReportTable *fm_report_table_runs        (FmReportData *data);
 FmReportTable *fm_report_table_stages      (FmReportData *data);
 FmReportTable *fm_report_table_machines    (FmReportData *data);
 
 /** fm_report_tables: (transfer full): FmReportTable: all of these in this order. */
 GPtrArray *fm_report_tables (FmReportData *data);
-enum { FM_REPORT_RESULTS, FM_REPORT_COMPARISONS, FM_REPORT_COSTS, FM_REPORT_CLAIM, FM_REPORT_RUNS, FM_REPORT_STAGES, FM_REPORT_MACHINES };
+enum
+{
+  FM_REPORT_CLAIM, FM_REPORT_RESULTS, FM_REPORT_COMPARISONS, FM_REPORT_COSTS, FM_REPORT_MODES, FM_REPORT_RUNS,
+  FM_REPORT_STAGES, FM_REPORT_MACHINES,
+};
 
-/** fm_report_ground: (transfer full): what tells the row's task and device from those of other rows: "length=128, cpu"; "" where
- * all rows have the same. */
+/** fm_report_ground: (transfer full): what tells the row's task and device from those of other rows: "length=128, cpu"; ""
+ * where all rows have the same. */
 char *fm_report_ground (FmReportData *data, const FmVariantResult *r);
 /** fm_report_cell_text: (transfer full): sign, text and extra as one. */
 char *fm_report_cell_text (const FmReportCell *cell);
@@ -106,7 +114,7 @@ char *fm_report_levels (FmReportData *data);
 
 typedef struct
 {
-  const char     *name; /* as `formarium figure` and JSON call it */
+  char           *name; /* as `formarium figure` and JSON call it */
   const FmFigure *figure;
   gconstpointer   model;
   char           *caption;     /* a sentence or two under it */
@@ -153,8 +161,8 @@ void fm_page_details (FmPage *page, const char *summary, FmFigureTable *table);
 void fm_page_table (FmPage *page, const FmReportTable *table, guint heading);
 
 /* html-results.c and html-looks.c: the sections. */
-void fm_page_add_results (FmPage *page, FmReportData *data);
 void fm_page_add_claim (FmPage *page, FmReportData *data); /* nothing where nothing is expected */
+void fm_page_add_results (FmPage *page, FmReportData *data);
 void fm_page_add_figures (FmPage *page, FmReportData *data);
 void fm_page_add_attention (FmPage *page, FmReportData *data);
 void fm_page_add_routing (FmPage *page, FmReportData *data);

@@ -1,6 +1,5 @@
 /* report-tables.c: the tables of a report, once for all documents. Each number names the row it comes from: a variant's its
  * runs, a run's its stages, a stage's the machine that made it. */
-#include <json-glib/json-glib.h>
 #include <math.h>
 #include <string.h>
 
@@ -216,6 +215,64 @@ interval_text (const FmEstimate *e, gdouble factor, guint decimals)
   return g_strdup_printf ("[%s, %s]", low, high);
 }
 
+/* The sum over what differs says nothing: of the first run of the variant that has it. */
+static const FmResultRow *
+first_run (FmReportData *data, const FmVariantResult *r)
+{
+  for (guint i = 0; i < data->runs->len; i++)
+    {
+      const FmResultRow *run = g_ptr_array_index (data->runs, i);
+
+      for (gsize k = 0; k < r->n_runs; k++)
+        if (run->run_id == r->run_ids[k] && g_strcmp0 (run->state, "done") == 0)
+          return run;
+    }
+  return NULL;
+}
+
+/* Some latency of it did not reach the interval that was asked for. */
+static gboolean
+is_unstable (FmReportData *data, const FmVariantResult *r)
+{
+  for (guint i = 0; i < data->runs->len; i++)
+    {
+      const FmResultRow *run = g_ptr_array_index (data->runs, i);
+
+      for (gsize k = 0; k < r->n_runs; k++)
+        if (run->run_id == r->run_ids[k] && run->unstable == 1)
+          return TRUE;
+    }
+  return FALSE;
+}
+
+#define UNSTABLE "unstable"
+#define UNSTABLE_MEANS "Unstable: the interval that the batch asked for was not reached, so the latency is not to be relied on."
+
+static void
+add_latency (FmReportRow *row, gdouble value, gboolean unstable, char *to)
+{
+  FmReportCell *cell = add_number (row, fm_format_latency (value), value, to);
+
+  if (unstable && isfinite (value))
+    cell->extra = g_strdup (UNSTABLE);
+}
+
+/* Those whose number depends on the length stand apart: no hold counts them. */
+static void
+add_parameters (FmReportData *data, FmReportRow *row, const FmVariantResult *r, char *to)
+{
+  gdouble value = r->parameters < 0 ? NAN : (gdouble) r->parameters;
+  const FmResultRow *run = first_run (data, r);
+  FmReportCell *cell = add_number (row, fm_format_short_count (value), value, to);
+
+  if (run != NULL && run->parameters_by_n > 0)
+    {
+      g_autofree char *number = fm_format_short_count ((gdouble) run->parameters_by_n);
+
+      cell->extra = g_strdup_printf ("%s by N", number);
+    }
+}
+
 /* Signs alone say nothing in a sorted column: verdicts come in the order of their words. */
 static void
 add_verdict (FmReportRow *row, FmResultsRow *result)
@@ -258,6 +315,7 @@ fm_report_table_results (FmReportData *data)
   };
   FmReportTable *table = table_new ("results", "Results", columns);
   g_autofree char *held = held_above (data), *footnote = fm_results_table_footnote (data->table);
+  gboolean unstable = FALSE;
 
   table->above = g_strjoin (held != NULL ? " " : "", held != NULL ? held : "", footnote, NULL);
   for (guint i = 0; i < fm_results_table_get_n_rows (data->table); i++)
@@ -278,15 +336,15 @@ fm_report_table_results (FmReportData *data)
           cell->extra = interval_text (&r->accuracy, 100, 1);
         }
       add_cell (row, levels_text (r), 100 * r->chance_level);
-      add_number (row, fm_format_latency (fail ? NAN : r->latency_us_median), fail ? NAN : r->latency_us_median,
-                  g_strdup (first));
+      unstable |= is_unstable (data, r);
+      add_latency (row, fail ? NAN : r->latency_us_median, is_unstable (data, r), g_strdup (first));
       add_number (row, fm_format_megabytes (fail ? -1 : r->measured_peak_bytes),
                   fail || r->measured_peak_bytes < 0 ? NAN : r->measured_peak_bytes / 1e6, g_strdup (first));
-      add_number (row, fm_format_short_count (r->parameters < 0 ? NAN : (gdouble) r->parameters),
-                  r->parameters < 0 ? NAN : (gdouble) r->parameters, g_strdup (first));
+      add_parameters (data, row, r, g_strdup (first));
       add_cell (row, fm_results_row_seeds_text (result), r->done);
       add_verdict (row, result);
     }
+  table->below = unstable ? g_strdup (UNSTABLE_MEANS) : NULL;
   for (guint t = 0; t < data->tasks->len && table->rows->len > 0; t++)
     {
       const FmTaskRecord *task = g_ptr_array_index (data->tasks, t);
@@ -342,37 +400,90 @@ fm_report_table_costs (FmReportData *data)
 {
   static const FmReportColumn columns[] = {
     { "Variant", TRUE }, { "Median, µs" }, { "p95, µs" }, { "Per second" }, { "Training, s" }, { "Planned peak, MB" },
-    { "Measured peak, MB" }, { "Inference peak, MB" }, { "Parameters" }, { "FLOPs" }, { NULL },
+    { "Measured peak, MB" }, { "Inference peak, MB" }, { "Energy, mJ" }, { "Parameters" }, { "FLOPs" }, { NULL },
   };
   FmReportTable *table = table_new ("costs", "All costs", columns);
+  GString *below = g_string_new ("Median and 95th percentile: latency of one example. Per second: examples in a batch. "
+                                 "Training: the mean of a run. Planned: what the program knew before the first step. "
+                                 "Measured peaks: how far the process grew beyond its data and libraries. Energy: of one "
+                                 "example. FLOPs: forward, one example.");
 
   table->above = held_above (data);
-  table->below = g_strdup ("Median and 95th percentile: latency of one example. Per second: examples in a batch. Training: the "
-                           "mean of a run. Planned: what the program knew before the first step. Measured peaks: how far the "
-                           "process grew beyond its data and libraries. FLOPs: forward, one example.");
   for (guint i = 0; i < fm_results_table_get_n_rows (data->table); i++)
     {
       const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (data->table, i));
       gboolean fail = r->verdict == FM_VERDICT_FAIL;
+      const FmResultRow *run = first_run (data, r);
       FmReportRow *row = add_row (table, NULL, marker_of (r));
-      g_autofree char *run = name_of_run (r->n_runs > 0 ? r->run_ids[0] : 0);
-      const struct { gdouble value; char *text; } cells[] = {
-        { fail ? NAN : r->latency_us_median, fm_format_latency (fail ? NAN : r->latency_us_median) },
-        { fail ? NAN : r->latency_us_p95, fm_format_latency (fail ? NAN : r->latency_us_p95) },
-        { fail ? NAN : r->throughput_per_s, fm_format_number (fail ? NAN : r->throughput_per_s, 0) },
-        { fail ? NAN : r->train_s, fm_format_number (fail ? NAN : r->train_s, 1) },
-        { r->planned_peak_bytes < 0 ? NAN : r->planned_peak_bytes / 1e6, fm_format_megabytes (r->planned_peak_bytes) },
-        { r->measured_peak_bytes < 0 ? NAN : r->measured_peak_bytes / 1e6, fm_format_megabytes (r->measured_peak_bytes) },
-        { r->inference_measured_peak_bytes < 0 ? NAN : r->inference_measured_peak_bytes / 1e6,
-          fm_format_megabytes (r->inference_measured_peak_bytes) },
-        { r->parameters < 0 ? NAN : (gdouble) r->parameters,
-          fm_format_short_count (r->parameters < 0 ? NAN : (gdouble) r->parameters) },
-        { r->flops, fm_format_short_count (r->flops) },
-      };
+      g_autofree char *to = name_of_run (r->n_runs > 0 ? r->run_ids[0] : 0);
+      const gint64 peaks[] = { r->planned_peak_bytes, r->measured_peak_bytes, r->inference_measured_peak_bytes };
+      gdouble energy = run != NULL ? 1000 * run->energy_joules : NAN;
 
-      add_variant_name (data, row, r, g_strdup (run));
-      for (gsize c = 0; c < G_N_ELEMENTS (cells); c++)
-        add_number (row, cells[c].text, cells[c].value, g_strdup (run));
+      add_variant_name (data, row, r, g_strdup (to));
+      add_latency (row, fail ? NAN : r->latency_us_median, is_unstable (data, r), g_strdup (to));
+      add_number (row, fm_format_latency (fail ? NAN : r->latency_us_p95), fail ? NAN : r->latency_us_p95, g_strdup (to));
+      add_number (row, fm_format_number (fail ? NAN : r->throughput_per_s, 0), fail ? NAN : r->throughput_per_s,
+                  g_strdup (to));
+      add_number (row, fm_format_number (fail ? NAN : r->train_s, 1), fail ? NAN : r->train_s, g_strdup (to));
+      for (gsize k = 0; k < G_N_ELEMENTS (peaks); k++)
+        add_number (row, fm_format_megabytes (peaks[k]), peaks[k] < 0 ? NAN : peaks[k] / 1e6, g_strdup (to));
+      add_number (row, fm_format_number (energy, 2), energy, g_strdup (to));
+      add_parameters (data, row, r, g_strdup (to));
+      add_number (row, fm_format_short_count (r->flops), r->flops, g_strdup (to));
+    }
+  for (guint i = 0; i < data->modes->notes->len; i++)
+    g_string_append_printf (below, " %s.", (const char *) g_ptr_array_index (data->modes->notes, i));
+  table->below = g_string_free (below, FALSE);
+  return table;
+}
+
+/* A training step, prompts, one more token: what the batch asked to be measured beside. */
+FmReportTable *
+fm_report_table_modes (FmReportData *data)
+{
+  static const FmReportColumn columns[] = {
+    { "Variant", TRUE }, { "Mode", TRUE }, { "Batch" }, { "Tokens per second" }, { "First token, ms" }, { "A call, µs" },
+    { "p95, µs" }, { "Planned peak, MB" }, { "Cache, MB" }, { "Energy, mJ" }, { "Seeds" }, { "", TRUE }, { NULL },
+  };
+  FmReportTable *table = table_new ("modes", "Training steps, prompts and tokens", columns);
+  g_autoptr (FmModeList) means = fm_mode_list_over_seeds (data->modes);
+
+  table->above = held_above (data);
+  table->below = g_strdup ("Means over seeds.");
+  for (guint i = 0; i < means->modes->len; i++)
+    {
+      const FmModeResult *m = g_ptr_array_index (means->modes, i);
+      FmReportRow *row = add_row (table, NULL, FM_REPORT_NO_VARIANT);
+      FmResultsRow *result = NULL;
+
+      for (guint k = 0; k < fm_results_table_get_n_rows (data->table) && result == NULL; k++)
+        {
+          const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (data->table, k));
+
+          if (g_strcmp0 (r->variant, m->variant) == 0 && g_strcmp0 (r->task, m->task) == 0
+              && g_strcmp0 (r->device, m->device) == 0)
+            result = fm_results_table_get_row (data->table, k);
+        }
+      if (result != NULL)
+        {
+          const FmVariantResult *r = fm_results_row_get (result);
+
+          row->variant = marker_of (r);
+          add_variant_name (data, row, r, name_of_run (r->n_runs > 0 ? r->run_ids[0] : 0));
+        }
+      else
+        add_cell (row, g_strdup (m->variant), NAN);
+      add_cell (row, g_strdup (m->mode), NAN);
+      add_cell (row, fm_format_number (m->rows, 0), m->rows);
+      add_cell (row, fm_format_number (m->tokens_per_s, 0), m->tokens_per_s);
+      add_cell (row, fm_format_number (m->first_token_ms, 2), m->first_token_ms);
+      add_cell (row, fm_format_latency (m->latency_us_median), m->latency_us_median);
+      add_cell (row, fm_format_latency (m->latency_us_p95), m->latency_us_p95);
+      add_cell (row, fm_format_number (m->planned_peak_bytes / 1e6, 1), m->planned_peak_bytes);
+      add_cell (row, fm_format_number (m->cache_bytes / 1e6, 1), m->cache_bytes);
+      add_cell (row, fm_format_number (1000 * m->energy_joules, 2), m->energy_joules);
+      add_cell (row, g_strdup_printf ("%u", m->seeds), m->seeds);
+      add_cell (row, g_strdup (m->reason != NULL ? m->reason : ""), NAN);
     }
   return table;
 }
@@ -466,7 +577,7 @@ fm_report_table_runs (FmReportData *data)
       add_cell (row, g_strdup_printf ("%" G_GINT64_FORMAT, run->seed), run->seed);
       add_cell (row, g_strdup (run->state != NULL ? run->state : "planned"), NAN)->extra = g_strdup (run->reason);
       add_number (row, percent (run->test_accuracy, 2), 100 * run->test_accuracy, name_of_stage (run->train_stage));
-      add_number (row, fm_format_latency (run->latency_us_median), run->latency_us_median, name_of_stage (run->measure_stage));
+      add_latency (row, run->latency_us_median, run->unstable == 1, name_of_stage (run->measure_stage));
       add_number (row, fm_format_number (run->train_s, 1), run->train_s, name_of_stage (run->train_stage));
       add_number (row, fm_format_megabytes (run->measured_peak_bytes),
                   run->measured_peak_bytes < 0 ? NAN : run->measured_peak_bytes / 1e6, name_of_stage (run->train_stage));
@@ -481,16 +592,6 @@ time_text (gint64 time_us)
   g_autoptr (GDateTime) time = time_us > 0 ? g_date_time_new_from_unix_utc (time_us / G_USEC_PER_SEC) : NULL;
 
   return time != NULL ? g_date_time_format (time, "%Y-%m-%d %H:%M:%S") : g_strdup ("–");
-}
-
-/* Number of the machine, from 1; 0 for none. */
-static guint
-machine_of (FmReportData *data, const char *provenance)
-{
-  for (guint i = 0; i < data->machines->len && provenance != NULL; i++)
-    if (strcmp (g_ptr_array_index (data->machines, i), provenance) == 0)
-      return i + 1;
-  return 0;
 }
 
 static char *
@@ -528,7 +629,7 @@ fm_report_table_stages (FmReportData *data)
     {
       const FmStageRecord *stage = g_ptr_array_index (data->stages, i);
       FmReportRow *row = add_row (table, name_of_stage (stage->id), FM_REPORT_NO_VARIANT);
-      guint machine = machine_of (data, stage->provenance);
+      guint machine = GPOINTER_TO_UINT (g_hash_table_lookup (data->made_on, stage->id));
       gdouble took = stage->started_us > 0 && stage->ended_us > stage->started_us
                        ? (stage->ended_us - stage->started_us) / 1e6 : NAN;
       g_autoptr (GString) inputs = g_string_new (NULL);
@@ -537,7 +638,8 @@ fm_report_table_stages (FmReportData *data)
 
       for (guint k = 0; k < stage->inputs->len; k++)
         append_part (inputs, g_ptr_array_index (stage->inputs, k));
-      row->more = g_strdup (stage->recipe);
+      row->more = g_strdup_printf ("%s%s%s", stage->recipe, stage->provenance != NULL ? "\n\n" : "",
+                                   stage->provenance != NULL ? stage->provenance : "");
       add_cell (row, g_strdup (stage->id), NAN);
       add_cell (row, g_strdup (stage->kind), NAN);
       add_cell (row, g_strdup (fm_stage_state_to_string (stage->state)), NAN)->extra = g_strdup (stage->reason);
@@ -555,33 +657,6 @@ fm_report_table_stages (FmReportData *data)
   return table;
 }
 
-/* One line of a JSON object: "threads 2; kernel 6.1; ..." */
-static char *
-object_text (const char *json)
-{
-  g_autoptr (JsonParser) parser = json_parser_new_immutable ();
-  g_autoptr (GList) members = NULL;
-  GString *out = g_string_new (NULL);
-  JsonObject *object;
-
-  if (!json_parser_load_from_data (parser, json, -1, NULL) || json_parser_get_root (parser) == NULL
-      || !JSON_NODE_HOLDS_OBJECT (json_parser_get_root (parser)))
-    return g_string_free (g_string_append (out, json), FALSE);
-  object = json_node_get_object (json_parser_get_root (parser));
-  members = json_object_get_members (object);
-  for (GList *m = members; m != NULL; m = m->next)
-    {
-      JsonNode *node = json_object_get_member (object, m->data);
-      g_autofree char *name = g_strdelimit (g_strdup (m->data), "_", ' ');
-      g_autofree char *value = JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING
-                                 ? g_strdup (json_node_get_string (node))
-                                 : json_to_string (node, FALSE);
-
-      g_string_append_printf (out, "%s%s %s", out->len > 0 ? "; " : "", name, value);
-    }
-  return g_string_free (out, FALSE);
-}
-
 FmReportTable *
 fm_report_table_machines (FmReportData *data)
 {
@@ -593,7 +668,7 @@ fm_report_table_machines (FmReportData *data)
       FmReportRow *row = add_row (table, g_strdup_printf ("machine-%u", i + 1), FM_REPORT_NO_VARIANT);
 
       add_cell (row, g_strdup_printf ("M%u", i + 1), i + 1);
-      add_cell (row, object_text (g_ptr_array_index (data->machines, i)), NAN);
+      add_cell (row, g_strdup (g_ptr_array_index (data->machines, i)), NAN);
     }
   return table;
 }
@@ -602,9 +677,9 @@ GPtrArray *
 fm_report_tables (FmReportData *data)
 {
   static FmReportTable *(*const makers[]) (FmReportData *) = {
-    [FM_REPORT_RESULTS] = fm_report_table_results,         [FM_REPORT_COMPARISONS] = fm_report_table_comparisons,
-    [FM_REPORT_COSTS] = fm_report_table_costs,             [FM_REPORT_CLAIM] = fm_report_table_claim,
-    [FM_REPORT_RUNS] = fm_report_table_runs,
+    [FM_REPORT_CLAIM] = fm_report_table_claim,             [FM_REPORT_RESULTS] = fm_report_table_results,
+    [FM_REPORT_COMPARISONS] = fm_report_table_comparisons, [FM_REPORT_COSTS] = fm_report_table_costs,
+    [FM_REPORT_MODES] = fm_report_table_modes,             [FM_REPORT_RUNS] = fm_report_table_runs,
     [FM_REPORT_STAGES] = fm_report_table_stages,           [FM_REPORT_MACHINES] = fm_report_table_machines,
   };
   GPtrArray *tables = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_report_table_free);

@@ -1,6 +1,7 @@
 /* report.c: which document, from which data. */
 #include "app/report/report.h"
 
+#include <json-glib/json-glib.h>
 #include <string.h>
 
 #include "app/architecture/plugins.h"
@@ -29,6 +30,8 @@ fm_report_data_free (FmReportData *data)
   g_clear_pointer (&data->records, g_ptr_array_unref);
   g_clear_pointer (&data->stages, g_ptr_array_unref);
   g_clear_pointer (&data->machines, g_ptr_array_unref);
+  g_clear_pointer (&data->made_on, g_hash_table_unref);
+  g_clear_pointer (&data->modes, fm_mode_list_free);
   g_clear_pointer (&data->claim, fm_claim_result_free);
   g_free (data);
 }
@@ -77,17 +80,58 @@ load_tasks (FmReportData *data, FmStore *store, GError **error)
   return TRUE;
 }
 
+static char *
+value_text (JsonNode *node)
+{
+  return JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING
+           ? g_strdup (json_node_get_string (node))
+           : json_to_string (node, FALSE);
+}
+
+/* What of a worker's words speaks of the machine: not the stage, its plugins, or how fast the clock ran just then. */
+static char *
+machine_text (const char *provenance)
+{
+  static const char *const others[] = { "stage", "plugins", "clock_mhz", "clock_end_mhz", NULL };
+  g_autoptr (JsonParser) parser = json_parser_new_immutable ();
+  g_autoptr (GList) members = NULL;
+  GString *out = g_string_new (NULL);
+  JsonObject *object;
+
+  if (!json_parser_load_from_data (parser, provenance, -1, NULL) || json_parser_get_root (parser) == NULL
+      || !JSON_NODE_HOLDS_OBJECT (json_parser_get_root (parser)))
+    return g_string_free (g_string_append (out, provenance), FALSE);
+  object = json_node_get_object (json_parser_get_root (parser));
+  members = json_object_get_members (object);
+  for (GList *m = members; m != NULL; m = m->next)
+    if (!g_strv_contains (others, m->data))
+      {
+        g_autofree char *name = g_strdelimit (g_strdup (m->data), "_", ' ');
+        g_autofree char *value = value_text (json_object_get_member (object, m->data));
+
+        g_string_append_printf (out, "%s%s %s", out->len > 0 ? "; " : "", name, value);
+      }
+  return g_string_free (out, FALSE);
+}
+
 static void
 find_machines (FmReportData *data)
 {
-  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
-
   for (guint i = 0; i < data->stages->len; i++)
     {
       const FmStageRecord *stage = g_ptr_array_index (data->stages, i);
+      char *machine = stage->provenance != NULL ? machine_text (stage->provenance) : NULL;
+      guint at = 0;
 
-      if (stage->provenance != NULL && g_hash_table_add (seen, stage->provenance))
-        g_ptr_array_add (data->machines, g_strdup (stage->provenance));
+      if (machine == NULL)
+        continue;
+      while (at < data->machines->len && strcmp (g_ptr_array_index (data->machines, at), machine) != 0)
+        at++;
+      if (at == data->machines->len)
+        g_ptr_array_add (data->machines, machine);
+      else
+        g_free (machine);
+      g_hash_table_insert (data->made_on, stage->id, GUINT_TO_POINTER (at + 1));
     }
 }
 
@@ -100,6 +144,7 @@ fm_report_data_load (FmStore *store, gint64 batch, GError **error)
   data->looks = g_ptr_array_new_with_free_func ((GDestroyNotify) looks_free);
   data->tasks = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_task_record_free);
   data->machines = g_ptr_array_new_with_free_func (g_free);
+  data->made_on = g_hash_table_new (g_str_hash, g_str_equal);
   data->batch = fm_store_load_batch (store, batch, error);
   if (data->batch == NULL)
     return NULL;
@@ -107,6 +152,9 @@ fm_report_data_load (FmStore *store, gint64 batch, GError **error)
   data->records = data->runs != NULL ? fm_store_load_runs (store, batch, error) : NULL;
   data->stages = data->records != NULL ? fm_store_load_stages (store, batch, error) : NULL;
   if (data->stages == NULL || !load_tasks (data, store, error))
+    return NULL;
+  data->modes = fm_mode_list_load (store, data->runs, error);
+  if (data->modes == NULL)
     return NULL;
   find_machines (data);
   data->table = fm_results_table_load (store, batch, error);
@@ -226,11 +274,16 @@ fm_report_write (FmStore *store, gint64 batch, const char *path, GError **error)
 }
 
 static gboolean
-write_table (const FmReportFigure *figure, const char *path, GError **error)
+write_one (const FmReportFigure *figure, gdouble width, gdouble height, const FmFigureStyle *style, const char *path,
+           GError **error)
 {
-  g_autoptr (FmFigureTable) table = figure->figure->table (figure->model);
-  g_autofree char *csv = fm_figure_table_to_csv (table);
+  g_autoptr (FmFigureTable) table = NULL;
+  g_autofree char *csv = NULL;
 
+  if (!g_str_has_suffix (path, ".csv"))
+    return fm_figure_write (figure->figure, figure->model, width, height, style, path, error);
+  table = figure->figure->table (figure->model);
+  csv = fm_figure_table_to_csv (table);
   return g_file_set_contents (path, csv, -1, error);
 }
 
@@ -244,6 +297,14 @@ fm_report_write_figure (FmStore *store, gint64 batch, const char *name, gdouble 
 
   if (data == NULL)
     return NULL;
+  if (data->claim != NULL && strcmp (name, "verdicts") == 0)
+    {
+      g_autoptr (FmVerdictChart) chart = fm_verdict_chart_new (data->claim);
+      FmReportFigure figure = { (char *) name, &fm_figure_verdicts, chart, NULL, NULL };
+
+      height = MAX (height, fm_verdict_chart_height (chart, 1));
+      return write_one (&figure, width, height, style, path, error) ? fm_claim_result_sentence (data->claim) : NULL;
+    }
   for (guint i = 0; i < figures->len; i++)
     {
       const FmReportFigure *figure = g_ptr_array_index (figures, i);
@@ -251,10 +312,7 @@ fm_report_write_figure (FmStore *store, gint64 batch, const char *name, gdouble 
       g_string_append_printf (names, "%s%s", i == 0 ? "" : i + 1 == figures->len ? " and " : ", ", figure->name);
       if (strcmp (figure->name, name) != 0)
         continue;
-      if (g_str_has_suffix (path, ".csv") ? write_table (figure, path, error)
-                                          : fm_figure_write (figure->figure, figure->model, width, height, style, path, error))
-        return g_strdup (figure->caption);
-      return NULL;
+      return write_one (figure, width, height, style, path, error) ? g_strdup (figure->caption) : NULL;
     }
   g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "%s: batch “%s” has the figures %s", name, data->batch->title,
                names->str);

@@ -18,7 +18,7 @@ assert_refused (Run *run, int status, const char *words)
 static void
 test_help (void)
 {
-  static const char * const names[] = { "run", "resume", "results", "claims", "report", "map", "routing", "list", "inspect", "check",
+  static const char * const names[] = { "run", "resume", "results", "claims", "report", "figure", "map", "routing", "list", "inspect", "check",
                                         "data", "store", "bench" };
   g_autoptr (Place) place = place_new ();
   g_autoptr (Run) overview = program ("--help", NULL), none = program (NULL, NULL);

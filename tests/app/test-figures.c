@@ -391,6 +391,106 @@ test_curves (void)
   picture_clear (&p);
 }
 
+/* Middles of the runs of columns that hold at least @least pixels of @colour: where the markers of a level line stand. */
+static guint
+marker_columns (const Picture *p, FmColour colour, guint least, gdouble *middles, guint most)
+{
+  guint n = 0;
+  int start = -1;
+
+  for (int x = 0; x <= p->width; x++)
+    {
+      gboolean thick = x < p->width && count_colour (p, colour, x, 0, x + 1, p->height) >= least;
+
+      if (thick && start < 0)
+        start = x;
+      if (!thick && start >= 0)
+        {
+          if (n < most)
+            middles[n] = (start + x - 1) / 2.0;
+          n++;
+          start = -1;
+        }
+    }
+  return n;
+}
+
+/* Lines of known powers cross where algebra says, and nowhere else; the picture is logarithmic. */
+static void
+test_scaling (void)
+{
+  const FmFigureStyle style = FM_FIGURE_STYLE_LIGHT;
+  const gdouble x[] = { 64, 128, 256, 512 };
+  FmEstimate linear[4], level[4], near[4], vague[4];
+  const FmScalingLine lines[] = { { "full", 0, 4, x, linear }, { "flat", 1, 4, x, level }, { "near", 2, 4, x, near } };
+  const FmScalingLine others[] = { { "full", 0, 4, x, linear }, { "vague", 1, 4, x, vague } };
+  FmScaling model = { "Latency against the length", "N", "tokens", "Latency", "µs", 3, lines };
+  g_autoptr (GArray) crossings = NULL, open = NULL;
+  g_autoptr (FmFigureTable) table = NULL;
+  g_autofree char *text = NULL, *rows = NULL, *unsure = NULL;
+  const FmCrossing *c;
+  gdouble middles[4];
+  Picture p;
+
+  for (int i = 0; i < 4; i++)
+    {
+      linear[i] = estimate (x[i], 0.05 * x[i]);
+      level[i] = estimate (160, 8);
+      near[i] = estimate (x[i] * (i % 2 == 0 ? 1.03 : 0.97), 0.01 * x[i]); /* now above, now below: the same cost */
+      vague[i] = estimate (160, 140);
+    }
+  crossings = fm_scaling_crossings (&model);
+  g_assert_cmpuint (crossings->len, ==, 2); /* full and flat, near and flat */
+  c = &g_array_index (crossings, FmCrossing, 0);
+  if (c->dearer != 0)
+    c = &g_array_index (crossings, FmCrossing, 1);
+  g_assert_cmpuint (c->dearer, ==, 0);
+  g_assert_cmpuint (c->cheaper, ==, 1);
+  g_assert_cmpfloat_with_epsilon (c->x, 160, 1e-9);
+  g_assert_cmpfloat_with_epsilon (c->y, 160, 1e-9);
+  g_assert_cmpfloat (c->x_low, ==, exp (log (128)));
+  g_assert_cmpfloat (c->x_high, ==, 256);
+  g_assert_true (c->certain);
+  text = fm_scaling_text (&model);
+  g_assert_nonnull (strstr (text, "From N = 160 on (measured at 128 and 256) flat takes less than full."));
+  g_assert_nonnull (strstr (text, "full grows as N^1.00, flat grows as N^0.00"));
+  table = fm_figure_scaling.table (&model);
+  rows = fm_figure_table_to_text (table);
+  g_assert_nonnull (strstr (rows, "flat           512          160   152   168      3\n"));
+
+  /* Every doubling takes the same room. */
+  p = picture_of (&fm_figure_scaling, &model, 500, 260, &style);
+  g_assert_cmpuint (marker_columns (&p, fm_style_variant (&style, 1), 6, middles, 4), ==, 4);
+  g_assert_cmpfloat_with_epsilon (middles[1] - middles[0], middles[2] - middles[1], 1.5);
+  g_assert_cmpfloat_with_epsilon (middles[2] - middles[1], middles[3] - middles[2], 1.5);
+  g_assert_cmpfloat (middles[1] - middles[0], >, 60);
+  picture_clear (&p);
+
+  /* Seeds that disagree leave the order open, and that is said. */
+  model.n_lines = 2;
+  model.lines = others;
+  open = fm_scaling_crossings (&model);
+  g_assert_cmpuint (open->len, ==, 1);
+  g_assert_false (g_array_index (open, FmCrossing, 0).certain);
+  unsure = fm_scaling_text (&model);
+  g_assert_nonnull (strstr (unsure, "if the means are right"));
+}
+
+/* What only memory brings to the front is told from what is beaten in all three. */
+static void
+test_memory_front (void)
+{
+  const FmPlotPoint trio[] = { { "fast", 0, 100, estimate (80, 1), 20, FALSE },
+                               { "small", 1, 200, estimate (79, 1), 5, FALSE },
+                               { "worse", 2, 300, estimate (78, 1), 30, FALSE } };
+  const FmPlot model = { "Latency", "Test accuracy", "Peak memory", "µs", "%", "MB", 3, trio };
+  g_autoptr (FmFigureTable) table = fm_figure_plot.table (&model);
+
+  g_assert_cmpstr (((char **) table->rows->pdata[1])[4], ==, "yes");
+  g_assert_cmpstr (((char **) table->rows->pdata[2])[4], ==, "for its memory");
+  g_assert_cmpstr (((char **) table->rows->pdata[3])[4], ==, "no");
+}
+
 static void
 test_interval (void)
 {
@@ -587,6 +687,11 @@ test_odd (void)
   const FmExpertPatches patches[] = { { 0 }, { 0, 0, NULL, 1, 1, 3, 1, (const gint32[]) { 7 }, 0 } };
   const FmScaleBar bars[] = { { NAN, NULL, TRUE, TRUE }, { 0, " %", FALSE, FALSE } };
   const gint markers[] = { -1, 0, 99 };
+  const gdouble lengths[] = { 64, 128, NAN };
+  const FmEstimate costs[] = { { 1, 10, NAN, NAN, NAN }, { 2, 10, 1, -5, 25 }, { 1, -3, NAN, NAN, NAN } };
+  const FmScalingLine growing[] = { { "a", 0, 3, lengths, costs }, { "b", 7, 1, lengths, costs }, { "", -1, 0, NULL, NULL } };
+  const FmScaling scalings[] = { { "", "N", "", "", "", 0, NULL }, { "", "N", "", "Cost", "", 3, growing },
+                                 { "", "N", "tokens", "Cost", "µs", 1, growing + 1 } };
   const struct
   {
     const FmFigure *figure;
@@ -596,6 +701,7 @@ test_odd (void)
 #define ALL(figure, models) { &figure, models, G_N_ELEMENTS (models), sizeof (models)[0] }
     ALL (fm_figure_plot, plots),
     ALL (fm_figure_curves, curves),
+    ALL (fm_figure_scaling, scalings),
     ALL (fm_figure_interval, cells),
     ALL (fm_figure_interval_header, cells),
     ALL (fm_figure_attention_image, images),
@@ -813,6 +919,8 @@ main (int argc, char **argv)
   g_test_add_func ("/app/figures/plot", test_plot);
   g_test_add_func ("/app/figures/curves", test_curves);
   g_test_add_func ("/app/figures/interval", test_interval);
+  g_test_add_func ("/app/figures/memory-front", test_memory_front);
+  g_test_add_func ("/app/figures/scaling", test_scaling);
   g_test_add_func ("/app/figures/attention-image", test_attention_image);
   g_test_add_func ("/app/figures/attention-map", test_attention_map);
   g_test_add_func ("/app/figures/routing", test_routing);

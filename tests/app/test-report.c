@@ -466,7 +466,7 @@ test_html (void)
     assert_has (html, "<a href=\"#stage-train10\">87.47</a>");
     assert_has (html, "<a href=\"#stage-measure10\">655</a>");
     assert_has (html, "formarium reproduce 4");
-    assert_has (html, "<pre>{&quot;kind&quot;: &quot;train&quot;, &quot;steps&quot;: 1000, &quot;batch&quot;: 64}</pre>");
+    assert_has (html, "<pre>{&quot;kind&quot;: &quot;train&quot;, &quot;steps&quot;: 1000, &quot;batch&quot;: 64}\n");
   }
   /* What was held equal stands above each table of scores or costs, chance and shortcut beside each score. */
   g_assert_cmpuint (count_of (html, "Held equal: 1,000 steps of 64 examples"), >=, 4);
