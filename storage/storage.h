@@ -308,6 +308,7 @@ typedef enum
   FM_STAGE_CANCELLED, /* by a person; resume tries again */
 } FmStageState;
 
+#define FM_STAGE_KIND_TRIAL   "trial" /* of settings that a training stage is to have */
 #define FM_STAGE_KIND_TRAIN   "train"
 #define FM_STAGE_KIND_MEASURE "measure"
 

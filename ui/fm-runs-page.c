@@ -84,7 +84,7 @@ say_living (FmRunsPage        *self,
   gint waiting = (gint) (s->n_train - s->n_train_done);
 
   for (guint i = 0; i < s->workers->len; i++)
-    waiting -= g_strcmp0 (((FmRunWorker *) g_ptr_array_index (s->workers, i))->kind, FM_STAGE_KIND_TRAIN) == 0;
+    waiting -= g_strcmp0 (((FmRunWorker *) g_ptr_array_index (s->workers, i))->kind, FM_STAGE_KIND_MEASURE) != 0;
   title = g_strdup_printf (s->phase == FM_RUN_PAUSED ? _("%u paused, %d queued") : _("%u running, %d queued"),
                            s->workers->len, MAX (waiting, 0));
   gtk_label_set_text (self->statement, statement);

@@ -72,6 +72,21 @@ typedef struct
   const FmBatchEntry *entry; /* (nullable), no ownership */
 } FmBatchHold;
 
+/* A setting that trials choose, and the values that are tried. */
+typedef struct
+{
+  const char *name;   /* key of [batch] */
+  GPtrArray  *values; /* char *: canonical texts, all different */
+} FmBatchTuned;
+
+/* One line tune=. */
+typedef struct
+{
+  const char         *owner; /* "" for [batch], else a plugin's section; no ownership */
+  GPtrArray          *tuned; /* FmBatchTuned; empty: none */
+  const FmBatchEntry *entry; /* no ownership */
+} FmBatchTuning;
+
 struct _FmBatchFile
 {
   char      *name; /* absolute, or NULL */
@@ -87,6 +102,7 @@ struct _FmBatchFile
   FmBatchLength budget_unit;
   FmBatchHold hold;
   GPtrArray *axes;    /* FmBatchAxis */
+  GPtrArray *tunings; /* FmBatchTuning */
   GPtrArray *include, *exclude; /* FmBatchPattern */
 
   FmBatchJudging *judging;
@@ -184,6 +200,22 @@ FmBatchClaim *fm_batch_claim_parse  (GPtrArray *entries, const char *text, const
 /** fm_batch_check_expect: does every side mean one variant of @plan, and may the two be compared? */
 gboolean      fm_batch_check_expect (FmBatchPlan *plan, FmBatchFile *file, GError **error);
 
+/* --- tune.c -------------------------------------------------------------------------------------------------------*/
+
+#define FM_TUNING_MOST 1000 /* trials of a variant */
+
+void     fm_batch_tuning_free (FmBatchTuning *tuning);
+gboolean fm_batch_parse_tune  (FmBatchFile *file, const FmBatchEntry *entry, const char *owner, GError **error);
+/** fm_batch_check_tune: do tune=, hold=, seeds= and the settings go together? */
+gboolean fm_batch_check_tune  (FmBatchFile *file, GError **error);
+/** fm_batch_tuning_find: @found (out) (nullable): what is tuned for @pair; FALSE where two sections disagree. */
+gboolean fm_batch_tuning_find (FmBatchFile *file, const FmBatchPair *pair, const FmBatchTuning **found, GError **error);
+/** fm_batch_tuning_count: trials; 0 for (nullable) @tuning NULL or none. */
+guint    fm_batch_tuning_count (const FmBatchTuning *tuning);
+/** fm_batch_tuning_value: of the @i-th setting in @trial, the last setting changing fastest. */
+const char *fm_batch_tuning_value (const FmBatchTuning *tuning, guint trial, guint i);
+gboolean fm_batch_tuning_has  (const FmBatchTuning *tuning, const char *name);
+
 /* --- recipe.c -----------------------------------------------------------------------------------------------------*/
 
 typedef struct
@@ -195,9 +227,11 @@ typedef struct
   gint64                 seed, steps;
   const FmBatchSettings *settings;
   const GPtrArray       *measure; /* char *; measuring only */
+  const FmBatchTuning   *tuning; /* (nullable): with @trials: settings that they choose; training only */
+  GPtrArray             *trials; /* (nullable): FmBatchStage, a combination each */
 } FmRecipeParts;
 
-/** fm_recipe_stage: (transfer full): the stage of @kind that starts from @input (nullable). */
+/** fm_recipe_stage: (transfer full): the stage of @kind that starts from @input (nullable), or from the trials. */
 FmBatchStage *fm_recipe_stage (const FmRecipeParts *parts, const char *kind, const FmBatchStage *input);
 void          fm_batch_stage_free (FmBatchStage *stage);
 /** fm_short_hash: (transfer full): first 20 hex digits of SHA-256. */

@@ -51,8 +51,10 @@ static const FmBatchKey other_keys[] = {
   { "exclude", "Parts of the matrix that are not run, likewise; seed=N, tasks and devices are parts, too" },
   { "seeds", "How many, or a list; 3 when left out" },
   { "budget", "steps:N, examples:N, tokens:N or flops:N; steps:0 trains nothing; steps:1000 when left out" },
-  { "hold", "What equals the first variant's: parameters:1% (solves hidden), bytes (a ceiling), and one of steps, examples, "
-            "tokens, flops, seconds (of a model machine; solves steps)" },
+  { "tune", "Settings that trials choose for each variant on validation, as in rate:0.001,0.003; decay:0,0.01; every "
+            "combination is a trial; a plugin's section may have its own, or none" },
+  { "hold", "What equals the first variant's: parameters:1% (solves hidden), bytes (a ceiling), trials (of tune), and one of "
+            "steps, examples, tokens, flops, seconds (of a model machine; solves steps)" },
   { "device", "cpu, vulkan or vulkan:N; cpu when left out" },
   { "measure", FM_METER_AXIS_HELP },
   { NULL, NULL }
@@ -512,6 +514,8 @@ parse_batch_key (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
     return fm_batch_parse_budget (file, entry, error);
   if (g_str_equal (entry->key, "hold"))
     return fm_batch_parse_hold (file, entry, error);
+  if (g_str_equal (entry->key, "tune"))
+    return fm_batch_parse_tune (file, entry, "", error);
   if (g_str_equal (entry->key, "device"))
     return parse_devices (file, entry, error);
   if (g_strv_contains (fm_batch_judging_keys (), entry->key))
@@ -554,6 +558,8 @@ parse_entry (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
     return unknown_section (file, entry, error);
   if (*entry->key == '\0')
     return TRUE;
+  if (plugin && g_str_equal (entry->key, "tune"))
+    return fm_batch_parse_tune (file, entry, entry->group, error);
   return add_axis (file, entry, entry->group, plugin ? plugin->params : task->params,
                    plugin ? plugin->params_size : task->params_size, error);
 }
@@ -577,6 +583,7 @@ parse_entries (FmBatchFile *file, GError **error)
   g_ptr_array_set_size (file->tasks, 0);
   g_ptr_array_set_size (file->pairs, 0);
   g_ptr_array_set_size (file->axes, 0);
+  g_ptr_array_set_size (file->tunings, 0);
   g_ptr_array_set_size (file->devices, 0);
   g_ptr_array_add (file->devices, g_strdup ("cpu"));
   g_array_set_size (file->seeds, 0);
@@ -602,7 +609,8 @@ parse_entries (FmBatchFile *file, GError **error)
     }
   if (file->tasks->len == 0)
     return fm_batch_fail (file, NULL, error, "[batch] has no task; write task=fashion-mnist, for one");
-  if (!fm_batch_parse_measure (file, error) || !parse_pairs (file, error) || !fm_batch_check_hold (file, error) || !fm_batch_parse_patterns (file, error))
+  if (!fm_batch_parse_measure (file, error) || !parse_pairs (file, error) || !fm_batch_check_hold (file, error)
+      || !fm_batch_check_tune (file, error) || !fm_batch_parse_patterns (file, error))
     return FALSE;
   if (file->title == NULL)
     file->title = default_title (file);
@@ -619,6 +627,7 @@ fm_batch_file_parse (const char *text, gssize length, const char *name, GError *
   file->tasks = g_ptr_array_new_with_free_func (g_free);
   file->pairs = g_ptr_array_new_with_free_func ((GDestroyNotify) pair_free);
   file->axes = g_ptr_array_new_with_free_func ((GDestroyNotify) axis_free);
+  file->tunings = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_batch_tuning_free);
   file->devices = g_ptr_array_new_with_free_func (g_free);
   file->include = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_batch_pattern_free);
   file->exclude = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_batch_pattern_free);
@@ -671,6 +680,7 @@ fm_batch_file_free (FmBatchFile *file)
   g_ptr_array_unref (file->tasks);
   g_ptr_array_unref (file->pairs);
   g_ptr_array_unref (file->axes);
+  g_ptr_array_unref (file->tunings);
   g_ptr_array_unref (file->devices);
   g_ptr_array_unref (file->include);
   g_ptr_array_unref (file->exclude);

@@ -98,9 +98,11 @@ fm_batch_parse_hold (FmBatchFile *file, const FmBatchEntry *entry, GError **erro
       gboolean twice = FALSE;
 
       if (g_str_equal (name, "trials"))
-        return fm_batch_fail (file, entry, error, "hold=%s: tuning does not work yet, so there are no trials to hold equal",
-                              entry->value);
-      if (g_str_equal (name, "parameters"))
+        {
+          twice = hold->trials;
+          hold->trials = TRUE;
+        }
+      else if (g_str_equal (name, "parameters"))
         {
           twice = hold->parameters;
           hold->parameters = TRUE;
@@ -114,8 +116,8 @@ fm_batch_parse_hold (FmBatchFile *file, const FmBatchEntry *entry, GError **erro
         }
       else if (length < 0)
         return fm_batch_fail (file, entry, error,
-                              "hold=%s: “%s” cannot be held; there are parameters, steps, examples, tokens, flops, seconds "
-                              "and bytes", entry->value, name);
+                              "hold=%s: “%s” cannot be held; there are parameters, steps, examples, tokens, flops, seconds, "
+                              "bytes and trials", entry->value, name);
       else if (hold->has_length && (gint) hold->length != length)
         return fm_batch_fail (file, entry, error, "hold=%s: %s and %s both fix how long a variant trains; keep one of them",
                               entry->value, fm_batch_length_names[hold->length], name);
@@ -129,7 +131,7 @@ fm_batch_parse_hold (FmBatchFile *file, const FmBatchEntry *entry, GError **erro
       if (twice)
         return fm_batch_fail (file, entry, error, "hold=%s: names %s twice", entry->value, name);
       if (colon && tolerance == NULL)
-        return fm_batch_fail (file, entry, error, "hold=%s: steps are counted exactly; write steps alone", entry->value);
+        return fm_batch_fail (file, entry, error, "hold=%s: %s are counted exactly; write %s alone", entry->value, name, name);
       if (colon && !parse_tolerance (file, entry, colon + 1, tolerance, error))
         return FALSE;
     }

@@ -16,9 +16,11 @@ typedef struct
   GHashTable  *stages;   /* id -> FmBatchStage, no ref */
   GHashTable  *hardware; /* device -> text */
   GHashTable  *baselines; /* device and task -> FmBatchChoice of the first variant there */
+  guint        first_trials; /* of the first variant */
   /* One point of the matrix. */
   const char  *task, *device;
   FmBatchPair *pair;
+  const FmBatchTuning *tuning; /* (nullable): of the pair */
   GPtrArray   *axes;   /* FmBatchAxis, no ref: those that concern it */
   guint       *chosen; /* index of a value for each of them */
 } Expansion;
@@ -34,6 +36,7 @@ run_free (FmBatchRun *run)
   g_free (run->device_id);
   g_free (run->device);
   g_free (run->unmet);
+  g_clear_pointer (&run->trials, g_ptr_array_unref);
   g_clear_pointer (&run->architecture, fm_architecture_unref);
   g_clear_pointer (&run->task, fm_task_unref);
   g_free (run);
@@ -248,6 +251,35 @@ task_hash (FmTask *task)
   return fm_short_hash (text);
 }
 
+/* (transfer container) (nullable): the trials of a variant, each once however many seeds want them. */
+static GPtrArray *
+add_trials (Expansion *x, const FmRecipeParts *parts)
+{
+  guint n = fm_batch_tuning_count (parts->tuning);
+  GPtrArray *trials = n > 0 ? g_ptr_array_new () : NULL;
+
+  for (guint trial = 0; trial < n; trial++)
+    {
+      FmBatchSettings settings = *parts->settings;
+      FmRecipeParts one = *parts;
+
+      one.settings = &settings;
+      one.seed = FM_TUNING_SEED;
+      one.tuning = NULL;
+      for (guint i = 0; i < parts->tuning->tuned->len; i++)
+        {
+          const FmBatchTuned *tuned = g_ptr_array_index (parts->tuning->tuned, i);
+
+          const char *value = fm_batch_tuning_value (parts->tuning, trial, i);
+          gboolean ok = fm_params_set (fm_batch_setting_params, &settings, tuned->name, value, NULL);
+
+          g_assert (ok); /* it was set once when it was read */
+        }
+      g_ptr_array_add (trials, keep_stage (x, fm_recipe_stage (&one, FM_STAGE_KIND_TRIAL, NULL)));
+    }
+  return trials;
+}
+
 static void
 add_run (Expansion *x, const FmBatchChoice *choice, FmTask *task, const FmBatchSettings *settings, gint64 seed)
 {
@@ -274,6 +306,8 @@ add_run (Expansion *x, const FmBatchChoice *choice, FmTask *task, const FmBatchS
   run->parameters_by_n = choice->parameters_by_n;
   run->unmet = g_strdup (choice->unmet);
   run->batch = settings->batch;
+  parts.tuning = x->tuning;
+  run->trials = parts.trials = add_trials (x, &parts);
   run->train = keep_stage (x, fm_recipe_stage (&parts, FM_STAGE_KIND_TRAIN, NULL));
   run->measure = keep_stage (x, fm_recipe_stage (&parts, FM_STAGE_KIND_MEASURE, run->train));
   g_ptr_array_add (x->plan->runs, run);
@@ -326,6 +360,26 @@ remember (Expansion *x, FmTask *task, FmBatchChoice *choice)
     g_hash_table_insert (x->baselines, g_steal_pointer (&place), choice);
 }
 
+/* Has the variant as many trials as the first one, where they are held? */
+static gboolean
+check_trials (Expansion *x, GError **error)
+{
+  g_autofree char *name = label (x);
+  guint n;
+
+  if (!fm_batch_tuning_find (x->file, x->pair, &x->tuning, error))
+    return FALSE;
+  n = fm_batch_tuning_count (x->tuning);
+  if (x->plan->runs->len == 0)
+    x->first_trials = n;
+  else if (x->file->hold.trials && n != x->first_trials)
+    return fm_batch_fail (x->file, x->file->hold.entry, error,
+                          "hold=%s: %s has %u trial%s and %s has %u; give both the same number with tune=, or do not hold "
+                          "trials", x->file->hold.entry->value, name, n, n == 1 ? "" : "s",
+                          ((FmBatchRun *) g_ptr_array_index (x->plan->runs, 0))->variant, x->first_trials);
+  return TRUE;
+}
+
 static gboolean
 add_variant (Expansion *x, GError **error)
 {
@@ -361,7 +415,7 @@ add_variant (Expansion *x, GError **error)
   if (settings.hidden == 0)
     settings.hidden = 4 * settings.width;
   task = make_task (x, error);
-  if (task == NULL)
+  if (task == NULL || !check_trials (x, error))
     return FALSE;
   choice = choose (x, &settings, task, error);
   if (choice == NULL)

@@ -20,8 +20,14 @@
 
 G_BEGIN_DECLS
 
-/* Goes up when a change of the kernels, the skeleton or the training loop changes results on purpose. */
+/* A trial is a training stage of kind "trial" without a score on test. A training stage with trials has
+ * "tune": [{"rate": "0.001"}, ...], one object for each of its inputs, in place of the settings that they hold.
+ *
+ * Goes up when a change of the kernels, the skeleton or the training loop changes results on purpose. */
 #define FM_NUMERICS_VERSION 1
+
+/* Of the trials of tune=: a seed of their own, so that no run of the comparison was looked at when settings were chosen. */
+#define FM_TUNING_SEED 1000000
 
 typedef struct
 {
@@ -46,6 +52,7 @@ typedef struct
   gint64          hidden;     /* F, solved where parameters are held */
   gint64          parameters, parameters_by_n; /* apart: what depends on the length N; -1: not counted */
   char           *unmet;      /* (nullable): why a hold cannot be met: the run is stored as skipped for this reason */
+  GPtrArray      *trials;  /* (nullable): FmBatchStage, no ref: whose best one says how to train */
   FmBatchStage   *train;   /* no ref: in the plan's stages */
   FmBatchStage   *measure; /* no ref */
 } FmBatchRun;

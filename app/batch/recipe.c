@@ -84,19 +84,24 @@ add_training (JsonBuilder *b, const FmRecipeParts *parts)
   g_autofree char *schedule = fm_params_get (fm_batch_setting_params, s, "schedule");
 
   add_int (b, "steps", parts->steps);
-  add_double (b, "rate", s->rate);
+  if (!fm_batch_tuning_has (parts->tuning, "rate"))
+    add_double (b, "rate", s->rate);
   add_text (b, "schedule", schedule);
-  add_int (b, "warmup", s->warmup);
+  if (!fm_batch_tuning_has (parts->tuning, "warmup"))
+    add_int (b, "warmup", s->warmup);
   add_double (b, "beta1", 0.9); /* the optimizer's constants, not a person's choice yet */
   add_double (b, "beta2", 0.999);
   add_double (b, "eps", 1e-8);
-  add_double (b, "decay", s->decay);
-  add_double (b, "clip", s->clip);
+  if (!fm_batch_tuning_has (parts->tuning, "decay"))
+    add_double (b, "decay", s->decay);
+  if (!fm_batch_tuning_has (parts->tuning, "clip"))
+    add_double (b, "clip", s->clip);
   /* Only what was asked for: a recipe that says nothing of these keeps the text and the id it always had. */
   if (s->optimizer == FM_OPTIMIZER_SGD)
     {
       add_text (b, "optimizer", "sgd");
-      add_double (b, "momentum", s->momentum);
+      if (!fm_batch_tuning_has (parts->tuning, "momentum"))
+        add_double (b, "momentum", s->momentum);
       if (s->nesterov)
         add_int (b, "nesterov", 1);
     }
@@ -108,11 +113,29 @@ add_training (JsonBuilder *b, const FmRecipeParts *parts)
     add_int (b, "recompute", MIN (s->recompute, s->layers));
 }
 
+/* What the trials choose: their settings, one object a trial, in the order of the inputs. */
+static void
+add_tuning (JsonBuilder *b, const FmRecipeParts *parts)
+{
+  json_builder_set_member_name (b, "tune");
+  json_builder_begin_array (b);
+  for (guint trial = 0; trial < parts->trials->len; trial++)
+    {
+      json_builder_begin_object (b);
+      for (guint i = 0; i < parts->tuning->tuned->len; i++)
+        add_text (b, ((FmBatchTuned *) g_ptr_array_index (parts->tuning->tuned, i))->name,
+                  fm_batch_tuning_value (parts->tuning, trial, i));
+      json_builder_end_object (b);
+    }
+  json_builder_end_array (b);
+}
+
 FmBatchStage *
 fm_recipe_stage (const FmRecipeParts *parts, const char *kind, const FmBatchStage *input)
 {
   g_autoptr (JsonBuilder) b = json_builder_new ();
   g_autoptr (JsonNode) root = NULL;
+  gboolean trains = !g_str_equal (kind, FM_STAGE_KIND_MEASURE), tuned = trains && parts->trials != NULL;
   g_autofree char *architecture = fm_architecture_to_json (parts->architecture);
   FmBatchStage *stage = g_new0 (FmBatchStage, 1);
 
@@ -129,14 +152,20 @@ fm_recipe_stage (const FmRecipeParts *parts, const char *kind, const FmBatchStag
   add_int (b, "batch", parts->settings->batch);
   if (parts->settings->evaluate) /* only when asked for: 0 means all */
     add_int (b, "evaluate", parts->settings->evaluate);
-  if (g_str_equal (kind, FM_STAGE_KIND_TRAIN))
+  if (trains)
     add_training (b, parts);
+  if (tuned)
+    add_tuning (b, parts);
+  for (guint i = 0; tuned && i < parts->trials->len; i++)
+    g_ptr_array_add (stage->inputs, g_strdup (((FmBatchStage *) g_ptr_array_index (parts->trials, i))->id));
   if (input)
+    g_ptr_array_add (stage->inputs, g_strdup (input->id));
+  if (stage->inputs->len > 0)
     {
-      g_ptr_array_add (stage->inputs, g_strdup (input->id));
       json_builder_set_member_name (b, "inputs");
       json_builder_begin_array (b);
-      json_builder_add_string_value (b, input->id);
+      for (guint i = 0; i < stage->inputs->len; i++)
+        json_builder_add_string_value (b, g_ptr_array_index (stage->inputs, i));
       json_builder_end_array (b);
     }
   if (g_str_equal (kind, FM_STAGE_KIND_MEASURE))

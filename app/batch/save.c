@@ -111,6 +111,8 @@ wanted_stages (const FmBatchPlan *plan)
 
       if (run->unmet == NULL)
         {
+          for (guint k = 0; run->trials && k < run->trials->len; k++)
+            g_hash_table_add (wanted, g_ptr_array_index (run->trials, k));
           g_hash_table_add (wanted, run->train);
           g_hash_table_add (wanted, run->measure);
         }
@@ -163,6 +165,9 @@ add_all (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **error)
         {
           g_ptr_array_add (row->stages, g_strdup (run->train->id));
           g_ptr_array_add (row->stages, g_strdup (run->measure->id));
+          /* Behind the two that everybody asks for. */
+          for (guint k = 0; run->trials && k < run->trials->len; k++)
+            g_ptr_array_add (row->stages, g_strdup (((FmBatchStage *) g_ptr_array_index (run->trials, k))->id));
         }
       if (!fm_store_add_run (store, row, error))
         return FALSE;

@@ -36,7 +36,14 @@ print_plan (FmBatchPlan *plan, const FmPlanEstimate *e)
   g_autofree char *variants = counted (plan->n_variants, "variant"), *runs = counted (plan->runs->len, "run");
   g_autofree char *stages = counted (e->n_stages, "stage");
 
-  g_printerr ("%s: %s, %s, %s%s\n", plan->title, variants, runs, stages, left);
+  if (e->n_trials > 0)
+    {
+      g_autofree char *trials = counted (e->n_trials, "trial");
+
+      g_printerr ("%s: %s, %s, %s with %s%s\n", plan->title, variants, runs, stages, trials, left);
+    }
+  else
+    g_printerr ("%s: %s, %s, %s%s\n", plan->title, variants, runs, stages, left);
   if (e->n_left > 0)
     g_printerr ("About %s; the largest worker needs %s MB of %s MB (%s)\n", time, peak, available, e->largest);
 }
@@ -49,7 +56,9 @@ stage_to_json (const FmStageEstimate *e)
   json_object_set_string_member (object, "stage", e->stage->id);
   json_object_set_string_member (object, "kind", e->stage->kind);
   json_object_set_string_member (object, "variant", e->run->variant);
-  json_object_set_int_member (object, "seed", e->run->seed);
+  json_object_set_int_member (object, "seed", e->settings ? FM_TUNING_SEED : e->run->seed);
+  if (e->settings)
+    json_object_set_string_member (object, "settings", e->settings);
   json_object_set_boolean_member (object, "left", e->left);
   json_object_set_double_member (object, "seconds", e->seconds);
   json_object_set_double_member (object, "flops", e->flops);
@@ -72,6 +81,7 @@ run_to_json (const FmBatchRun *run, const FmPlanEstimate *e)
   json_object_set_int_member (row, "steps", run->steps);
   json_object_set_int_member (row, "batch", run->batch);
   json_object_set_int_member (row, "hidden", run->hidden);
+  json_object_set_int_member (row, "trials", run->trials ? run->trials->len : 0);
   json_object_set_string_member (row, "train_stage", run->train->id);
   json_object_set_string_member (row, "measure_stage", run->measure->id);
   if (run->unmet)
@@ -80,7 +90,8 @@ run_to_json (const FmBatchRun *run, const FmPlanEstimate *e)
     {
       const FmStageEstimate *stage = g_ptr_array_index (e->stages, i);
 
-      if (stage->stage != run->train && stage->stage != run->measure)
+      if (stage->stage != run->train && stage->stage != run->measure
+          && !(run->trials && g_ptr_array_find (run->trials, stage->stage, NULL)))
         continue;
       json_array_add_object_element (stages, stage_to_json (stage));
       json_object_set_int_member (row, "parameters", stage->parameters);
@@ -97,8 +108,10 @@ print_stage (const FmStageEstimate *e)
   g_autofree char *time = fm_format_duration (e->seconds);
   const FmBatchRun *run = e->run;
 
-  g_print ("%-44s seed %-3" G_GINT64_FORMAT " %-8s %9s%s", run->variant, run->seed, e->stage->kind, time,
-           e->left || run->unmet ? "" : ", done");
+  g_print ("%-44s seed %-3" G_GINT64_FORMAT " %-8s %9s%s", run->variant, e->settings ? FM_TUNING_SEED : run->seed,
+           e->stage->kind, time, e->left || run->unmet ? "" : ", done");
+  if (e->settings)
+    g_print ("  %s", e->settings);
   if (g_str_equal (e->stage->kind, FM_STAGE_KIND_TRAIN))
     g_print ("  %" G_GINT64_FORMAT " steps of %" G_GINT64_FORMAT " on %s, %s; hidden=%" G_GINT64_FORMAT ", %" G_GINT64_FORMAT
              " parameters and %" G_GINT64_FORMAT " by length", run->steps, run->batch, fm_task_get_class (run->task)->id,

@@ -99,6 +99,57 @@ append_parameters (GString *out, FmResultsTable *table)
     }
 }
 
+static void
+append_trials (GString *out, FmResultsTable *table)
+{
+  gint64 least = G_MAXINT64, most = 0;
+
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    {
+      gint64 trials = MAX (fm_results_row_get (fm_results_table_get_row (table, i))->trials, 0);
+
+      least = MIN (least, trials);
+      most = MAX (most, trials);
+    }
+  if (most > 0 && least == most)
+    append_part (out, "%" G_GINT64_FORMAT " tuning trial%s each", most, most == 1 ? "" : "s");
+  else if (most > 0)
+    append_part (out, "but not tuning: %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT " trials", least, most);
+}
+
+/* What trials chose for the variants that have some, from the rows of a training stage: seeds share their trials. */
+static gboolean
+find_chosen (FmResultsTable *table, FmStore *store, GError **error)
+{
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    {
+      FmResultsRow *row = fm_results_table_get_row (table, i);
+      const FmVariantResult *r = fm_results_row_get (row);
+      g_autoptr (GString) chosen = g_string_new (NULL);
+
+      for (gsize k = 0; r->trials > 0 && k < r->n_runs && chosen->len == 0; k++)
+        {
+          g_autoptr (GPtrArray) metrics = r->train_stages[k] ? fm_store_load_metrics (store, r->train_stages[k], error)
+                                                             : g_ptr_array_new ();
+
+          if (metrics == NULL)
+            return FALSE;
+          for (guint m = 0; m < metrics->len; m++)
+            {
+              const FmMetricRow *metric = g_ptr_array_index (metrics, m);
+              char number[G_ASCII_DTOSTR_BUF_SIZE];
+
+              if (g_strcmp0 (metric->tag, "chosen") == 0)
+                append_part (chosen, "%s=%s", metric->name,
+                             g_ascii_formatd (number, sizeof number, "%.6g", metric->value));
+            }
+        }
+      if (chosen->len > 0)
+        fm_results_row_set_chosen (row, chosen->str);
+    }
+  return TRUE;
+}
+
 gboolean
 fm_results_table_find_held_equal (FmResultsTable *table, FmStore *store, GError **error)
 {
@@ -152,6 +203,9 @@ fm_results_table_find_held_equal (FmResultsTable *table, FmStore *store, GError 
       append_part (out, "scored on the first %s examples", number);
     }
   append_parameters (out, table);
+  append_trials (out, table);
+  if (!find_chosen (table, store, error))
+    return FALSE;
   fm_results_table_set_held_equal (table, g_strdup (out->str));
   return TRUE;
 }

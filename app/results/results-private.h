@@ -19,6 +19,7 @@ void        fm_results_table_set_ended       (FmResultsTable *table, const char 
 gint64      fm_results_table_get_ended       (FmResultsTable *table, const char *stage);
 
 GPtrArray  *fm_results_row_peek_runs         (FmResultsRow *row);
+void        fm_results_row_set_chosen        (FmResultsRow *row, const char *chosen);
 /* (transfer none): how the batch of @row is judged; defaults where no store was asked. */
 const FmBatchJudging *fm_results_table_peek_judging (FmResultsTable *table, gint64 batch_id);
 

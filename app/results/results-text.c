@@ -353,6 +353,22 @@ fm_results_table_comparisons_text (FmResultsTable *table)
 }
 
 char *
+fm_results_table_tuning_text (FmResultsTable *table)
+{
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    {
+      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (table, i));
+
+      if (r->trials > 0)
+        g_string_append_printf (out, "%s: %s, best of %" G_GINT64_FORMAT " trial%s on validation\n", r->title,
+                                r->chosen ? r->chosen : "nothing chosen", r->trials, r->trials == 1 ? "" : "s");
+    }
+  return g_string_free (out, FALSE);
+}
+
+char *
 fm_results_row_seeds_text (FmResultsRow *row)
 {
   const FmVariantResult *r = fm_results_row_get (row);
@@ -458,23 +474,25 @@ fm_results_row_memory_text (FmResultsRow *row)
 /* --- Tables -------------------------------------------------------------------------------------------------------*/
 
 /* Names of the columns; `order` and `least` below say where they stand and which go first. */
-enum { NAME, ACCURACY, VERDICT, LATENCY, P95, THROUGHPUT, TRAIN, PLANNED, MEASURED, PARAMETERS, FLOPS, SEEDS,
-       LATENCY_RATIO, MEMORY_RATIO, N_COLUMNS };
+enum { NAME, ACCURACY, VERDICT, LATENCY, P95, THROUGHPUT, TRAIN, PLANNED, MEASURED, PARAMETERS, BY_LENGTH, FLOPS,
+       SEEDS, LATENCY_RATIO, MEMORY_RATIO, N_COLUMNS };
 
 static const char *const titles[N_COLUMNS] = {
   [NAME] = "Variant",          [ACCURACY] = "Test accuracy, %", [VERDICT] = "Against baseline",
   [LATENCY] = "Latency, µs",   [P95] = "p95, µs",               [THROUGHPUT] = "Per second",
   [TRAIN] = "Training",        [PLANNED] = "Planned peak, MB",  [MEASURED] = "Measured, MB",
-  [PARAMETERS] = "Parameters", [FLOPS] = "FLOPs",               [SEEDS] = "Seeds",
+  [PARAMETERS] = "Parameters", [BY_LENGTH] = "By length",       [FLOPS] = "FLOPs",
+  [SEEDS] = "Seeds",
   [LATENCY_RATIO] = "Latency ratio", [MEMORY_RATIO] = "Memory ratio, inference",
 };
 
 /* Left to right. */
-static const guint order[N_COLUMNS] = { NAME,    ACCURACY, LATENCY,    P95,   THROUGHPUT, TRAIN,         PLANNED,
-                                        MEASURED, PARAMETERS, FLOPS,   SEEDS, VERDICT,    LATENCY_RATIO, MEMORY_RATIO };
+static const guint order[N_COLUMNS] = { NAME,     ACCURACY,   LATENCY,   P95,   THROUGHPUT, TRAIN,   PLANNED,
+                                        MEASURED, PARAMETERS, BY_LENGTH, FLOPS, SEEDS,      VERDICT, LATENCY_RATIO,
+                                        MEMORY_RATIO };
 #define REASON_COLUMNS 28
 /* What goes first when there is no room. */
-static const guint least[] = { FLOPS,      MEMORY_RATIO, THROUGHPUT, PLANNED, P95,
+static const guint least[] = { FLOPS,      BY_LENGTH,    MEMORY_RATIO, THROUGHPUT, PLANNED, P95,
                                PARAMETERS, MEASURED,     TRAIN,      SEEDS,   LATENCY_RATIO, LATENCY };
 
 static gboolean
@@ -534,6 +552,7 @@ cells_of (FmResultsTable *table, FmResultsRow *row, gboolean marked)
   cells[PLANNED] = fm_format_megabytes (r->planned_peak_bytes);
   cells[MEASURED] = fm_format_megabytes (r->measured_peak_bytes);
   cells[PARAMETERS] = fm_format_short_count (r->parameters < 0 ? NAN : r->parameters);
+  cells[BY_LENGTH] = fm_format_short_count (r->parameters_by_n < 0 ? NAN : r->parameters_by_n);
   cells[FLOPS] = fm_format_short_count (r->flops);
   cells[SEEDS] = fm_results_row_seeds_text (row);
   cells[LATENCY_RATIO] = fail ? g_strdup ("") : fm_results_row_latency_text (row);
@@ -656,7 +675,7 @@ fm_results_table_to_text (FmResultsTable *table, guint width)
   g_autoptr (GPtrArray) rows = NULL;
   g_autofree char *statement = fm_results_table_statement (table), *held = fm_results_table_held_equal (table);
   g_autofree char *footnote = fm_results_table_footnote (table);
-  g_autofree char *named = fm_results_table_comparisons_text (table);
+  g_autofree char *named = fm_results_table_comparisons_text (table), *tuning = fm_results_table_tuning_text (table);
   GString *out = g_string_new (NULL);
   glong widths[N_COLUMNS], total = 0;
   gboolean shown[N_COLUMNS];
@@ -704,8 +723,20 @@ fm_results_table_to_text (FmResultsTable *table, guint width)
     append_row (out, g_ptr_array_index (rows, r), widths, shown);
   if (*named != '\0')
     g_string_append_printf (out, "\n%s", named);
+  if (*tuning != '\0')
+    g_string_append_printf (out, "\n%s", tuning);
   g_string_append_printf (out, "\n%s\n", footnote);
   return g_string_free (out, FALSE);
+}
+
+/* Lines as a list of Markdown. */
+static void
+append_list (GString *out, char *text)
+{
+  g_auto (GStrv) lines = g_strsplit (g_strchomp (text), "\n", -1);
+
+  for (guint i = 0; lines[i] != NULL && *text != '\0'; i++)
+    g_string_append_printf (out, "%s- %s\n", i == 0 ? "\n" : "", lines[i]);
 }
 
 char *
@@ -714,7 +745,7 @@ fm_results_table_to_markdown (FmResultsTable *table)
   g_autoptr (GPtrArray) rows = all_cells (table, FALSE);
   g_autofree char *sentence = fm_results_table_sentence (table), *held = fm_results_table_held_equal (table);
   g_autofree char *footnote = fm_results_table_footnote (table);
-  g_autofree char *named = fm_results_table_comparisons_text (table);
+  g_autofree char *named = fm_results_table_comparisons_text (table), *tuning = fm_results_table_tuning_text (table);
   GString *out = g_string_new (NULL);
 
   g_string_append_printf (out, "# %s\n\n%s\n\n", fm_results_table_get_title (table), sentence);
@@ -739,14 +770,8 @@ fm_results_table_to_markdown (FmResultsTable *table)
         }
       g_string_append (out, "|\n");
     }
-  if (*named != '\0')
-    {
-      g_auto (GStrv) lines = g_strsplit (g_strchomp (named), "\n", -1);
-
-      g_string_append_c (out, '\n');
-      for (guint i = 0; lines[i] != NULL; i++)
-        g_string_append_printf (out, "- %s\n", lines[i]);
-    }
+  append_list (out, named);
+  append_list (out, tuning);
   g_string_append_printf (out, "\n%s\n", footnote);
   return g_string_free (out, FALSE);
 }

@@ -364,6 +364,8 @@ fill_row (FmResultsRow *row)
   r->inference_planned_peak_bytes = largest_of (row, COLUMN (inference_planned_peak_bytes));
   r->inference_measured_peak_bytes = largest_of (row, COLUMN (inference_measured_peak_bytes));
   r->parameters = largest_of (row, COLUMN (parameters));
+  r->parameters_by_n = largest_of (row, COLUMN (parameters_by_n));
+  r->trials = largest_of (row, COLUMN (trials));
   r->flops = NAN;
   for (guint i = 0; i < row->runs->len && isnan (r->flops); i++)
     r->flops = ((const FmResultRow *) g_ptr_array_index (row->runs, i))->flops;
@@ -480,6 +482,12 @@ FmVariantResult *
 fm_results_row_edit (FmResultsRow *row)
 {
   return &row->result;
+}
+
+void
+fm_results_row_set_chosen (FmResultsRow *row, const char *chosen)
+{
+  row->result.chosen = g_string_chunk_insert (row->strings, chosen);
 }
 
 void

@@ -185,15 +185,15 @@ graph_seconds (const Speed *speed, FmGraph *graph, gdouble *seconds, GError **er
   return nodes != NULL;
 }
 
-/* Examples that are scored after training: of validation and of test. */
+/* Examples that are scored after training: of validation and, but for a trial, of test. */
 static gdouble
-count_scored (FmRecipe *recipe)
+count_scored (FmRecipe *recipe, gboolean trial)
 {
   const FmTaskInfo *info = fm_task_get_info (recipe->task);
   gdouble n = 0;
 
   for (guint i = 0; i < info->n_splits; i++)
-    if (info->splits[i].use != FM_SPLIT_TRAIN)
+    if (info->splits[i].use == FM_SPLIT_DECIDE || (info->splits[i].use == FM_SPLIT_REPORT && !trial))
       n += (gdouble) (recipe->evaluate ? MIN ((guint64) recipe->evaluate, info->splits[i].count) : info->splits[i].count);
   return n;
 }
@@ -224,6 +224,7 @@ find_device (const char *id, FmDeviceInfo *found, GError **error)
 typedef struct
 {
   gdouble train_s, train_flops, measure_flops;
+  gdouble trial_s, trial_flops; /* the same without a score on test */
   guint64 peak_bytes, available_bytes;
   gint64  parameters, parameters_by_n;
 } Cost;
@@ -237,7 +238,7 @@ cost_of (const FmBatchRun *run, const Speed *speed, Cost *c, GError **error)
   g_autoptr (FmModelGraph) train = NULL, many = NULL;
   FmDeviceInfo device = { 0 };
   FmPlan bytes;
-  gdouble example_flops, step_s, evaluation_s, looked, scored;
+  gdouble example_flops, step_s, evaluation_s, looked, scored, trial_scored;
 
   if (recipe == NULL || !find_device (run->device, &device, error)
       || !fm_recipe_cost (recipe, &bytes, &c->train_flops, &example_flops, error)
@@ -261,26 +262,46 @@ cost_of (const FmBatchRun *run, const Speed *speed, Cost *c, GError **error)
   if (many == NULL || !graph_seconds (speed, train->graph, &step_s, error)
       || !graph_seconds (speed, many->graph, &evaluation_s, error))
     return FALSE;
-  scored = count_scored (recipe);
+  scored = count_scored (recipe, FALSE);
+  trial_scored = count_scored (recipe, TRUE);
   looked = MIN (LOOKS, (gdouble) recipe->steps) * LOOK_EXAMPLES;
+  c->trial_flops = c->train_flops + trial_scored * example_flops;
   c->train_flops += scored * example_flops;
   c->train_s = START_S + (gdouble) recipe->steps * (step_s + HOST_S)
                + (scored + looked) / EVALUATION_BATCH * (evaluation_s + HOST_S);
+  c->trial_s = c->train_s - (scored - trial_scored) / EVALUATION_BATCH * (evaluation_s + HOST_S);
   c->measure_flops = example_flops;
   return TRUE;
+}
+
+static void
+stage_estimate_free (gpointer data)
+{
+  g_free (((FmStageEstimate *) data)->settings);
+  g_free (data);
+}
+
+/* (transfer full) (nullable): what the @k-th trial of @run tries, as the training stage's recipe says it. */
+static char *
+trial_settings (const FmBatchRun *run, guint k)
+{
+  g_autoptr (JsonObject) recipe = fm_json_parse (run->train->recipe, -1, NULL);
+  JsonArray *tune = recipe ? fm_json_array (recipe, "tune") : NULL;
+
+  return tune && k < json_array_get_length (tune) ? fm_tuning_to_string (json_array_get_object_element (tune, k)) : NULL;
 }
 
 static FmStageEstimate *
 stage_estimate (const FmBatchStage *stage, const FmBatchRun *run, GHashTable *left, const Cost *cost)
 {
   FmStageEstimate *e = g_new0 (FmStageEstimate, 1);
-  gboolean train = stage == run->train;
+  gboolean train = stage != run->measure, trial = train && stage != run->train;
 
   e->stage = stage;
   e->run = run;
   e->left = run->unmet == NULL && g_hash_table_contains (left, stage);
-  e->seconds = train ? cost->train_s : MEASURE_S;
-  e->flops = train ? cost->train_flops : cost->measure_flops;
+  e->seconds = trial ? cost->trial_s : train ? cost->train_s : MEASURE_S;
+  e->flops = trial ? cost->trial_flops : train ? cost->train_flops : cost->measure_flops;
   e->peak_bytes = train ? cost->peak_bytes : 0;
   e->parameters = cost->parameters;
   e->parameters_by_n = cost->parameters_by_n;
@@ -299,7 +320,7 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
   gint64 train_left = 0;
 
   e->n_stages = plan->stages->len;
-  e->stages = g_ptr_array_new_with_free_func (g_free);
+  e->stages = g_ptr_array_new_with_free_func (stage_estimate_free);
   left = fm_batch_plan_find_left (plan, store, error);
   if (left == NULL)
     return NULL;
@@ -311,6 +332,7 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
       g_autofree char *same = g_strdup_printf ("%s %s %s %s", run->variant, run->architecture_id, run->task_id, run->device);
       Cost *cost = g_hash_table_lookup (costs, same); /* seeds cost the same */
       Speed *speed = g_hash_table_lookup (speeds, run->device);
+      guint n_trials = run->trials ? run->trials->len : 0;
 
       if (speed == NULL)
         {
@@ -336,14 +358,18 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
           g_free (e->largest);
           e->largest = g_strdup (run->variant);
         }
-      for (guint k = 0; k < 2; k++)
+      for (guint k = 0; k < n_trials + 2; k++)
         {
-          FmBatchStage *stage = k ? run->measure : run->train;
+          FmBatchStage *stage = k < n_trials ? g_ptr_array_index (run->trials, k) : k == n_trials ? run->train : run->measure;
+          gboolean measures = stage == run->measure;
           FmStageEstimate *row = g_hash_table_lookup (seen, stage);
 
           if (row == NULL)
             {
               row = stage_estimate (stage, run, left, cost);
+              if (k < n_trials)
+                row->settings = trial_settings (run, k);
+              e->n_trials += k < n_trials;
               g_hash_table_insert (seen, stage, row);
               g_ptr_array_add (e->stages, row);
             }
@@ -353,6 +379,7 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
             {
               FmStageEstimate *again = stage_estimate (stage, run, left, cost);
 
+              again->settings = row->settings;
               *row = *again;
               g_free (again);
             }
@@ -360,8 +387,8 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
             continue;
           if (!row->left)
             continue;
-          *(k ? &measure_s : &train_s) += row->seconds;
-          train_left += k == 0;
+          *(measures ? &measure_s : &train_s) += row->seconds;
+          train_left += !measures;
           e->flops_left += row->flops;
         }
     }

@@ -13,6 +13,7 @@ typedef struct
 {
   const FmBatchStage *stage;   /* no ref: the plan's */
   const FmBatchRun   *run;     /* no ref: the first that wants it */
+  char               *settings; /* (nullable): of a trial: "rate=0.001, decay=0" */
   gboolean            left;    /* neither done nor diverged in the store, and wanted by a run that meets what is held */
   gdouble             seconds; /* alone on the machine */
   gdouble             flops;
@@ -22,7 +23,8 @@ typedef struct
 
 typedef struct
 {
-  gint64  n_stages, n_left;  /* left: neither done nor diverged in the store */
+  gint64  n_stages, n_left;  /* left: see fm_batch_plan_find_left() */
+  gint64  n_trials;          /* of n_stages */
   gdouble seconds_left;      /* training workers side by side, measuring alone */
   GPtrArray *stages;         /* FmStageEstimate, in the plan's order */
   guint64 peak_bytes;        /* planned, of the largest worker */

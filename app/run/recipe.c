@@ -64,6 +64,23 @@ member_texts (JsonArray *array)
   return g_strv_builder_end (texts);
 }
 
+/* (transfer full) (nullable) */
+static GPtrArray *
+parse_tune (JsonObject *object)
+{
+  JsonArray *array = fm_json_array (object, "tune");
+  GPtrArray *tune = array ? g_ptr_array_new_with_free_func ((GDestroyNotify) json_object_unref) : NULL;
+
+  for (guint i = 0; array && i < json_array_get_length (array); i++)
+    {
+      JsonNode *node = json_array_get_element (array, i);
+
+      g_ptr_array_add (tune, JSON_NODE_HOLDS_OBJECT (node) ? json_object_ref (json_node_get_object (node))
+                                                           : json_object_new ());
+    }
+  return tune;
+}
+
 FmRecipe *
 fm_recipe_parse (JsonObject *object, GError **error)
 {
@@ -98,6 +115,7 @@ fm_recipe_parse (JsonObject *object, GError **error)
   recipe->optimizer.average = fm_json_double (object, "average", 0.0);
   recipe->accumulate = fm_json_int (object, "accumulate", 1);
   recipe->recompute = fm_json_int (object, "recompute", 0);
+  recipe->tune = parse_tune (object);
   wanted = fm_json_text (object, "schedule", "cosine");
   recipe->schedule = g_str_equal (wanted, "linear") ? FM_SCHEDULE_LINEAR
                      : g_str_equal (wanted, "constant") ? FM_SCHEDULE_CONSTANT : FM_SCHEDULE_COSINE;
@@ -132,6 +150,7 @@ fm_recipe_free (FmRecipe *recipe)
 {
   g_clear_pointer (&recipe->architecture, fm_architecture_unref);
   g_clear_pointer (&recipe->task, fm_task_unref);
+  g_clear_pointer (&recipe->tune, g_ptr_array_unref);
   g_free (recipe->kind);
   g_free (recipe->device);
   g_strfreev (recipe->measure);

@@ -37,11 +37,26 @@ typedef struct
   FmOptimizer     optimizer;
   gint64          accumulate, recompute; /* see FmModelOptions */
   char          **measure; /* (nullable): modes beside the forward pass: measure-axes.h */
+  GPtrArray      *tune; /* (nullable): JsonObject: settings of each trial, one of which is to be chosen */
 } FmRecipe;
 
 FmRecipe *fm_recipe_parse (JsonObject *object, GError **error);
 void      fm_recipe_free  (FmRecipe *recipe);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmRecipe, fm_recipe_free)
+
+/* --- tuning.c ------------------------------------------------------------------------------------------------------*/
+
+/** fm_tuning_add_trials: what the trials of the stage @record found, as the member "trials" of @request; nothing where its
+ * recipe has none. */
+gboolean fm_tuning_add_trials (FmStore *store, const FmStageRecord *record, JsonObject *recipe, JsonObject *request,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** fm_tuning_choose: index of the best of @trials, as fm_tuning_add_trials() tells them: most accurate on validation, then
+ * least loss, then first; -1 when all diverged. */
+gint     fm_tuning_choose     (JsonArray *trials);
+/** fm_tuning_apply: fills @recipe with the settings of a trial. */
+gboolean fm_tuning_apply      (FmRecipe *recipe, guint trial, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** fm_tuning_to_string: (transfer full): "rate=0.001, decay=0". */
+char    *fm_tuning_to_string  (JsonObject *settings);
 
 /** fm_recipe_rate: learning rate of @step (from 1): see fm_schedule_rate(). */
 gfloat fm_recipe_rate (const FmRecipe *recipe, gint64 step);
@@ -56,6 +71,8 @@ FmRunStatus *fm_run_status_new (void);
 FmRunWorker *fm_run_worker_new (void);
 guint        fm_runner_default_training (void);
 
+#define FM_TRIAL_TAG       "trial"  /* of a trial's metrics: no score of a run */
+#define FM_CHOSEN_TAG      "chosen" /* of the settings that trials chose, by their names */
 #define FM_CHECKPOINT_FILE "checkpoint.safetensors"
 
 /* --- json.c --------------------------------------------------------------------------------------------------------*/
@@ -117,6 +134,7 @@ typedef struct
   gboolean    want_looks;   /* measuring: profile, maps and routing, too */
   FmQuiet    *quiet;
   FmDevice   *device;
+  JsonArray  *trials;    /* (nullable): see fm_tuning_add_trials() */
   gboolean    want_roof; /* nobody has measured this device's roof */
   JsonObject *provenance;
 } FmJob;

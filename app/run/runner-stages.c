@@ -95,6 +95,8 @@ fm_runner_load_stages (FmRunner *runner, GHashTable *only, GError **error)
           return FALSE;
         }
       stage->steps = fm_runner_stage_is_training (stage) ? fm_json_int (stage->recipe, "steps", 0) : 0;
+      if (g_str_equal (stage->record->kind, FM_STAGE_KIND_TRIAL))
+        stage->seed = fm_json_int (stage->recipe, "seed", 0);
       for (guint r = 0; r < runner->runs->len && stage->variant == NULL; r++)
         {
           FmRunRecord *run = g_ptr_array_index (runner->runs, r);
@@ -103,7 +105,8 @@ fm_runner_load_stages (FmRunner *runner, GHashTable *only, GError **error)
             if (g_str_equal (g_ptr_array_index (run->stages, k), stage->record->id))
               {
                 stage->variant = g_strdup (run->variant);
-                stage->seed = run->seed;
+                if (!g_str_equal (stage->record->kind, FM_STAGE_KIND_TRIAL)) /* has its own */
+                  stage->seed = run->seed;
                 stage->run = run->id;
               }
         }
@@ -205,7 +208,7 @@ make_request (FmRunner *runner, FmRunnerStage *stage, guint threads)
       json_object_set_boolean_member (request, "roof", g_hash_table_add (runner->roofs_asked, g_strdup (hardware))
                                                            && !fm_store_knows_roof (runner->store, hardware, threads));
     }
-  if (stage->record->inputs->len > 0)
+  if (stage->record->inputs->len > 0 && g_str_equal (stage->record->kind, FM_STAGE_KIND_MEASURE))
     {
       g_autofree char *checkpoint
           = fm_store_artifact_path (runner->store, g_ptr_array_index (stage->record->inputs, 0), FM_CHECKPOINT_FILE);
@@ -268,7 +271,8 @@ fm_runner_start_worker (FmRunner *runner, FmRunnerStage *stage, guint threads, J
 
   if (more)
     json_object_foreach_member (more, add_member, request);
-  worker = fm_runner_worker_new (runner, stage, request, &error);
+  worker = fm_tuning_add_trials (runner->store, stage->record, stage->recipe, request, &error)
+             ? fm_runner_worker_new (runner, stage, request, &error) : NULL;
   if (worker == NULL
       || !fm_store_set_stage_worker (runner->store, stage->record->id,
                                      g_ascii_strtoll (g_subprocess_get_identifier (worker->process), NULL, 10), &error))

@@ -229,9 +229,17 @@ run_steps (Training *t, gboolean *diverged, GError **error)
 }
 
 static gboolean
+is_trial (const Training *t)
+{
+  return g_str_equal (t->recipe->kind, FM_STAGE_KIND_TRIAL);
+}
+
+static gboolean
 score_split (Training *t, const char *split, GError **error)
 {
   const FmTaskInfo *info = fm_task_get_info (t->recipe->task);
+  const char *tag = is_trial (t) ? FM_TRIAL_TAG : "";
+  gdouble accuracy = 0, loss = 0;
 
   for (guint i = 0; i < info->n_targets; i++)
     {
@@ -243,8 +251,10 @@ score_split (Training *t, const char *split, GError **error)
       if (!fm_evaluator_split (t->evaluator, split, i, (guint64) t->recipe->evaluate, outcomes, t->job->quiet, error))
         return FALSE;
       rows = (const FmOutcome *) outcomes->data;
-      fm_stage_result_add_metric (t->result, split, target, "", "accuracy", fm_outcomes_accuracy (rows, outcomes->len));
-      fm_stage_result_add_metric (t->result, split, target, "", "loss", fm_outcomes_loss (rows, outcomes->len));
+      fm_stage_result_add_metric (t->result, split, target, tag, "accuracy", fm_outcomes_accuracy (rows, outcomes->len));
+      fm_stage_result_add_metric (t->result, split, target, tag, "loss", fm_outcomes_loss (rows, outcomes->len));
+      accuracy += fm_outcomes_accuracy (rows, outcomes->len) / info->n_targets;
+      loss += fm_outcomes_loss (rows, outcomes->len) / info->n_targets;
       triples = g_bytes_new (rows, outcomes->len * sizeof (FmOutcome));
       fm_stage_result_add_outcomes (t->result, split, target, triples);
       if (i == 0 && g_str_equal (split, "validation"))
@@ -252,6 +262,11 @@ score_split (Training *t, const char *split, GError **error)
           add_point (t, t->recipe->steps, "validation_accuracy", "", fm_outcomes_accuracy (rows, outcomes->len));
           add_point (t, t->recipe->steps, "validation_loss", "", fm_outcomes_loss (rows, outcomes->len));
         }
+    }
+  if (is_trial (t))
+    {
+      fm_stage_result_add_metric (t->result, split, "", tag, "accuracy", accuracy);
+      fm_stage_result_add_metric (t->result, split, "", tag, "loss", loss);
     }
   return TRUE;
 }
@@ -283,7 +298,7 @@ build (Training *t, GError **error)
   g_autoptr (FmModelGraph) one = NULL;
   const char *seed_input = "@seed";
   gint32 seed[2] = { (gint32) (recipe->seed & G_MAXUINT32), (gint32) (recipe->seed >> 32) };
-  gint64 longest = 1;
+  gint64 longest = 1, parameters, by_n;
   FmPlan plan;
   FmCost cost;
 
@@ -313,10 +328,55 @@ build (Training *t, GError **error)
   one = fm_model_graph_new (t->model, FM_MODE_EVALUATE, 1, NULL, FALSE, error);
   if (one == NULL || !fm_graph_plan (one->graph, fm_device_get_info (t->job->device)->id, &plan, &cost, error))
     return FALSE;
+  if (!fm_architecture_count (recipe->architecture, recipe->task, &parameters, &by_n, error))
+    return FALSE;
   fm_stage_result_add_metric (t->result, "", "", "", "flops", cost.flops);
+  if (by_n >= 0) /* apart: what depends on the length */
+    fm_stage_result_add_metric (t->result, "", "", "", "parameters_by_n", by_n);
   fm_stage_result_add_metric (t->result, "", "", "", "parameters", fm_model_parameters (t->graph));
   fm_worker_send_started (t->job, fm_program_get_plan (t->program), fm_model_parameters (t->graph), cost.flops);
   return TRUE;
+}
+
+/* Trials scored on validation say how this stage trains. @none (out): all of them diverged, and so did the stage. */
+static gboolean
+choose_settings (Training *t, gboolean *none, GError **error)
+{
+  FmRecipe *recipe = t->recipe;
+  guint n = recipe->tune->len;
+  g_autofree char *settings = NULL;
+  JsonObjectIter iter;
+  const char *name;
+  JsonNode *node;
+  gint best;
+
+  if (t->job->trials == NULL || json_array_get_length (t->job->trials) != n || n == 0)
+    {
+      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "The recipe has %u trials, and the request tells of %u", n,
+                   t->job->trials ? json_array_get_length (t->job->trials) : 0);
+      return FALSE;
+    }
+  fm_stage_result_add_metric (t->result, "", "", "", "trials", n);
+  best = fm_tuning_choose (t->job->trials);
+  *none = best < 0;
+  if (*none)
+    {
+      JsonObject *first = json_array_get_object_element (t->job->trials, 0);
+
+      settings = fm_tuning_to_string (g_ptr_array_index (recipe->tune, 0));
+      t->result->diverged_step = fm_json_int (first, "diverged_step", 0);
+      t->result->diverged_tensor = g_strdup (fm_json_text (first, "diverged_tensor", "loss"));
+      t->result->reason = g_strdup_printf ("No settings to train with: %s diverged, the first (%s) at step %"
+                                           G_GINT64_FORMAT ", where %s is not finite", n == 1 ? "the only trial" : "all trials",
+                                           settings, t->result->diverged_step, t->result->diverged_tensor);
+      return TRUE;
+    }
+  settings = fm_tuning_to_string (g_ptr_array_index (recipe->tune, best));
+  fm_worker_log ("%s: best of %u trials on validation", settings, n);
+  json_object_iter_init (&iter, g_ptr_array_index (recipe->tune, best));
+  while (json_object_iter_next (&iter, &name, &node))
+    fm_stage_result_add_metric (t->result, "", "", FM_CHOSEN_TAG, name, g_ascii_strtod (json_node_get_string (node), NULL));
+  return fm_tuning_apply (recipe, (guint) best, error);
 }
 
 gboolean
@@ -324,19 +384,29 @@ fm_train_stage (FmJob *job, GError **error)
 {
   g_auto (Training) t = { .job = job, .recipe = job->recipe, .result = fm_stage_result_new (FM_STAGE_DONE) };
   gint64 before = fm_memory_reset (), peak;
-  gboolean diverged = FALSE;
+  gboolean diverged = FALSE, none = FALSE;
 
+  if (t.recipe->tune && !choose_settings (&t, &none, error))
+    return FALSE;
+  if (none)
+    {
+      fm_worker_send_result (job, t.result, "diverged");
+      return TRUE;
+    }
   if (!build (&t, error) || !run_steps (&t, &diverged, error))
     return FALSE;
   peak = fm_memory_peak () - before;
-  if (!diverged && (!score_split (&t, "validation", error) || !score_split (&t, "test", error)
-                    || !save_checkpoint (&t, error)))
+  if (!diverged && !score_split (&t, "validation", error))
+    return FALSE;
+  /* A trial has no word on test, and nobody starts from it. */
+  if (!diverged && !is_trial (&t) && (!score_split (&t, "test", error) || !save_checkpoint (&t, error)))
     return FALSE;
   if (!save_digests (&t, error))
     return FALSE;
   fm_stage_result_add_metric (t.result, "", "", "", "train_s", t.seconds);
   fm_add_plan_memory (t.result, fm_program_get_plan (t.program), peak);
   t.result->fallbacks = fm_program_count_fallbacks (t.program);
-  fm_worker_send_result (job, t.result, diverged ? "diverged" : "done");
+  /* That its settings diverge is what a trial is there to find out. */
+  fm_worker_send_result (job, t.result, diverged && !is_trial (&t) ? "diverged" : "done");
   return TRUE;
 }

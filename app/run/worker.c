@@ -256,6 +256,7 @@ job_open (FmJob *job, JsonObject *request, GError **error)
   job->place = fm_json_int (request, "place", 0);
   job->want_looks = fm_json_bool (request, "looks");
   job->want_roof = fm_json_bool (request, "roof");
+  job->trials = fm_json_array (request, "trials");
   job->recipe = fm_recipe_parse (recipe, error);
   if (job->recipe == NULL)
     return FALSE;
@@ -301,7 +302,7 @@ serve_stage (void)
 
   if (job_open (&job, request, &error))
     {
-      if (g_str_equal (kind, FM_STAGE_KIND_TRAIN))
+      if (g_str_equal (kind, FM_STAGE_KIND_TRAIN) || g_str_equal (kind, FM_STAGE_KIND_TRIAL))
         ok = fm_train_stage (&job, &error);
       else if (g_str_equal (kind, FM_STAGE_KIND_MEASURE))
         ok = fm_measure_stage (&job, &error);

@@ -1,8 +1,8 @@
 /* worker.h: the process behind one stage (`formarium worker`), and the words it speaks with the runner.
  *
  * stdin, one JSON object a line. First the request:
- *   {"stage": id, "kind": "train"|"measure", "recipe": {...}, "threads": 1, "checkpoint": path, "artifacts": folder,
- *    "process": 0}
+ *   {"stage": id, "kind": "trial"|"train"|"measure", "recipe": {...}, "threads": 1, "checkpoint": path, "artifacts": folder,
+ *    "process": 0, "trials": [{accuracy, loss, diverged_step, diverged_tensor}, ...]}   trials: of a recipe with "tune"
  * then, at any time, {"do": "pause"|"resume"}; measuring workers get {"do": "round", "number": n} and {"do": "finish"}.
  * The end of stdin means that the runner is gone: the worker ends at once.
  *
