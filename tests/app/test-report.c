@@ -9,6 +9,7 @@
 #include "app/report/report.h"
 #include "app/results/format.h"
 #include "app/results/results.h"
+#include "browser.h"
 
 #define SEEDS 3
 #define STEPS 40
@@ -726,6 +727,148 @@ test_schema (void)
 }
 
 static void
+assert_eval (Browser *browser, const char *expression, const char *want)
+{
+  g_autofree char *got = browser_eval (browser, expression);
+
+  if (g_strcmp0 (got, want) != 0)
+    g_error ("%s is \"%s\", not \"%s\"", expression, got, want);
+}
+
+static void
+call (Browser *browser, const char *method, const char *params)
+{
+  json_object_unref (browser_call (browser, method, params));
+}
+
+static void
+set_media (Browser *browser, const char *media, const char *scheme)
+{
+  g_autofree char *params = g_strdup_printf ("{\"media\": \"%s\", \"features\": [{\"name\": \"prefers-color-scheme\", "
+                                             "\"value\": \"%s\"}]}", media, scheme);
+
+  call (browser, "Emulation.setEmulatedMedia", params);
+}
+
+/* Names of the first table's rows, in order. */
+#define ORDER "[...document.querySelector('#results ~ .box table').tBodies[0].rows].map(r => r.cells[0].innerText.trim())" \
+              ".join('; ')"
+#define LATENCY "[...document.querySelectorAll('#results ~ .box th')].find(h => h.textContent.startsWith('Latency'))"
+#define SHOWN(selector) "getComputedStyle(document.querySelector('" selector "')).display"
+
+/* The page as a browser shows it. What it catches: a script that fails or sorts as text, a table that makes a phone scroll
+ * sideways, drawings for the wrong scheme, anything that is fetched. */
+static void
+test_page (void)
+{
+  static const char *const widths[] = { "1280", "390", "320" };
+  g_autoptr (Browser) browser = g_test_slow () ? browser_new () : NULL;
+  Fixture f;
+  g_autofree char *path = NULL, *uri = NULL, *html = NULL, *keep = NULL;
+  g_autoptr (JsonObject) printed = NULL;
+  guint tabs = 0;
+
+  if (browser == NULL)
+    {
+      g_test_skip (g_test_slow () ? "chromium is not installed" : "looked at with chromium in suite slow");
+      return;
+    }
+  fixture_open (&f);
+  fixture_fill (&f);
+  html = read_report (&f, "report.html");
+  path = g_build_filename (f.folder, "page.html", NULL);
+  g_assert_true (g_file_set_contents (path, html, -1, NULL));
+  uri = g_filename_to_uri (path, NULL, NULL);
+  browser_open (browser, uri);
+
+  /* Nothing fits to a phone by chance: three widths, the page never wider than the window. */
+  for (gsize i = 0; i < G_N_ELEMENTS (widths); i++)
+    {
+      g_autofree char *params = g_strdup_printf ("{\"width\": %s, \"height\": 800, \"deviceScaleFactor\": 1, \"mobile\": %s}",
+                                                 widths[i], i == 0 ? "false" : "true");
+
+      call (browser, "Emulation.setDeviceMetricsOverride", params);
+      assert_eval (browser, "String(window.innerWidth)", widths[i]);
+      assert_eval (browser, "String(document.documentElement.scrollWidth - document.documentElement.clientWidth)", "0");
+    }
+  assert_eval (browser, "String([...document.querySelectorAll('.box')].some(b => b.scrollWidth > b.clientWidth))", "true");
+  call (browser, "Emulation.clearDeviceMetricsOverride", NULL);
+
+  /* Sorted by keyboard alone: numbers as numbers, missing ones last both ways, chance where it was. */
+  for (; tabs < 60; tabs++)
+    {
+      g_autofree char *at = NULL;
+
+      browser_key (browser, "Tab");
+      at = browser_eval (browser, "document.activeElement.tagName + document.activeElement.innerText");
+      if (g_str_has_prefix (at, "BUTTONLatency"))
+        break;
+    }
+  g_assert_cmpuint (tabs, <, 60);
+  assert_eval (browser, LATENCY ".getAttribute('aria-sort')", "none");
+  browser_key (browser, "Enter");
+  assert_eval (browser, LATENCY ".getAttribute('aria-sort')", "ascending");
+  assert_eval (browser, ORDER, "pooling; linear-attention; local-attention; softmax-attention; softmax-attention × switch; "
+                               "performer");
+  browser_key (browser, "Enter");
+  assert_eval (browser, LATENCY ".getAttribute('aria-sort')", "descending");
+  assert_eval (browser, ORDER, "softmax-attention × switch; softmax-attention; local-attention; linear-attention; pooling; "
+                               "performer");
+  assert_eval (browser, "document.querySelector('#results ~ .box table').tFoot.rows[0].cells[0].innerText", "Chance level");
+  assert_eval (browser, "String(document.querySelectorAll('[aria-sort=descending]').length)", "1");
+  assert_eval (browser, "(() => { const t = document.querySelector('#comparisons ~ .box table');"
+                        "t.querySelectorAll('th button')[2].click();"
+                        "return [...t.tBodies[0].rows].map(r => r.cells[0].innerText.trim()).slice(0, 4).join('; '); })()",
+               "linear-attention; pooling; local-attention; softmax-attention × switch");
+  /* A stage's recipe stays under its stage. */
+  assert_eval (browser, "(() => { const t = document.querySelector('#stages ~ .box table');"
+                        "t.querySelectorAll('th button')[0].click();"
+                        "return String([...t.tBodies[0].rows].every((r, i) => (r.className === 'more') === (i % 2 === 1))); })()",
+               "true");
+  assert_eval (browser, "(() => { document.querySelector('a[href=\"#run-4\"]').click();"
+                        "return location.hash + getComputedStyle(document.querySelector('#run-4 td')).backgroundColor; })()",
+               "#run-4rgb(255, 246, 214)");
+
+  /* One drawing for each scheme, light on paper whatever the reader prefers. */
+  set_media (browser, "", "light");
+  assert_eval (browser, SHOWN (".light"), "contents");
+  assert_eval (browser, SHOWN (".dark"), "none");
+  set_media (browser, "", "dark");
+  assert_eval (browser, SHOWN (".light"), "none");
+  assert_eval (browser, SHOWN (".dark"), "contents");
+  assert_eval (browser, "getComputedStyle(document.body).backgroundColor", "rgb(36, 36, 36)");
+  set_media (browser, "print", "dark");
+  assert_eval (browser, SHOWN (".light"), "contents");
+  assert_eval (browser, SHOWN (".dark"), "none");
+  assert_eval (browser, "getComputedStyle(document.body).backgroundColor", "rgb(255, 255, 255)");
+  assert_eval (browser, SHOWN ("nav"), "none");
+  printed = browser_call (browser, "Page.printToPDF", "{\"preferCSSPageSize\": true}");
+  g_assert_true (g_str_has_prefix (json_object_get_string_member (printed, "data"), "JVBERi0")); /* %PDF- */
+  set_media (browser, "", "light");
+
+  /* Without script all is there, and nothing looks as if it could be pressed. */
+  call (browser, "Emulation.setScriptExecutionDisabled", "{\"value\": true}");
+  browser_open (browser, uri);
+  assert_eval (browser, "String(document.querySelectorAll('button').length)", "0");
+  assert_eval (browser, ORDER, "softmax-attention; softmax-attention × switch; local-attention; linear-attention; pooling; "
+                               "performer");
+  call (browser, "Emulation.setScriptExecutionDisabled", "{\"value\": false}");
+
+  /* Nothing is fetched and nothing complains. */
+  browser_open (browser, uri);
+  for (guint i = 0; i < browser_get_complaints (browser)->len; i++)
+    g_error ("the browser complains: %s", (char *) g_ptr_array_index (browser_get_complaints (browser), i));
+  for (guint i = 0; i < browser_get_requests (browser)->len; i++)
+    {
+      const char *asked = g_ptr_array_index (browser_get_requests (browser), i);
+
+      if (strcmp (asked, uri) != 0 && !g_str_has_prefix (asked, "data:"))
+        g_error ("the page asks for %s", asked);
+    }
+  fixture_close (&f);
+}
+
+static void
 test_wrong (void)
 {
   Fixture f;
@@ -893,6 +1036,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/report/empty", test_empty);
   g_test_add_func ("/app/report/exports", test_exports);
   g_test_add_func ("/app/report/latex", test_latex);
+  g_test_add_func ("/app/report/page", test_page);
   g_test_add_func ("/app/report/pdf", test_pdf);
   g_test_add_func ("/app/report/schema", test_schema);
   g_test_add_func ("/app/report/wrong", test_wrong);
