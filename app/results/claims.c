@@ -181,7 +181,29 @@ estimate_score (Work *w, FmClaimFinding *f, FmResultsRow *left, FmResultsRow *ri
   return TRUE;
 }
 
-/* log (median) of each fresh process that measured @row, into column "seed process" of @values. */
+/* A mean that grows. */
+typedef struct
+{
+  gdouble sum;
+  guint   n;
+} Mean;
+
+/* (transfer full): the block that process @process measured in: what one block holds ran within a short time. Where the
+ * store knows no blocks, workers of one seed were loaded together and took turns. */
+static char *
+block_of (GPtrArray *processes, gint64 process, gint64 seed)
+{
+  for (guint i = 0; i < processes->len; i++)
+    {
+      const FmProcessRow *p = g_ptr_array_index (processes, i);
+
+      if (p->process == process && p->session != NULL)
+        return g_strdup_printf ("%s %" G_GINT64_FORMAT, p->session, p->block);
+    }
+  return g_strdup_printf ("seed %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, seed, process);
+}
+
+/* log (median) of each fresh process that measured @row, by its block; the mean where several seeds were in one. */
 static gboolean
 add_medians (Work *w, FmResultsRow *row, const char *kind, GHashTable *medians, GError **error)
 {
@@ -190,7 +212,7 @@ add_medians (Work *w, FmResultsRow *row, const char *kind, GHashTable *medians, 
   for (guint i = 0; i < runs->len; i++)
     {
       const FmResultRow *run = g_ptr_array_index (runs, i);
-      g_autoptr (GPtrArray) samples = NULL;
+      g_autoptr (GPtrArray) samples = NULL, rows = NULL;
       g_autoptr (GHashTable) processes = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL,
                                                                 (GDestroyNotify) g_array_unref);
       GHashTableIter iter;
@@ -199,7 +221,8 @@ add_medians (Work *w, FmResultsRow *row, const char *kind, GHashTable *medians, 
       if (g_strcmp0 (run->state, "done") != 0 || run->measure_stage == NULL)
         continue;
       samples = fm_store_load_latency (w->store, run->measure_stage, kind, error);
-      if (samples == NULL)
+      rows = samples != NULL ? fm_store_load_processes (w->store, run->measure_stage, error) : NULL;
+      if (rows == NULL)
         return FALSE;
       for (guint k = 0; k < samples->len; k++)
         {
@@ -218,17 +241,22 @@ add_medians (Work *w, FmResultsRow *row, const char *kind, GHashTable *medians, 
       while (g_hash_table_iter_next (&iter, &process, &list))
         {
           GArray *values = list;
-          gdouble *median = g_new (gdouble, 1);
+          g_autofree char *block = block_of (rows, *(const gint64 *) process, run->seed);
+          Mean *mean = g_hash_table_lookup (medians, block);
 
-          *median = log (fm_quantile ((const gdouble *) (gpointer) values->data, values->len, 0.5));
-          g_hash_table_insert (medians, g_strdup_printf ("%" G_GINT64_FORMAT " %" G_GINT64_FORMAT, run->seed,
-                                                         *(const gint64 *) process), median);
+          if (mean == NULL)
+            {
+              mean = g_new0 (Mean, 1);
+              g_hash_table_insert (medians, g_steal_pointer (&block), mean);
+            }
+          mean->sum += log (fm_quantile ((const gdouble *) (gpointer) values->data, values->len, 0.5));
+          mean->n++;
         }
     }
   return TRUE;
 }
 
-/* Variants of the grounds of both sides against their processes. */
+/* Variants of the grounds of both sides against their blocks. */
 static gboolean
 estimate_time (Work *w, FmClaimFinding *f, FmResultsRow *left, FmResultsRow *right, GError **error)
 {
@@ -269,10 +297,11 @@ estimate_time (Work *w, FmClaimFinding *f, FmResultsRow *left, FmResultsRow *rig
       g_hash_table_iter_init (&iter, columns);
       while (g_hash_table_iter_next (&iter, &key, &column))
         {
-          const gdouble *median = g_hash_table_lookup (g_ptr_array_index (all, v), key);
+          const Mean *mean = g_hash_table_lookup (g_ptr_array_index (all, v), key);
+          gdouble median = mean != NULL ? mean->sum / mean->n : NAN;
 
           /* Examples a second are one over the time of an example. */
-          values[v * n + GPOINTER_TO_UINT (column)] = median == NULL ? NAN : throughput ? -*median : *median;
+          values[v * n + GPOINTER_TO_UINT (column)] = throughput ? -median : median;
         }
       if (g_ptr_array_index (rows, v) == left)
         c.variant = v;
@@ -486,10 +515,9 @@ fm_claim_finding_text (const FmClaimFinding *f)
   if (isfinite (f->estimate) && fm_expect_quantity_is_exact (f->expectation->quantity))
     g_string_append (out, ", counted");
   else if (isfinite (f->low))
-    g_string_append_printf (out, " [%s, %s], %u %s%s", low, high, f->n, cost ? "process" : "seed",
-                            f->n == 1 ? "" : cost ? "es" : "s");
+    g_string_append_printf (out, " [%s, %s], %u %s%s", low, high, f->n, cost ? "block" : "seed", f->n == 1 ? "" : "s");
   else if (isfinite (f->estimate))
-    g_string_append_printf (out, ", no interval from one %s", cost ? "process" : "seed");
+    g_string_append_printf (out, ", no interval from one %s", cost ? "block" : "seed");
   else if (f->reason == NULL)
     g_string_append (out, "nothing measured");
   if (f->reason != NULL)

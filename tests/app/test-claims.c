@@ -212,6 +212,7 @@ typedef struct
   FmStore *store;
   gint64   batch;
   gint64   position;
+  guint    blocks; /* of measuring processes; 0: a store that knows none */
 } Fixture;
 
 static void
@@ -226,6 +227,7 @@ fixture_open (Fixture *f, const char *expect)
   f->store = fm_store_open (path, FM_STORE_WRITE, &error);
   g_assert_no_error (error);
   f->position = 0;
+  f->blocks = 0;
   batch->key = g_strdup ("key");
   batch->title = g_strdup ("claim");
   batch->text = g_strdup_printf (HEAD PAPER "[expect]\nscale=toy\n%s", expect);
@@ -318,8 +320,16 @@ add_variant (Fixture *f, const Variant *v)
           fm_stage_result_add_memory (trained, "peak", v->bytes, v->bytes);
         }
       fm_stage_result_add_metric (measured, "", "", "", "flops", v->parameters * 2.0);
-      for (guint i = 0; i < 5; i++)
+      for (guint i = 0; i < 5 && f->blocks == 0; i++)
         fm_stage_result_add_latency (measured, 0, "batch1", 1, v->latency_us * (1 + 10 * noise) + (i == 4 ? 1000 : 0));
+      /* The machine gets slower from block to block; the number of a process is not that of its block. */
+      for (guint b = 0; b < f->blocks; b++)
+        {
+          guint process = (b + s + *v->mixer) % f->blocks;
+
+          fm_stage_result_add_process (measured, process, "session", b);
+          fm_stage_result_add_latency (measured, process, "batch1", 1, v->latency_us * (1 + b) * (1 + noise));
+        }
       finish (f->store, train, FM_STAGE_KIND_TRAIN, v->states[s] == 'p' || v->states[s] == 's' ? NULL : trained, NULL);
       finish (f->store, measure, FM_STAGE_KIND_MEASURE, v->states[s] == 'd' ? measured : NULL, train);
       run->batch = f->batch;
@@ -407,7 +417,7 @@ static const struct
   { "costs-not", "1=memory(linear-attention) <= 89.9% * memory(softmax-attention)\n",
     { SOFTMAX, { "linear-attention", "", "ddddd", 0.8, 1.0, 400, 1000, 90000 } }, N, { N }, "0.90×, counted" },
   { "latency", "1=latency ratio(softmax-attention, linear-attention) >= 2\n",
-    { SOFTMAX, { "linear-attention", "", "ddddd", 0.8, 1.0, 400, 1000, 90000 } }, R, { R }, "5 processes" },
+    { SOFTMAX, { "linear-attention", "", "ddddd", 0.8, 1.0, 400, 1000, 90000 } }, R, { R }, "5 blocks" },
   { "latency-undecided", "1=latency ratio(softmax-attention, linear-attention) >= 2.5\n",
     { SOFTMAX, { "linear-attention", "", "ddddd", 0.8, 1.0, 400, 1000, 90000 } }, U, { U }, "×" },
   /* Growth with the length: sides on two tasks. */
@@ -497,6 +507,31 @@ test_family (void)
     }
   g_assert_cmpfloat_with_epsilon (width[0], width[1], 1e-15);
   g_assert_cmpfloat (width[2], >, 1.2 * width[0]);
+}
+
+/* Where the store knows blocks, they are the unit, not seeds, and what a block does to all variants cancels. */
+static void
+test_blocks (void)
+{
+  static const Variant softmax = { "softmax-attention", "", "ddd", 0.8, 1.0, 1000, 1000, 100000 };
+  static const Variant linear = { "linear-attention", "", "ddd", 0.8, 1.0, 400, 1000, 90000 };
+  g_autoptr (FmClaimResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  const FmClaimFinding *finding;
+  Fixture f;
+
+  fixture_open (&f, "1=latency ratio(softmax-attention, linear-attention) >= 2\n");
+  f.blocks = 5;
+  add_variant (&f, &softmax);
+  add_variant (&f, &linear);
+  result = fm_claim_result_load (f.store, f.batch, &error);
+  g_assert_no_error (error);
+  finding = g_ptr_array_index (result->findings, 0);
+  g_assert_cmpuint (finding->n, ==, 5);
+  g_assert_cmpfloat_with_epsilon (fm_claim_finding_show (finding, finding->estimate), 2.5, 0.02);
+  g_assert_cmpfloat (finding->high - finding->low, <, 0.02);
+  g_assert_cmpint (result->verdict, ==, FM_CLAIM_VERDICT_REPRODUCED);
+  fixture_close (&f);
 }
 
 /* Expectations stand before the runs: a file that was changed is refused, its verdict line is not. */
@@ -790,6 +825,7 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/claims/nothing", test_nothing);
   g_test_add_func ("/claims/family", test_family);
+  g_test_add_func ("/claims/blocks", test_blocks);
   g_test_add_func ("/claims/changed", test_changed);
   g_test_add_func ("/claims/chart", test_chart);
   g_test_add_func ("/claims/report", test_report);
