@@ -416,6 +416,8 @@ static const struct
     "All of it is counted, so there are no intervals." },
   { "costs-not", "1=memory(linear-attention) <= 89.9% * memory(softmax-attention)\n",
     { SOFTMAX, { "linear-attention", "", "ddddd", 0.8, 1.0, 400, 1000, 90000 } }, N, { N }, "0.90×, counted" },
+  { "costs-bound", "1=memory(linear-attention) >= 2.7% * memory(softmax-attention)\n", /* rounded to below it */
+    { SOFTMAX, { "linear-attention", "", "ddddd", 0.8, 1.0, 400, 1000, 2700 } }, R, { R }, "counted" },
   { "latency", "1=latency ratio(softmax-attention, linear-attention) >= 2\n",
     { SOFTMAX, { "linear-attention", "", "ddddd", 0.8, 1.0, 400, 1000, 90000 } }, R, { R }, "5 blocks" },
   { "latency-undecided", "1=latency ratio(softmax-attention, linear-attention) >= 2.5\n",
@@ -601,7 +603,7 @@ test_chart (void)
   static const struct { gdouble value, low, high, bound; gboolean at_least, ratio; int inside; } looks[] = {
     { 1, 0.5, 1.5, 0.2, TRUE, FALSE, 1 },   { 1, 0.5, 1.5, 0.2, FALSE, FALSE, -1 }, { -2, -3, -1, -0.5, TRUE, FALSE, -1 },
     { 3.4, 3.2, 3.6, 2, TRUE, TRUE, 1 },    { 0.5, 0.4, 0.6, 0.9, FALSE, TRUE, 1 }, { 2, 2, 2, 64, TRUE, TRUE, -1 },
-    { NAN, NAN, NAN, 2, TRUE, TRUE, 0 },
+    { 4, 4, 4, 2, TRUE, TRUE, 1 },          { NAN, NAN, NAN, 2, TRUE, TRUE, 0 },
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (looks); i++)
@@ -617,6 +619,7 @@ test_chart (void)
       cairo_set_source_rgb (cr, 1, 1, 1);
       cairo_paint (cr);
       fm_figure_verdicts.draw (&chart, cr, WIDTH, HEIGHT, &style);
+      g_assert_cmpint (cairo_status (cr), ==, CAIRO_STATUS_SUCCESS);
       cairo_destroy (cr);
       cairo_surface_flush (surface);
       g_assert_cmpint (is_colour (surface, WIDTH - 14, 60, white), ==, !looks[i].at_least);
@@ -624,6 +627,8 @@ test_chart (void)
       extent (surface, edge, &first, &last);
       g_assert_cmpint (first, >=, 0);
       g_assert_cmpint (last - first, <, 4); /* an edge, and nothing else in its colour */
+      if (looks[i].value == 4) /* 2 is in the middle of 1 and 4 where doublings are equal steps */
+        g_assert_cmpint (abs (first - WIDTH / 2), <=, 2);
       extent (surface, ink, &from, &to);
       if (looks[i].inside == 0)
         g_assert_cmpint (from, ==, -1);
