@@ -91,6 +91,9 @@ add_keys (JsonArray *rows)
     }
   for (const char *const *key = fm_batch_judging_keys (); *key; key++)
     add_row (rows, *key, "key", fm_batch_judging_help (*key));
+  add_row (rows, "[paper]", "section", "What a paper says: citation, arxiv, says, numbers, conditions; with [expect] the batch is a claim");
+  add_row (rows, "[expect]", "section", "What should be found: NAME=QUANTITY(VARIANT) >= QUANTITY(VARIANT) - 1 points and others, scale, "
+           "verdict; `formarium claims --help` tells more");
 }
 
 static int

@@ -203,6 +203,12 @@ block_of (GPtrArray *processes, gint64 process, gint64 seed)
   return g_strdup_printf ("seed %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, seed, process);
 }
 
+static int
+compare_texts (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
 /* log (median) of each fresh process that measured @row, by its block; the mean where several seeds were in one. */
 static gboolean
 add_medians (Work *w, FmResultsRow *row, const char *kind, GHashTable *medians, GError **error)
@@ -256,61 +262,40 @@ add_medians (Work *w, FmResultsRow *row, const char *kind, GHashTable *medians, 
   return TRUE;
 }
 
-/* Variants of the grounds of both sides against their blocks. */
+/* Both sides over the blocks that they share, as results-costs.c judges comparisons. */
 static gboolean
 estimate_time (Work *w, FmClaimFinding *f, FmResultsRow *left, FmResultsRow *right, GError **error)
 {
   gboolean throughput = f->expectation->quantity == FM_EXPECT_THROUGHPUT;
-  g_autoptr (GPtrArray) rows = g_ptr_array_new (), all = g_ptr_array_new_with_free_func ((GDestroyNotify) g_hash_table_unref);
-  g_autoptr (GHashTable) columns = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  const char *kind = throughput ? "throughput" : "batch1";
+  g_autoptr (GHashTable) ours = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  g_autoptr (GHashTable) theirs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  g_autoptr (GPtrArray) blocks = g_ptr_array_new ();
   g_autofree gdouble *values = NULL;
   FmComparison c = { 0 };
-  guint n;
+  GHashTableIter iter;
+  gpointer block;
 
-  for (guint i = 0; i < fm_results_table_get_n_rows (w->table) && w->store != NULL; i++)
-    {
-      FmResultsRow *row = fm_results_table_get_row (w->table, i);
-      const FmVariantResult *r = fm_results_row_get (row);
-      GHashTable *medians;
-      GHashTableIter iter;
-      gpointer key;
-
-      if (!fm_results_same_ground (r, fm_results_row_get (left)) && !fm_results_same_ground (r, fm_results_row_get (right)))
-        continue;
-      medians = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-      g_ptr_array_add (rows, row);
-      g_ptr_array_add (all, medians);
-      if (!add_medians (w, row, throughput ? "throughput" : "batch1", medians, error))
-        return FALSE;
-      g_hash_table_iter_init (&iter, medians);
-      while (g_hash_table_iter_next (&iter, &key, NULL))
-        if (!g_hash_table_contains (columns, key))
-          g_hash_table_insert (columns, g_strdup (key), GUINT_TO_POINTER (g_hash_table_size (columns)));
-    }
-  n = g_hash_table_size (columns);
-  values = g_new (gdouble, (gsize) rows->len * n + 1);
-  for (guint v = 0; v < rows->len; v++)
-    {
-      GHashTableIter iter;
-      gpointer key, column;
-
-      g_hash_table_iter_init (&iter, columns);
-      while (g_hash_table_iter_next (&iter, &key, &column))
-        {
-          const Mean *mean = g_hash_table_lookup (g_ptr_array_index (all, v), key);
-          gdouble median = mean != NULL ? mean->sum / mean->n : NAN;
-
-          /* Examples a second are one over the time of an example. */
-          values[v * n + GPOINTER_TO_UINT (column)] = throughput ? -median : median;
-        }
-      if (g_ptr_array_index (rows, v) == left)
-        c.variant = v;
-      if (g_ptr_array_index (rows, v) == right)
-        c.reference = v;
-    }
-  if (n == 0)
+  if (!add_medians (w, left, kind, ours, error) || !add_medians (w, right, kind, theirs, error))
+    return FALSE;
+  g_hash_table_iter_init (&iter, ours);
+  while (g_hash_table_iter_next (&iter, &block, NULL))
+    if (g_hash_table_contains (theirs, block))
+      g_ptr_array_add (blocks, block);
+  if (blocks->len == 0)
     return TRUE;
-  fm_comparisons_estimate (values, rows->len, n, &c, 1, 0, FM_ALPHA);
+  g_ptr_array_sort (blocks, compare_texts); /* so that sums round alike each time */
+  values = g_new (gdouble, 2 * (gsize) blocks->len);
+  for (guint i = 0; i < blocks->len; i++)
+    {
+      const Mean *a = g_hash_table_lookup (ours, g_ptr_array_index (blocks, i));
+      const Mean *b = g_hash_table_lookup (theirs, g_ptr_array_index (blocks, i));
+
+      /* Examples a second are one over the time of an example. */
+      values[i] = (throughput ? -1 : 1) * a->sum / a->n;
+      values[blocks->len + i] = (throughput ? -1 : 1) * b->sum / b->n;
+    }
+  fm_blocks_compare (values, blocks->len, &c, 0);
   f->n = c.difference.n;
   f->estimate = c.difference.mean;
   f->error = c.error;

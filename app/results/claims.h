@@ -12,9 +12,9 @@
  * directional errors with stagewise multiple test procedures", 1980, has the case of independent statistics alone).
  *
  * Scores are compared over seeds in the layout of their ground, as all verdicts of results.h are. Latency and throughput
- * are ratios of medians of fresh processes, on the logarithm, over the blocks in which the variants of the ground were
- * measured in turn. A claim is reproduced when all its expectations are, and not reproduced when one is not. A
- * seed that diverged, failed or was left out on a side of an expectation keeps it from being reproduced. */
+ * are ratios of medians of fresh processes, on the logarithm, over the blocks in which both sides were measured in turn.
+ * A claim is reproduced when all its expectations are, and not reproduced when one is not. A seed that diverged, failed
+ * or was left out on a side of an expectation keeps it from being reproduced. */
 #pragma once
 
 #include "app/batch/expect.h"

@@ -431,7 +431,7 @@ static const struct
     { { "softmax-attention", ", length=64", "ddddd", 0.8, 1.0, 1000, 1000, 100000 },
       { "linear-attention", ", length=64", "ddddd", 0.8, 1.0, 400, 1000, 90000 },
       { "softmax-attention", ", length=128", "ddddd", 0.8, 1.0, 4000, 1000, 400000 },
-      { "linear-attention", ", length=128", "ddddd", 0.8, 1.0, 800, 1000, 180000 } }, R, { R, R }, "4.0" },
+      { "linear-attention", ", length=128", "ddddd", 0.8, 1.0, 800, 1000, 180000 } }, R, { R, R }, "5 blocks" },
 };
 
 static void
