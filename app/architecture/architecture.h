@@ -61,6 +61,7 @@ typedef struct
   gint64   times;      /* the main input is so many times as long (its grid has so many times the rows); 0 is 1 */
   gint64   length;     /* PREFILL: tokens of a row; the table of positions begins again where the task's length ends */
   gint64   capacity;   /* PREFILL, DECODE: most tokens a row can come to */
+  const char * const *trains; /* TRAIN (nullable), no ownership: patterns (paths.h) of what is trained; the rest is frozen */
 } FmModelOptions;
 FM_API void     fm_model_set_options (FmModel *model, const FmModelOptions *options);
 

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "app/architecture/architecture-private.h"
+#include "app/architecture/paths.h"
 
 #include <string.h>
 
@@ -110,6 +111,31 @@ part_of (FmGraph *g, const FmValues *whole, gint64 part, gint64 n)
   return values;
 }
 
+/* What no pattern means is frozen: no gradient of it is built, nor of what lies before it alone. */
+static void
+freeze (FmGraph *g, const FmModel *model)
+{
+  const char * const *trains = model->options.trains;
+  g_autoptr (GPtrArray) paths = trains ? fm_graph_param_paths (g) : NULL;
+
+  for (guint i = 0; trains && trains[i]; i++)
+    {
+      gboolean any = FALSE;
+
+      for (guint k = 0; k < paths->len && !any; k++)
+        any = fm_path_match (trains[i], g_ptr_array_index (paths, k), NULL, NULL);
+      if (!any && paths->len > 0)
+        {
+          fm_graph_fail (g, "trains", "names “%s”, and no parameter of the model lies there; one is %s", trains[i],
+                         (char *) g_ptr_array_index (paths, paths->len - 1));
+          return;
+        }
+    }
+  for (guint k = 0; trains && k < paths->len; k++)
+    if (!fm_path_match_any (trains, g_ptr_array_index (paths, k)))
+      fm_param_mark (fm_graph_find_variable (g, g_ptr_array_index (paths, k)), FM_MARK_FROZEN, 1);
+}
+
 /* The step, part by part: each part's gradients are built right behind its forward pass, so that one part's activations
  * live at a time. The loss is the mean over the parts. */
 static void
@@ -134,6 +160,7 @@ build_training (FmGraph *g, FmModel *model, const FmValues *inputs, const FmValu
         loss = fm_add (g, loss, model->loss_terms);
       if (n > 1)
         loss = fm_mul_scalar (g, loss, 1.0 / (gdouble) n);
+      freeze (g, model);
       if (part < n - 1)
         fm_train_accumulate (g, loss);
       else

@@ -87,6 +87,8 @@ typedef struct
   const FmBatchEntry *entry; /* no ownership */
 } FmBatchTuning;
 
+typedef struct _FmBatchSection FmBatchSection; /* [stage NAME] */
+
 struct _FmBatchFile
 {
   char      *name; /* absolute, or NULL */
@@ -104,6 +106,7 @@ struct _FmBatchFile
   GPtrArray *axes;    /* FmBatchAxis */
   GPtrArray *tunings; /* FmBatchTuning */
   GPtrArray *include, *exclude; /* FmBatchPattern */
+  GPtrArray *stages;  /* FmBatchSection: none: a run is one training */
 
   FmBatchJudging *judging;
   FmBatchClaim   *claim; /* (nullable): [paper] and [expect] */
@@ -122,6 +125,9 @@ const FmBatchEntry *fm_batch_find (FmBatchFile *file, const char *group, const c
 gboolean fm_batch_blame (FmBatchFile *file, const FmBatchEntry *entry, GError **error);
 gboolean fm_batch_fail  (FmBatchFile *file, const FmBatchEntry *entry, GError **error, const char *format, ...)
   G_GNUC_PRINTF (4, 5);
+
+/** fm_batch_parse_role: (transfer full): NAME, or NAME,NAME,... a layer each. */
+char **fm_batch_parse_role (FmBatchFile *file, const FmBatchEntry *entry, FmRole role, const char *text, GError **error);
 
 /** fm_batch_split: (transfer full) (element-type char *): `a;b;` as two items; nothing empty, nothing twice. */
 GPtrArray *fm_batch_split (FmBatchFile *file, const FmBatchEntry *entry, GError **error);
@@ -168,6 +174,10 @@ typedef struct
   FmArchitecture *(*make) (gpointer data, gint64 hidden, GError **error); /* (transfer full): with another F */
   gpointer         data;
 } FmBatchCandidate;
+
+/** fm_batch_budget_steps: how many @budget of @unit are for @candidate. */
+gboolean fm_batch_budget_steps (const FmBatchCandidate *candidate, FmArchitecture *architecture, FmBatchLength unit,
+                                gdouble budget, gint64 *steps, GError **error);
 
 /* What the baseline of a task and device has, and what a variant was given for it. */
 typedef struct
@@ -229,6 +239,10 @@ typedef struct
   const GPtrArray       *measure; /* char *; measuring only */
   const FmBatchTuning   *tuning; /* (nullable): with @trials: settings that they choose; training only */
   GPtrArray             *trials; /* (nullable): FmBatchStage, a combination each */
+  /* Of a chain, training only: */
+  const GPtrArray       *starts;  /* (nullable): FmBatchStage: whose models it starts from */
+  const GPtrArray       *init;    /* char *: how, see app/run/init.h */
+  const char * const    *trains;  /* (nullable): patterns of what is trained */
 } FmRecipeParts;
 
 /** fm_recipe_stage: (transfer full): the stage of @kind that starts from @input (nullable), or from the trials. */
@@ -236,5 +250,43 @@ FmBatchStage *fm_recipe_stage (const FmRecipeParts *parts, const char *kind, con
 void          fm_batch_stage_free (FmBatchStage *stage);
 /** fm_short_hash: (transfer full): first 20 hex digits of SHA-256. */
 char         *fm_short_hash (const char *text);
+
+/* --- stage-sections.c ---------------------------------------------------------------------------------------------*/
+
+void     fm_batch_section_free     (FmBatchSection *section);
+gboolean fm_batch_is_stage_section (const char *group);
+/** fm_batch_parse_stages: reads [stage NAME] sections once the rest of the file is known. */
+gboolean fm_batch_parse_stages     (FmBatchFile *file, GError **error);
+/** fm_batch_stages_use: does a stage name the plugin or task @owner? Then its parameters are the run's, too. */
+gboolean fm_batch_stages_use       (FmBatchFile *file, const char *owner);
+/** fm_batch_stages_settle: what the last stage sets in place of [batch]. */
+gboolean fm_batch_stages_settle    (FmBatchFile *file, FmBatchSettings *settings, GError **error);
+/** fm_batch_check_stages: FALSE where a rule of init= was of no use to any variant. */
+gboolean fm_batch_check_stages     (FmBatchFile *file, GError **error);
+
+/* How the planner makes what a stage names; @pair: lists that it leaves NULL are the run's. */
+typedef struct
+{
+  FmTask         *(*make_task)         (gpointer data, const char *id, GError **error);
+  FmArchitecture *(*make_architecture) (gpointer data, const FmBatchSettings *settings, const FmBatchPair *pair, FmTask *task,
+                                        GError **error);
+  gpointer        data;
+} FmBatchMaker;
+
+typedef FmBatchStage *(*FmBatchKeepFunc) (gpointer data, FmBatchStage *stage);
+
+/**
+ * fm_batch_stages_prepare:
+ * @base: settings of [batch] for this variant
+ * @hidden: F of its stages
+ * @last: what the run is scored on
+ *
+ * Returns: (transfer full): the stages of a variant, each checked against those it starts from
+ */
+GPtrArray    *fm_batch_stages_prepare (FmBatchFile *file, const FmBatchMaker *maker, const FmBatchSettings *base,
+                                       gint64 hidden, const FmRecipeParts *last, GError **error);
+/** fm_batch_stages_add: (transfer none): the last stage of a run; those before it go to @earlier. */
+FmBatchStage *fm_batch_stages_add     (GPtrArray *prepared, const FmRecipeParts *last, GPtrArray *earlier,
+                                       FmBatchKeepFunc keep, gpointer data);
 
 G_END_DECLS

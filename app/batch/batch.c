@@ -283,7 +283,7 @@ unknown_section (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
   if (near)
     return fm_batch_fail (file, entry, error, "names no plugin and no task; did you mean [%s]?", near);
   return fm_batch_fail (file, entry, error,
-                        "names no plugin and no task; a section is [batch] or one of `formarium list`");
+                        "names no plugin and no task; a section is [batch], [stage NAME] or one of `formarium list`");
 }
 
 /* --- [batch] ------------------------------------------------------------------------------------------------------*/
@@ -384,9 +384,8 @@ parse_tasks (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
   return TRUE;
 }
 
-/* (transfer full): NAME, or NAME,NAME,... a layer each. */
-static char **
-parse_role (FmBatchFile *file, const FmBatchEntry *entry, FmRole role, const char *text, GError **error)
+char **
+fm_batch_parse_role (FmBatchFile *file, const FmBatchEntry *entry, FmRole role, const char *text, GError **error)
 {
   g_auto (GStrv) ids = g_strsplit (text, ",", -1);
 
@@ -431,10 +430,10 @@ add_pair (FmBatchFile *file, const FmBatchEntry *mixer_entry, const char *mixer,
 
   g_ptr_array_add (file->pairs, pair);
   pair->entry = mixer_entry;
-  pair->mixers = parse_role (file, mixer_entry, FM_ROLE_MIXER, mixer, error);
+  pair->mixers = fm_batch_parse_role (file, mixer_entry, FM_ROLE_MIXER, mixer, error);
   if (pair->mixers == NULL)
     return FALSE;
-  pair->feedforwards = parse_role (file, ff_entry, FM_ROLE_FEEDFORWARD, feedforward, error);
+  pair->feedforwards = fm_batch_parse_role (file, ff_entry, FM_ROLE_FEEDFORWARD, feedforward, error);
   return pair->feedforwards != NULL;
 }
 
@@ -552,6 +551,8 @@ parse_entry (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
     return *entry->key == '\0' || parse_batch_key (file, entry, error);
   if (fm_batch_is_claim_section (entry->group))
     return TRUE; /* fm_batch_claim_parse() reads both together */
+  if (fm_batch_is_stage_section (entry->group))
+    return TRUE; /* fm_batch_parse_stages() reads them when the rest is known */
   plugin = find_plugin (entry->group);
   task = fm_task_class_find (entry->group);
   if (plugin == NULL && task == NULL)
@@ -609,8 +610,8 @@ parse_entries (FmBatchFile *file, GError **error)
     }
   if (file->tasks->len == 0)
     return fm_batch_fail (file, NULL, error, "[batch] has no task; write task=fashion-mnist, for one");
-  if (!fm_batch_parse_measure (file, error) || !parse_pairs (file, error) || !fm_batch_check_hold (file, error)
-      || !fm_batch_check_tune (file, error) || !fm_batch_parse_patterns (file, error))
+  if (!fm_batch_parse_measure (file, error) || !parse_pairs (file, error) || !fm_batch_parse_stages (file, error)
+      || !fm_batch_check_hold (file, error) || !fm_batch_check_tune (file, error) || !fm_batch_parse_patterns (file, error))
     return FALSE;
   if (file->title == NULL)
     file->title = default_title (file);
@@ -631,6 +632,7 @@ fm_batch_file_parse (const char *text, gssize length, const char *name, GError *
   file->devices = g_ptr_array_new_with_free_func (g_free);
   file->include = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_batch_pattern_free);
   file->exclude = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_batch_pattern_free);
+  file->stages = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_batch_section_free);
   file->seeds = g_array_new (FALSE, FALSE, sizeof (gint64));
   file->measure = g_ptr_array_new_with_free_func (g_free);
   file->entries = fm_batch_scan (text, size, display_name (file), error);
@@ -684,6 +686,7 @@ fm_batch_file_free (FmBatchFile *file)
   g_ptr_array_unref (file->devices);
   g_ptr_array_unref (file->include);
   g_ptr_array_unref (file->exclude);
+  g_ptr_array_unref (file->stages);
   g_array_unref (file->seeds);
   g_clear_pointer (&file->measure, g_ptr_array_unref);
   fm_batch_judging_free (file->judging);

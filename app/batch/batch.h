@@ -13,7 +13,7 @@
  *
  * `;` makes the matrix: every combination is a variant. `variants=A x mlp; B x switch` instead of mixer and feedforward
  * names the pairs. `,` gives a mixer, a feed-forward or a plugin's parameter per layer. Sections named after a plugin or a
- * task set its parameters. include= and exclude= pick parts of the matrix (select.c), budget= and hold= say what is equal
+ * task set its parameters. [stage NAME] sections make a run a chain of trainings (stage-sections.c). include= and exclude= pick parts of the matrix (select.c), budget= and hold= say what is equal
  * (hold.c); measure-axes.h says what measure= means, judging.h what margin=, compare= and looks= mean, expect.h what
  * [paper] and [expect] do, which make a batch a claim. Every error is one sentence with file, line, section and key,
  * FM_APP_ERROR_INPUT. */
@@ -53,6 +53,9 @@ typedef struct
   const char *name, *help; /* both NULL at the end */
 } FmBatchKey;
 FM_API const FmBatchKey *fm_batch_other_keys (void);
+
+/** fm_batch_stage_keys: those of [stage NAME] beside all of the first kind. */
+FM_API const FmBatchKey *fm_batch_stage_keys (void);
 
 /** fm_batch_key_default: (transfer full): what a batch file that does not name @key gets, as text. */
 FM_API char *fm_batch_key_default (const char *key);

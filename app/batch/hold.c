@@ -364,3 +364,18 @@ fm_batch_choose (FmBatchFile *file, const FmBatchChoice *baseline, const FmBatch
            plan.peak_bytes, 100 * ((gdouble) plan.peak_bytes / (gdouble) baseline->peak_bytes - 1), baseline->peak_bytes);
   return g_steal_pointer (&choice);
 }
+
+gboolean
+fm_batch_budget_steps (const FmBatchCandidate *candidate, FmArchitecture *architecture, FmBatchLength unit, gdouble budget,
+                       gint64 *steps, GError **error)
+{
+  FmPlan plan;
+  FmCost cost = { 0, 0 };
+  gdouble of_step;
+
+  if (unit >= FM_LENGTH_FLOPS && !step_cost (candidate, architecture, &plan, &cost, error))
+    return FALSE;
+  of_step = amount_of_step (candidate, unit, &cost);
+  *steps = of_step > 0 ? (gint64) CLAMP (round (budget / of_step), budget > 0, (gdouble) MAX_STEPS) : 1;
+  return TRUE;
+}

@@ -21,6 +21,8 @@ typedef struct
   const char  *task, *device;
   FmBatchPair *pair;
   const FmBatchTuning *tuning; /* (nullable): of the pair */
+  GPtrArray   *prepared; /* (nullable): its stages, where the file has [stage NAME] sections */
+  gboolean     own_pair; /* a stage's in place of the run's */
   GPtrArray   *axes;   /* FmBatchAxis, no ref: those that concern it */
   guint       *chosen; /* index of a value for each of them */
 } Expansion;
@@ -37,6 +39,7 @@ run_free (FmBatchRun *run)
   g_free (run->device);
   g_free (run->unmet);
   g_clear_pointer (&run->trials, g_ptr_array_unref);
+  g_clear_pointer (&run->earlier, g_ptr_array_unref);
   g_clear_pointer (&run->architecture, fm_architecture_unref);
   g_clear_pointer (&run->task, fm_task_unref);
   g_free (run);
@@ -133,7 +136,7 @@ static gboolean
 set_role (const Expansion *x, FmArchitecture *a, FmRole role, char **ids, GError **error)
 {
   const char *key = fm_role_name (role);
-  const FmBatchEntry *entry = fm_batch_find (x->file, "batch", key);
+  const FmBatchEntry *entry = x->own_pair ? NULL : fm_batch_find (x->file, "batch", key);
   gint64 layers = fm_architecture_get_layers (a);
   guint n = g_strv_length (ids);
 
@@ -280,6 +283,49 @@ add_trials (Expansion *x, const FmRecipeParts *parts)
   return trials;
 }
 
+static FmBatchStage *
+keep_any_stage (gpointer data, FmBatchStage *stage)
+{
+  return keep_stage (data, stage);
+}
+
+/* What a stage before the last one names in place of the run's. */
+static FmTask *
+make_stage_task (gpointer data, const char *id, GError **error)
+{
+  Expansion stage = *(Expansion *) data;
+
+  stage.task = id;
+  return make_task (&stage, error);
+}
+
+static FmArchitecture *
+make_stage_architecture (gpointer data, const FmBatchSettings *settings, const FmBatchPair *pair, FmTask *task, GError **error)
+{
+  Expansion stage = *(Expansion *) data;
+  FmBatchPair own = { pair->mixers ? pair->mixers : stage.pair->mixers,
+                      pair->feedforwards ? pair->feedforwards : stage.pair->feedforwards, pair->entry };
+
+  stage.pair = &own;
+  stage.own_pair = TRUE;
+  return make_architecture (&stage, settings, task, error);
+}
+
+static gboolean
+prepare_stages (Expansion *x, const FmBatchChoice *choice, FmTask *task, const FmBatchSettings *base,
+                const FmBatchSettings *settings, GError **error)
+{
+  FmRecipeParts last = { .architecture = choice->architecture, .task = task, .device = x->device, .settings = settings,
+                         .steps = choice->steps };
+  FmBatchMaker maker = { make_stage_task, make_stage_architecture, x };
+
+  g_clear_pointer (&x->prepared, g_ptr_array_unref);
+  if (x->file->stages->len > 0)
+    x->prepared = fm_batch_stages_prepare (x->file, &maker, base, x->file->hold.parameters ? choice->hidden : base->hidden, &last,
+                                           error);
+  return x->file->stages->len == 0 || x->prepared != NULL;
+}
+
 static void
 add_run (Expansion *x, const FmBatchChoice *choice, FmTask *task, const FmBatchSettings *settings, gint64 seed)
 {
@@ -308,7 +354,11 @@ add_run (Expansion *x, const FmBatchChoice *choice, FmTask *task, const FmBatchS
   run->batch = settings->batch;
   parts.tuning = x->tuning;
   run->trials = parts.trials = add_trials (x, &parts);
-  run->train = keep_stage (x, fm_recipe_stage (&parts, FM_STAGE_KIND_TRAIN, NULL));
+  run->earlier = x->prepared ? g_ptr_array_new () : NULL;
+  if (x->prepared)
+    run->train = fm_batch_stages_add (x->prepared, &parts, run->earlier, keep_any_stage, x);
+  else
+    run->train = keep_stage (x, fm_recipe_stage (&parts, FM_STAGE_KIND_TRAIN, NULL));
   run->measure = keep_stage (x, fm_recipe_stage (&parts, FM_STAGE_KIND_MEASURE, run->train));
   g_ptr_array_add (x->plan->runs, run);
 }
@@ -385,7 +435,7 @@ add_variant (Expansion *x, GError **error)
 {
   g_autoptr (GArray) seeds = g_array_new (FALSE, FALSE, sizeof (gint64));
   FmBatchChoice *choice;
-  FmBatchSettings settings;
+  FmBatchSettings settings, base;
   g_autoptr (FmTask) task = NULL;
 
   for (guint i = 0; i < x->file->seeds->len; i++)
@@ -408,6 +458,9 @@ add_variant (Expansion *x, GError **error)
                                                   error))
         return fm_batch_blame (x->file, axis->entry, error);
     }
+  base = settings;
+  if (!fm_batch_stages_settle (x->file, &settings, error))
+    return FALSE;
   if (settings.batch % settings.accumulate != 0)
     return fm_batch_fail (x->file, fm_batch_find (x->file, "batch", "accumulate"), error,
                           "accumulate=%" G_GINT64_FORMAT ": must divide batch=%" G_GINT64_FORMAT, settings.accumulate,
@@ -420,6 +473,11 @@ add_variant (Expansion *x, GError **error)
   choice = choose (x, &settings, task, error);
   if (choice == NULL)
     return FALSE;
+  if (!prepare_stages (x, choice, task, &base, &settings, error))
+    {
+      fm_batch_choice_free (choice);
+      return FALSE;
+    }
   for (guint i = 0; i < seeds->len; i++)
     add_run (x, choice, task, &settings, g_array_index (seeds, gint64, i));
   remember (x, task, choice);
@@ -432,7 +490,7 @@ add_variant (Expansion *x, GError **error)
 static gboolean
 concerns (const Expansion *x, const FmBatchAxis *axis)
 {
-  return *axis->owner == '\0' || g_str_equal (axis->owner, x->task) ||
+  return *axis->owner == '\0' || g_str_equal (axis->owner, x->task) || fm_batch_stages_use (x->file, axis->owner) ||
          g_strv_contains ((const char * const *) x->pair->mixers, axis->owner) ||
          g_strv_contains ((const char * const *) x->pair->feedforwards, axis->owner);
 }
@@ -565,9 +623,13 @@ fm_batch_plan_new (FmBatchFile *file, GError **error)
           x.device = g_ptr_array_index (file->devices, d);
           x.pair = g_ptr_array_index (file->pairs, p);
           if (!expand (&x, error))
-            return NULL;
+            {
+              g_clear_pointer (&x.prepared, g_ptr_array_unref);
+              return NULL;
+            }
         }
-  if (!fm_batch_check_patterns (file, error))
+  g_clear_pointer (&x.prepared, g_ptr_array_unref);
+  if (!fm_batch_check_patterns (file, error) || !fm_batch_check_stages (file, error))
     return NULL;
   if (plan->runs->len == 0)
     {

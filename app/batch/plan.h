@@ -9,7 +9,7 @@
  *    "inputs": [ids of earlier stages], "hardware": "..."}
  *
  * and, where a batch asks for it, "measure" (measuring stages), "evaluate", "optimizer": "sgd" with "momentum" and "nesterov", "accumulate", "average",
- * "recompute".
+ * "recompute"; of a stage of a chain "trains" (patterns) and, where it starts from earlier ones, "init" (rules: run/init.h).
  *
  * Real numbers are texts, so that a recipe is the same bytes whoever writes it. What concerns training alone stands in
  * training stages alone; `hardware` stands in measuring stages alone: a time belongs to the machine it was taken on. */
@@ -35,6 +35,7 @@ typedef struct
   char      *kind; /* FM_STAGE_KIND_* */
   char      *recipe;
   GPtrArray *inputs; /* char * */
+  char      *name;   /* (nullable): of a [stage NAME] that asks for it */
 } FmBatchStage;
 
 typedef struct
@@ -53,6 +54,7 @@ typedef struct
   gint64          parameters, parameters_by_n; /* apart: what depends on the length N; -1: not counted */
   char           *unmet;      /* (nullable): why a hold cannot be met: the run is stored as skipped for this reason */
   GPtrArray      *trials;  /* (nullable): FmBatchStage, no ref: whose best one says how to train */
+  GPtrArray      *earlier; /* (nullable): FmBatchStage, no ref: trainings before @train, inputs first */
   FmBatchStage   *train;   /* no ref: in the plan's stages */
   FmBatchStage   *measure; /* no ref */
 } FmBatchRun;

@@ -24,6 +24,7 @@ fm_batch_stage_free (FmBatchStage *stage)
   g_free (stage->id);
   g_free (stage->kind);
   g_free (stage->recipe);
+  g_free (stage->name);
   g_ptr_array_unref (stage->inputs);
   g_free (stage);
 }
@@ -130,6 +131,29 @@ add_tuning (JsonBuilder *b, const FmRecipeParts *parts)
   json_builder_end_array (b);
 }
 
+static void
+add_texts (JsonBuilder *b, const char *name, const char * const *texts, guint n)
+{
+  json_builder_set_member_name (b, name);
+  json_builder_begin_array (b);
+  for (guint i = 0; i < n; i++)
+    json_builder_add_string_value (b, texts[i]);
+  json_builder_end_array (b);
+}
+
+/* Of a chain: from what it starts, and what of it is trained. */
+static void
+add_start (JsonBuilder *b, const FmRecipeParts *parts, FmBatchStage *stage)
+{
+  if (parts->trains)
+    add_texts (b, "trains", parts->trains, g_strv_length ((char **) parts->trains));
+  if (parts->starts == NULL)
+    return;
+  add_texts (b, "init", (const char * const *) parts->init->pdata, parts->init->len);
+  for (guint i = 0; i < parts->starts->len; i++)
+    g_ptr_array_add (stage->inputs, g_strdup (((FmBatchStage *) g_ptr_array_index (parts->starts, i))->id));
+}
+
 FmBatchStage *
 fm_recipe_stage (const FmRecipeParts *parts, const char *kind, const FmBatchStage *input)
 {
@@ -158,6 +182,8 @@ fm_recipe_stage (const FmRecipeParts *parts, const char *kind, const FmBatchStag
     add_tuning (b, parts);
   for (guint i = 0; tuned && i < parts->trials->len; i++)
     g_ptr_array_add (stage->inputs, g_strdup (((FmBatchStage *) g_ptr_array_index (parts->trials, i))->id));
+  if (trains)
+    add_start (b, parts, stage);
   if (input)
     g_ptr_array_add (stage->inputs, g_strdup (input->id));
   if (stage->inputs->len > 0)

@@ -113,6 +113,8 @@ wanted_stages (const FmBatchPlan *plan)
         {
           for (guint k = 0; run->trials && k < run->trials->len; k++)
             g_hash_table_add (wanted, g_ptr_array_index (run->trials, k));
+          for (guint k = 0; run->earlier && k < run->earlier->len; k++)
+            g_hash_table_add (wanted, g_ptr_array_index (run->earlier, k));
           g_hash_table_add (wanted, run->train);
           g_hash_table_add (wanted, run->measure);
         }
@@ -163,6 +165,8 @@ add_all (FmBatchPlan *plan, FmStore *store, gint64 *batch, GError **error)
       /* What cannot meet a hold has no stages, so no runner takes them up; it is skipped with the reason. */
       if (run->unmet == NULL)
         {
+          for (guint k = 0; run->earlier && k < run->earlier->len; k++) /* results look at the last training */
+            g_ptr_array_add (row->stages, g_strdup (((FmBatchStage *) g_ptr_array_index (run->earlier, k))->id));
           g_ptr_array_add (row->stages, g_strdup (run->train->id));
           g_ptr_array_add (row->stages, g_strdup (run->measure->id));
           /* Behind the two that everybody asks for. */

@@ -113,7 +113,7 @@ same_trainings (FmStore *store, gint64 batch, FmBatchPlan *plan, GError **error)
       const FmBatchRun *b = g_ptr_array_index (plan->runs, i);
 
       if (a->stages->len == 0 || !g_str_equal (a->variant, b->variant) || a->seed != b->seed
-          || !g_str_equal (g_ptr_array_index (a->stages, 0), b->train->id))
+          || !g_ptr_array_find_with_equal_func (a->stages, b->train->id, g_str_equal, NULL))
         return FALSE;
     }
   return TRUE;

@@ -59,6 +59,16 @@ stage_to_json (const FmStageEstimate *e)
   json_object_set_int_member (object, "seed", e->settings ? FM_TUNING_SEED : e->run->seed);
   if (e->settings)
     json_object_set_string_member (object, "settings", e->settings);
+  if (e->chain)
+    {
+      json_object_set_string_member (object, "name", e->stage->name);
+      json_object_set_string_member (object, "chain", e->chain);
+    }
+  if (!g_str_equal (e->stage->kind, FM_STAGE_KIND_MEASURE))
+    {
+      json_object_set_string_member (object, "task", e->task);
+      json_object_set_int_member (object, "steps", e->steps);
+    }
   json_object_set_boolean_member (object, "left", e->left);
   json_object_set_double_member (object, "seconds", e->seconds);
   json_object_set_double_member (object, "flops", e->flops);
@@ -91,9 +101,12 @@ run_to_json (const FmBatchRun *run, const FmPlanEstimate *e)
       const FmStageEstimate *stage = g_ptr_array_index (e->stages, i);
 
       if (stage->stage != run->train && stage->stage != run->measure
-          && !(run->trials && g_ptr_array_find (run->trials, stage->stage, NULL)))
+          && !(run->trials && g_ptr_array_find (run->trials, stage->stage, NULL))
+          && !(run->earlier && g_ptr_array_find (run->earlier, stage->stage, NULL)))
         continue;
       json_array_add_object_element (stages, stage_to_json (stage));
+      if (stage->stage != run->train && stage->stage != run->measure)
+        continue;
       json_object_set_int_member (row, "parameters", stage->parameters);
       if (stage->parameters_by_n >= 0)
         json_object_set_int_member (row, "parameters_by_n", stage->parameters_by_n);
@@ -112,9 +125,11 @@ print_stage (const FmStageEstimate *e)
            e->stage->kind, time, e->left || run->unmet ? "" : ", done");
   if (e->settings)
     g_print ("  %s", e->settings);
+  if (e->chain)
+    g_print ("  %s;", e->chain);
   if (g_str_equal (e->stage->kind, FM_STAGE_KIND_TRAIN))
     g_print ("  %" G_GINT64_FORMAT " steps of %" G_GINT64_FORMAT " on %s, %s; hidden=%" G_GINT64_FORMAT ", %" G_GINT64_FORMAT
-             " parameters and %" G_GINT64_FORMAT " by length", run->steps, run->batch, fm_task_get_class (run->task)->id,
+             " parameters and %" G_GINT64_FORMAT " by length", e->steps, e->batch, e->task,
              run->device, run->hidden, e->parameters, MAX (e->parameters_by_n, 0));
   g_print ("\n");
   if (run->unmet && g_str_equal (e->stage->kind, FM_STAGE_KIND_TRAIN))

@@ -41,12 +41,11 @@ fm_machine_available_bytes (void)
 gboolean
 fm_recipe_cost (FmRecipe *recipe, FmPlan *train_plan, gdouble *train_flops, gdouble *example_flops, GError **error)
 {
-  g_autoptr (FmModel) model = fm_model_new (recipe->architecture, recipe->task, "");
+  g_autoptr (FmModel) model = fm_recipe_model (recipe);
   g_autoptr (FmModelGraph) train = NULL, one = NULL;
   FmPlan plan;
   FmCost cost;
 
-  fm_model_set_options (model, &(FmModelOptions){ .recompute = recipe->recompute, .accumulate = recipe->accumulate });
   train = fm_model_graph_new (model, FM_MODE_TRAIN, recipe->batch, &recipe->optimizer, FALSE, error);
   if (train == NULL || !fm_graph_plan (train->graph, recipe->device, train_plan, &cost, error))
     return FALSE;
@@ -220,19 +219,54 @@ find_device (const char *id, FmDeviceInfo *found, GError **error)
 
 /* --- The plan -----------------------------------------------------------------------------------------------------*/
 
-/* What seeds of a variant share. */
+/* What seeds of a variant share: of a training and, of its last one, of measuring. */
 typedef struct
 {
+  gint64  steps, batch;
+  char   *task, *chain;
   gdouble train_s, train_flops, measure_flops;
   gdouble trial_s, trial_flops; /* the same without a score on test */
   guint64 peak_bytes, available_bytes;
   gint64  parameters, parameters_by_n;
 } Cost;
 
-static gboolean
-cost_of (const FmBatchRun *run, const Speed *speed, Cost *c, GError **error)
+static void
+cost_free (gpointer data)
 {
-  g_autoptr (JsonObject) object = fm_json_parse (run->train->recipe, -1, error);
+  g_free (((Cost *) data)->task);
+  g_free (((Cost *) data)->chain);
+  g_free (data);
+}
+
+/* "adapt: from base, trains head;layers.1, init=head=new" */
+static char *
+describe (const FmBatchPlan *plan, const FmBatchStage *stage, const FmRecipe *recipe)
+{
+  g_autoptr (GString) text = g_string_new (stage->name);
+  g_autofree char *trains = recipe->trains ? g_strjoinv (";", recipe->trains) : NULL;
+
+  for (guint i = 0; i < stage->inputs->len; i++)
+    for (guint k = 0; k < plan->stages->len; k++)
+      {
+        const FmBatchStage *other = g_ptr_array_index (plan->stages, k);
+
+        if (g_str_equal (other->id, g_ptr_array_index (stage->inputs, i)))
+          g_string_append_printf (text, "%s%s", i ? " and " : ": from ", other->name);
+      }
+  g_string_append_printf (text, "%s%s%s", stage->inputs->len || trains == NULL ? "" : ":", trains ? ", trains " : "",
+                          trains ? trains : "");
+  for (guint i = 0; recipe->start && i < recipe->start->rules->len; i++)
+    g_string_append_printf (text, "%s%s", i ? ";" : recipe->start->mean ? ", init=mean;" : ", init=",
+                            ((FmStartRule *) g_ptr_array_index (recipe->start->rules, i))->text);
+  if (recipe->start && recipe->start->mean && recipe->start->rules->len == 0)
+    g_string_append (text, ", init=mean");
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+static gboolean
+cost_of (const FmBatchPlan *plan, const FmBatchRun *run, const FmBatchStage *stage, const Speed *speed, Cost *c, GError **error)
+{
+  g_autoptr (JsonObject) object = fm_json_parse (stage->recipe, -1, error);
   g_autoptr (FmRecipe) recipe = object ? fm_recipe_parse (object, error) : NULL;
   g_autoptr (FmModel) model = NULL;
   g_autoptr (FmModelGraph) train = NULL, many = NULL;
@@ -242,8 +276,12 @@ cost_of (const FmBatchRun *run, const Speed *speed, Cost *c, GError **error)
 
   if (recipe == NULL || !find_device (run->device, &device, error)
       || !fm_recipe_cost (recipe, &bytes, &c->train_flops, &example_flops, error)
-      || !fm_architecture_count (run->architecture, run->task, &c->parameters, &c->parameters_by_n, error))
+      || !fm_architecture_count (recipe->architecture, recipe->task, &c->parameters, &c->parameters_by_n, error))
     return FALSE;
+  c->steps = recipe->steps;
+  c->batch = recipe->batch;
+  c->task = g_strdup (fm_task_get_class (recipe->task)->id);
+  c->chain = stage->name ? describe (plan, stage, recipe) : NULL;
   c->available_bytes = device.software || g_str_equal (run->device, "cpu")
                            ? MIN (device.memory_bytes, fm_machine_available_bytes ()) : device.memory_bytes;
   c->peak_bytes = bytes.peak_bytes;
@@ -255,8 +293,7 @@ cost_of (const FmBatchRun *run, const Speed *speed, Cost *c, GError **error)
                    c->peak_bytes, c->available_bytes, run->device);
       return FALSE;
     }
-  model = fm_model_new (recipe->architecture, recipe->task, "");
-  fm_model_set_options (model, &(FmModelOptions){ .recompute = recipe->recompute, .accumulate = recipe->accumulate });
+  model = fm_recipe_model (recipe);
   train = fm_model_graph_new (model, FM_MODE_TRAIN, recipe->batch, &recipe->optimizer, FALSE, error);
   many = train ? fm_model_graph_new (model, FM_MODE_EVALUATE, EVALUATION_BATCH, NULL, FALSE, error) : NULL;
   if (many == NULL || !graph_seconds (speed, train->graph, &step_s, error)
@@ -277,8 +314,12 @@ cost_of (const FmBatchRun *run, const Speed *speed, Cost *c, GError **error)
 static void
 stage_estimate_free (gpointer data)
 {
-  g_free (((FmStageEstimate *) data)->settings);
-  g_free (data);
+  FmStageEstimate *e = data;
+
+  g_free (e->settings);
+  g_free (e->task);
+  g_free (e->chain);
+  g_free (e);
 }
 
 /* (transfer full) (nullable): what the @k-th trial of @run tries, as the training stage's recipe says it. */
@@ -295,7 +336,7 @@ static FmStageEstimate *
 stage_estimate (const FmBatchStage *stage, const FmBatchRun *run, GHashTable *left, const Cost *cost)
 {
   FmStageEstimate *e = g_new0 (FmStageEstimate, 1);
-  gboolean train = stage != run->measure, trial = train && stage != run->train;
+  gboolean train = stage != run->measure, trial = g_str_equal (stage->kind, FM_STAGE_KIND_TRIAL);
 
   e->stage = stage;
   e->run = run;
@@ -305,7 +346,72 @@ stage_estimate (const FmBatchStage *stage, const FmBatchRun *run, GHashTable *le
   e->peak_bytes = train ? cost->peak_bytes : 0;
   e->parameters = cost->parameters;
   e->parameters_by_n = cost->parameters_by_n;
+  e->steps = cost->steps;
+  e->batch = cost->batch;
+  e->task = g_strdup (cost->task);
+  e->chain = train ? g_strdup (cost->chain) : NULL;
   return e;
+}
+
+/* (transfer container): a run's stages, inputs first. */
+static GPtrArray *
+stages_of (const FmBatchRun *run)
+{
+  GPtrArray *stages = g_ptr_array_new ();
+
+  if (run->earlier)
+    g_ptr_array_extend (stages, run->earlier, NULL, NULL);
+  if (run->trials)
+    g_ptr_array_extend (stages, run->trials, NULL, NULL);
+  g_ptr_array_add (stages, run->train);
+  g_ptr_array_add (stages, run->measure);
+  return stages;
+}
+
+/* What a stage of @run costs; each once however many seeds there are. */
+static Cost *
+find_cost (GHashTable *costs, const FmBatchPlan *plan, const FmBatchRun *run, const FmBatchStage *stage, const Speed *speed,
+           GError **error)
+{
+  gboolean last = stage == run->measure || run->earlier == NULL || !g_ptr_array_find (run->earlier, stage, NULL);
+  g_autofree char *same = g_strdup_printf ("%s %s %s %s %s", run->variant, run->architecture_id, run->task_id, run->device,
+                                           last ? "" : stage->name);
+  Cost *cost = g_hash_table_lookup (costs, same);
+
+  if (cost)
+    return cost;
+  cost = g_new0 (Cost, 1);
+  g_hash_table_insert (costs, g_steal_pointer (&same), cost);
+  if (cost_of (plan, run, last ? run->train : stage, speed, cost, error))
+    return cost;
+  g_prefix_error (error, "%s: ", run->variant);
+  return NULL;
+}
+
+/* A training waits for those it starts from, however many workers there are. */
+static gdouble
+longest_chain (const FmPlanEstimate *e)
+{
+  g_autoptr (GHashTable) ends = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_free);
+  gdouble longest = 0;
+
+  for (guint i = 0; i < e->stages->len; i++)
+    {
+      const FmStageEstimate *row = g_ptr_array_index (e->stages, i);
+      gdouble *end = g_new0 (gdouble, 1);
+
+      for (guint k = 0; k < row->stage->inputs->len; k++)
+        {
+          const gdouble *input = g_hash_table_lookup (ends, g_ptr_array_index (row->stage->inputs, k));
+
+          *end = MAX (*end, input ? *input : 0);
+        }
+      if (row->left && !g_str_equal (row->stage->kind, FM_STAGE_KIND_MEASURE))
+        *end += row->seconds;
+      longest = MAX (longest, *end);
+      g_hash_table_insert (ends, row->stage->id, end);
+    }
+  return longest;
 }
 
 FmPlanEstimate *
@@ -313,7 +419,7 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
 {
   g_autoptr (FmPlanEstimate) e = g_new0 (FmPlanEstimate, 1);
   g_autoptr (GHashTable) speeds = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) speed_free);
-  g_autoptr (GHashTable) costs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  g_autoptr (GHashTable) costs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, cost_free);
   g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL); /* FmBatchStage -> FmStageEstimate */
   g_autoptr (GHashTable) left = NULL;
   gdouble train_s = 0, measure_s = 0;
@@ -329,10 +435,8 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
   for (guint i = 0; i < plan->runs->len; i++)
     {
       FmBatchRun *run = g_ptr_array_index (plan->runs, i);
-      g_autofree char *same = g_strdup_printf ("%s %s %s %s", run->variant, run->architecture_id, run->task_id, run->device);
-      Cost *cost = g_hash_table_lookup (costs, same); /* seeds cost the same */
+      g_autoptr (GPtrArray) stages = stages_of (run);
       Speed *speed = g_hash_table_lookup (speeds, run->device);
-      guint n_trials = run->trials ? run->trials->len : 0;
 
       if (speed == NULL)
         {
@@ -341,35 +445,28 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
             return NULL;
           g_hash_table_insert (speeds, run->device, speed);
         }
-      if (cost == NULL)
+      for (guint k = 0; k < stages->len; k++)
         {
-          cost = g_new0 (Cost, 1);
-          g_hash_table_insert (costs, g_steal_pointer (&same), cost);
-          if (!cost_of (run, speed, cost, error))
-            {
-              g_prefix_error (error, "%s: ", run->variant);
-              return NULL;
-            }
-        }
-      if (cost->peak_bytes > e->peak_bytes)
-        {
-          e->peak_bytes = cost->peak_bytes;
-          e->available_bytes = cost->available_bytes;
-          g_free (e->largest);
-          e->largest = g_strdup (run->variant);
-        }
-      for (guint k = 0; k < n_trials + 2; k++)
-        {
-          FmBatchStage *stage = k < n_trials ? g_ptr_array_index (run->trials, k) : k == n_trials ? run->train : run->measure;
-          gboolean measures = stage == run->measure;
+          FmBatchStage *stage = g_ptr_array_index (stages, k);
+          gboolean measures = stage == run->measure, tries = g_str_equal (stage->kind, FM_STAGE_KIND_TRIAL);
           FmStageEstimate *row = g_hash_table_lookup (seen, stage);
+          Cost *cost = find_cost (costs, plan, run, stage, speed, error);
 
+          if (cost == NULL)
+            return NULL;
+          if (cost->peak_bytes > e->peak_bytes)
+            {
+              e->peak_bytes = cost->peak_bytes;
+              e->available_bytes = cost->available_bytes;
+              g_free (e->largest);
+              e->largest = g_strdup (run->variant);
+            }
           if (row == NULL)
             {
               row = stage_estimate (stage, run, left, cost);
-              if (k < n_trials)
-                row->settings = trial_settings (run, k);
-              e->n_trials += k < n_trials;
+              if (tries)
+                row->settings = trial_settings (run, k - (run->earlier ? run->earlier->len : 0));
+              e->n_trials += tries;
               g_hash_table_insert (seen, stage, row);
               g_ptr_array_add (e->stages, row);
             }
@@ -379,9 +476,12 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
             {
               FmStageEstimate *again = stage_estimate (stage, run, left, cost);
 
-              again->settings = row->settings;
+              FmStageEstimate before = *row;
+
               *row = *again;
-              g_free (again);
+              *again = before;
+              row->settings = g_steal_pointer (&again->settings);
+              stage_estimate_free (again);
             }
           else
             continue;
@@ -392,7 +492,8 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
           e->flops_left += row->flops;
         }
     }
-  e->seconds_left = measure_s + train_s / (gdouble) CLAMP (train_left, 1, fm_runner_default_training ());
+  e->seconds_left = measure_s + MAX (train_s / (gdouble) CLAMP (train_left, 1, fm_runner_default_training ()),
+                                     longest_chain (e));
   return g_steal_pointer (&e);
 }
 

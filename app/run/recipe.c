@@ -46,9 +46,8 @@ parse_task (JsonObject *object, GError **error)
   return fm_task_new (id, values, error);
 }
 
-/* (transfer full) (nullable): the texts of an array. */
-static char **
-member_texts (JsonArray *array)
+char **
+fm_json_texts (JsonArray *array)
 {
   g_autoptr (GStrvBuilder) texts = g_strv_builder_new ();
 
@@ -125,7 +124,16 @@ fm_recipe_parse (JsonObject *object, GError **error)
       return NULL;
     }
 
-  recipe->measure = member_texts (fm_json_array (object, "measure"));
+  recipe->trains = fm_json_texts (fm_json_array (object, "trains"));
+  if (json_object_has_member (object, "init"))
+    {
+      g_auto (GStrv) rules = fm_json_texts (fm_json_array (object, "init"));
+
+      recipe->start = fm_start_rules_parse ((const char * const *) rules, error);
+      if (recipe->start == NULL)
+        return NULL;
+    }
+  recipe->measure = fm_json_texts (fm_json_array (object, "measure"));
   text = member_text (architecture);
   recipe->architecture = fm_architecture_from_json (text, error);
   if (recipe->architecture == NULL)
@@ -154,7 +162,19 @@ fm_recipe_free (FmRecipe *recipe)
   g_free (recipe->kind);
   g_free (recipe->device);
   g_strfreev (recipe->measure);
+  g_strfreev (recipe->trains);
+  fm_start_rules_free (recipe->start);
   g_free (recipe);
+}
+
+FmModel *
+fm_recipe_model (const FmRecipe *recipe)
+{
+  FmModel *model = fm_model_new (recipe->architecture, recipe->task, "");
+
+  fm_model_set_options (model, &(FmModelOptions){ .recompute = recipe->recompute, .accumulate = recipe->accumulate,
+                                                  .trains = (const char * const *) recipe->trains });
+  return model;
 }
 
 gfloat

@@ -3,6 +3,7 @@
 
 #include "app/architecture/architecture.h"
 #include "app/run/explore.h"
+#include "app/run/init.h"
 #include "app/run/run.h"
 
 #include <json-glib/json-glib.h>
@@ -36,6 +37,8 @@ typedef struct
   FmScheduleKind  schedule;
   FmOptimizer     optimizer;
   gint64          accumulate, recompute; /* see FmModelOptions */
+  char          **trains; /* (nullable): patterns of what is trained */
+  FmStartRules   *start;  /* (nullable): it starts from models of earlier stages */
   char          **measure; /* (nullable): modes beside the forward pass: measure-axes.h */
   GPtrArray      *tune; /* (nullable): JsonObject: settings of each trial, one of which is to be chosen */
 } FmRecipe;
@@ -57,6 +60,12 @@ gint     fm_tuning_choose     (JsonArray *trials);
 gboolean fm_tuning_apply      (FmRecipe *recipe, guint trial, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** fm_tuning_to_string: (transfer full): "rate=0.001, decay=0". */
 char    *fm_tuning_to_string  (JsonObject *settings);
+
+/** fm_recipe_model: (transfer full): as it is trained, and without averages. */
+FmModel *fm_recipe_model (const FmRecipe *recipe);
+
+/** fm_json_texts: (transfer full) (nullable): the texts of an array (nullable). */
+char   **fm_json_texts   (JsonArray *array);
 
 /** fm_recipe_rate: learning rate of @step (from 1): see fm_schedule_rate(). */
 gfloat fm_recipe_rate (const FmRecipe *recipe, gint64 step);
@@ -126,6 +135,7 @@ typedef struct
   char       *stage;
   FmRecipe   *recipe;
   char       *checkpoint; /* file name, or NULL */
+  char      **checkpoints; /* (nullable): of the models that a training starts from */
   char       *artifacts;  /* folder of the stage */
   guint       threads;
   gint64      process;

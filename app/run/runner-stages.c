@@ -51,6 +51,22 @@ estimate_stage (FmRunnerStage *stage)
     stage->work = MAX (train, 1);
 }
 
+/* Stages of one variant: another stage of a chain may have another model, another task or less to train. */
+static gboolean
+costs_the_same (const FmRunnerStage *a, const FmRunnerStage *b)
+{
+  static const char * const members[] = { "architecture", "task", "steps", "batch", "trains" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (members); i++)
+    {
+      JsonNode *x = json_object_get_member (a->recipe, members[i]), *y = json_object_get_member (b->recipe, members[i]);
+
+      if ((x == NULL) != (y == NULL) || (x && !json_node_equal (x, y)))
+        return FALSE;
+    }
+  return TRUE;
+}
+
 gboolean
 fm_runner_load_stages (FmRunner *runner, GHashTable *only, GError **error)
 {
@@ -112,7 +128,7 @@ fm_runner_load_stages (FmRunner *runner, GHashTable *only, GError **error)
         }
       /* Seeds of a variant cost the same; they stand together. */
       if (before && fm_runner_stage_is_training (before) == fm_runner_stage_is_training (stage)
-          && g_strcmp0 (before->variant, stage->variant) == 0 && before->steps == stage->steps)
+          && g_strcmp0 (before->variant, stage->variant) == 0 && costs_the_same (before, stage))
         {
           stage->work = before->work;
           stage->peak_bytes = before->peak_bytes;
@@ -214,6 +230,19 @@ make_request (FmRunner *runner, FmRunnerStage *stage, guint threads)
           = fm_store_artifact_path (runner->store, g_ptr_array_index (stage->record->inputs, 0), FM_CHECKPOINT_FILE);
 
       json_object_set_string_member (request, "checkpoint", checkpoint);
+    }
+  if (json_object_has_member (stage->recipe, "init"))
+    {
+      JsonArray *checkpoints = json_array_new ();
+
+      for (guint i = 0; i < stage->record->inputs->len; i++)
+        {
+          g_autofree char *file
+              = fm_store_artifact_path (runner->store, g_ptr_array_index (stage->record->inputs, i), FM_CHECKPOINT_FILE);
+
+          json_array_add_string_element (checkpoints, file);
+        }
+      json_object_set_array_member (request, "checkpoints", checkpoints);
     }
   return request;
 }

@@ -1,6 +1,7 @@
 /* train.c: the training stage: steps, a look at validation now and then, at the end every score and the checkpoint. */
 #include "config.h"
 
+#include "app/architecture/paths.h"
 #include "app/results/artifacts.h"
 #include "app/run/digests.h"
 #include "app/run/run-private.h"
@@ -121,12 +122,25 @@ look_at_validation (Training *t, gint64 step, GError **error)
   return TRUE;
 }
 
+/* (transfer container): those that have a gradient. */
+static GPtrArray *
+trained_paths (Training *t)
+{
+  g_autoptr (GPtrArray) all = fm_graph_param_paths (t->graph->graph);
+  GPtrArray *paths = g_ptr_array_new ();
+
+  for (guint i = 0; i < all->len; i++)
+    if (fm_path_match_any ((const char * const *) t->recipe->trains, g_ptr_array_index (all, i)))
+      g_ptr_array_add (paths, g_ptr_array_index (all, i));
+  return paths;
+}
+
 /* Which parameter's gradient was not finite @ago runs before the last; "loss" when the loss itself was not. */
 static char *
 blame (Training *t, guint ago, gfloat loss)
 {
-  g_autoptr (GPtrArray) paths = fm_graph_param_paths (t->graph->graph);
-  g_autofree gfloat *norms = g_new0 (gfloat, paths->len);
+  g_autoptr (GPtrArray) paths = trained_paths (t);
+  g_autofree gfloat *norms = g_new0 (gfloat, MAX (paths->len, 1));
 
   if (!isfinite (loss))
     return g_strdup ("loss");
@@ -304,11 +318,15 @@ build (Training *t, GError **error)
 
   t->model = fm_model_new (recipe->architecture, recipe->task, "");
   fm_model_set_options (t->model, &(FmModelOptions){ .recompute = recipe->recompute, .accumulate = recipe->accumulate,
-                                                     .averages = recipe->optimizer.average > 0 });
+                                                     .averages = recipe->optimizer.average > 0,
+                                                     .trains = (const char * const *) recipe->trains });
   t->graph = fm_model_graph_new (t->model, FM_MODE_TRAIN, recipe->batch, &recipe->optimizer, FALSE, error);
   if (t->graph == NULL)
     return FALSE;
   t->variables = fm_variables_new (t->job->device, recipe->seed);
+  if (recipe->start
+      && !fm_start_apply (recipe->start, t->graph->graph, (const char * const *) t->job->checkpoints, t->variables, error))
+    return FALSE;
   t->program = fm_program_new (t->graph->graph, t->job->device, t->variables, error);
   if (t->program == NULL)
     return FALSE;

@@ -227,6 +227,7 @@ job_clear (FmJob *job)
 {
   g_free (job->stage);
   g_free (job->checkpoint);
+  g_strfreev (job->checkpoints);
   g_free (job->artifacts);
   g_free (job->session);
   g_clear_pointer (&job->recipe, fm_recipe_free);
@@ -248,6 +249,7 @@ job_open (FmJob *job, JsonObject *request, GError **error)
     }
   job->stage = g_strdup (fm_json_text (request, "stage", ""));
   job->checkpoint = g_strdup (checkpoint);
+  job->checkpoints = fm_json_texts (fm_json_array (request, "checkpoints"));
   job->artifacts = g_strdup (fm_json_text (request, "artifacts", NULL));
   job->threads = (guint) fm_json_int (request, "threads", 0);
   job->process = fm_json_int (request, "process", 0);
