@@ -631,7 +631,7 @@ typedef struct
   char   *skeleton, *task_parameters, *device_name;
   gint64  batch_id, run_id;
   char   *architecture_id, *train_stage, *measure_stage;
-  gint64  latency_blocks;    /* fresh processes behind the latencies */
+  gint64  latency_blocks;    /* fresh processes behind the latencies of this run */
   gint64  unstable;          /* 1: the interval asked for was not reached, 0: it was, -1: nobody asked */
   gdouble energy_joules;     /* an example */
   gint64  device_heap_bytes; /* while measuring */

@@ -2,7 +2,7 @@
  * each (app/run/runner-measure.c), so that a block gives one ratio of two variants, and a ratio that repeats over blocks is
  * one of the variants and not of where a process happened to lie.
  *
- * Of a block the log of a variant's median is taken, the mean over its seeds when they were measured in it; the
+ * Of a block the log of a variant's median is taken (the mean over its seeds where several were measured in it); the
  * differences of two variants over the blocks they share are judged like accuracies over seeds: a paired t test (Student,
  * "The probable error of a mean", 1908), two one-sided tests for equal, Holm over the comparisons of the batch. Nothing is
  * pooled: a small model's latency trembles more than a large one's. Logs, since a machine that is busier makes everything

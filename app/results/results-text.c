@@ -247,8 +247,8 @@ append_costs (GString *out, FmResultsTable *table)
       g_string_append_printf (out, " Latency and memory: %u", least);
       if (most > least)
         g_string_append_printf (out, " to %u", most);
-      g_string_append_printf (out, " fresh processes a seed, in blocks that hold all variants in an order drawn anew; ratios "
-                              "and their 95 %% intervals over blocks (paired t on logs, Holm over %u comparison%s), equal "
+      g_string_append_printf (out, " fresh processes a variant, in blocks that hold all of them in an order drawn anew; "
+                              "ratios and their 95 %% intervals over blocks (paired t on logs, Holm over %u comparison%s), equal "
                               "within %s %% of latency and %s %% of memory.", n, n == 1 ? "" : "s", latency, memory);
     }
   if (unstable > 0)

@@ -340,7 +340,7 @@ fill_row (FmResultsRow *row)
       if (run->fallbacks > 0)
         r->fallbacks += run->fallbacks;
       if (run->latency_blocks > 0)
-        r->latency_blocks = r->latency_blocks > 0 ? MIN (r->latency_blocks, run->latency_blocks) : run->latency_blocks;
+        r->latency_blocks += run->latency_blocks;
       r->unstable |= run->unstable == 1;
     }
   for (guint i = 0; i < row->runs->len; i++) /* a failure's reason comes before a skip's */

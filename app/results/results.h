@@ -50,7 +50,7 @@ typedef struct
   FmVerdict   latency_verdict, memory_verdict;   /* undecided, too, where no two blocks were shared; see results-costs.c */
   gdouble     latency_ratio_low, latency_ratio_high; /* 95 % over blocks, adjusted for the batch's comparisons; or NAN */
   gdouble     memory_ratio_low, memory_ratio_high;
-  guint       latency_blocks; /* fresh processes that measured it, least over seeds; 0: unknown */
+  guint       latency_blocks; /* fresh processes that measured it, over all seeds; 0: unknown */
   guint       paired_blocks;  /* behind the intervals */
   guint       more_blocks;    /* latency undecided: about so many would decide; as more_seeds */
   gboolean    unstable;       /* after the most blocks there are, its latency ratio was not known as well as asked for */

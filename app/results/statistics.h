@@ -158,7 +158,7 @@ FM_API void fm_comparisons_judge (FmComparison *comparisons, const FmSpread *spr
 
 /* So many blocks are always measured, and no more than the second: after that a ratio is not worth the time. */
 #define FM_BLOCKS_LEAST 5
-#define FM_BLOCKS_MOST 10
+#define FM_BLOCKS_MOST 15
 
 /**
  * fm_blocks_estimate:

@@ -1,5 +1,5 @@
 /* runner-private.h: the runner's parts: runner.c decides what runs, runner-stages.c claims a stage and settles its end,
- * runner-measure.c measures in blocks, runner-status.c says how far it is, runner-worker.c talks with one
+ * runner-measure.c measures in blocks (what is known so far: runner-rows.c), runner-status.c says how far it is, runner-worker.c talks with one
  * worker, server.c with whoever watches. */
 #pragma once
 

@@ -225,7 +225,7 @@ test_paired (Fixture *f, gconstpointer data)
   whole = fm_results_table_to_text (table, 0);
   g_assert_nonnull (strstr (whole, "1.20× [1.20, 1.21] worse, unstable"));
   g_assert_nonnull (strstr (whole, "Unstable:"));
-  g_assert_nonnull (strstr (whole, "5 fresh processes a seed"));
+  g_assert_nonnull (strstr (whole, "5 fresh processes a variant"));
 }
 
 /* Seeds that were measured in one block are averaged in it: the block stays the unit. */
