@@ -9,6 +9,7 @@
  * slower by a factor. Which blocks there are does not depend on how they turned out, but their number does: a comparison
  * gets more until its interval is narrow. That costs a little coverage (tests/app/test-blocks.c measures how much). */
 #include <math.h>
+#include <string.h>
 
 #include "app/results/results-private.h"
 
@@ -63,10 +64,15 @@ blocks_clear (Blocks *blocks)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Blocks, blocks_clear)
 
+/* By session, then by block as a number: the first blocks count for more (fm_blocks_estimate()). */
 static int
 compare_names (gconstpointer a, gconstpointer b)
 {
-  return g_strcmp0 (*(const char *const *) a, *(const char *const *) b);
+  const char *x = *(const char *const *) a, *y = *(const char *const *) b;
+  const char *end = strrchr (x, ' '), *other = strrchr (y, ' ');
+  int order = strncmp (x, y, (gsize) MAX (end - x, other - y));
+
+  return order != 0 ? order : (int) (g_ascii_strtoll (end, NULL, 10) - g_ascii_strtoll (other, NULL, 10));
 }
 
 static gboolean

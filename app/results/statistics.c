@@ -175,10 +175,15 @@ blocks_df (gsize n)
 FmEstimate
 fm_blocks_estimate (const gdouble *log_ratios, gsize n)
 {
-  FmEstimate e = fm_estimate (log_ratios, n, 1 - FM_ALPHA);
+  FmEstimate e = fm_estimate (log_ratios, n, 1 - FM_ALPHA), first;
+  gsize until = 0;
 
+  for (guint found = 0; until < n && found < FM_BLOCKS_LEAST; until++)
+    found += isfinite (log_ratios[until]) != 0;
   if (e.n > 1)
     {
+      first = fm_estimate (log_ratios, until, 1 - FM_ALPHA);
+      e.sd = MAX (e.sd, first.sd);
       gdouble half = fm_t_quantile (1 - FM_ALPHA / 2, blocks_df (e.n)) * e.sd / sqrt (e.n);
 
       e.low = e.mean - half;

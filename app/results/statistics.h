@@ -165,11 +165,12 @@ FM_API void fm_comparisons_judge (FmComparison *comparisons, const FmSpread *spr
  * @log_ratios: (array length=n): of two variants, a block each; NaN where one was not measured
  *
  * Mean and 95 % interval, what the measuring goes by: it ends when the interval is no wider than the margin. Ending on a
- * spread that happens to be small makes such an interval too narrow: with spreads of 0.3 to 10 % a block and a margin of
- * 5 %, Student's t with n - 1 degrees of freedom covers the truth in 92.8 % of repeats at worst (spread 4 %). So the
- * degrees of freedom stay those of the first FM_BLOCKS_LEAST blocks, which gives 94.7 % at worst (tests/app/test-blocks.c)
- * and 97.7 % where all ten blocks were always needed. Source of the idea, with the spread too of the first blocks alone:
- * Stein, "A two-sample test for a linear hypothesis whose power is independent of the variance", 1945.
+ * spread that happens to be small makes such an interval too narrow: with Student's t and n - 1 degrees of freedom 7 % of
+ * repeats miss the truth at worst. So the spread (`sd`) is the larger one of the first FM_BLOCKS_LEAST blocks and of all,
+ * and the degrees of freedom stay those of the first. Of normal numbers the mean does not depend on their spread, so
+ * that whatever is made of the spread, n included, the mean is off as if n had been fixed; and the spread of the first
+ * blocks alone, with their degrees of freedom, makes the level exact. Source: Stein, "A two-sample test for a linear
+ * hypothesis whose power is independent of the variance", 1945. The larger one of the two can only widen it.
  */
 FM_API FmEstimate fm_blocks_estimate (const gdouble *log_ratios, gsize n);
 
