@@ -120,7 +120,9 @@ compare_doubles (gconstpointer a, gconstpointer b)
 static gboolean
 add_latency (FmStore *store, const char *stage, FmModeResult *mode, GError **error)
 {
-  g_autoptr (GPtrArray) samples = fm_store_load_latency (store, stage, mode->mode, error);
+  /* The forward pass of a whole batch is what throughput is taken from. */
+  const char *kind = g_str_equal (mode->mode, "forward") ? "throughput" : mode->mode;
+  g_autoptr (GPtrArray) samples = fm_store_load_latency (store, stage, kind, error);
   g_autofree gdouble *us = NULL;
   guint n;
 
@@ -129,6 +131,8 @@ add_latency (FmStore *store, const char *stage, FmModeResult *mode, GError **err
   n = samples->len;
   if (n == 0)
     return TRUE;
+  if (isnan (mode->rows))
+    mode->rows = (gdouble) ((const FmLatencySample *) g_ptr_array_index (samples, 0))->rows;
   us = g_new (gdouble, n);
   for (guint i = 0; i < n; i++)
     us[i] = ((const FmLatencySample *) g_ptr_array_index (samples, i))->value_us;

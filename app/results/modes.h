@@ -1,6 +1,7 @@
 /* modes.h: what was measured beside accuracy and the forward pass: a training step, prompts, one more token, each with its
  * cost in time, memory and, where the machine tells, energy. A mode is named as the batch file names it ("decode:1024"),
- * "forward" is the whole batch that throughput is taken from. */
+ * "forward" is the whole batch that throughput is taken from, "batch1" one example; both stand here only where the
+ * machine tells more of them than their time. */
 #pragma once
 
 #include "storage/storage.h"

@@ -111,7 +111,8 @@ take_turn (Measuring *m, GError **error)
        && sample (m, m->many, &m->many_batch, "throughput", THROUGHPUT_US, error);
   if (m->peak < 0)
     m->peak = fm_memory_peak ();
-  ok = ok && fm_meters_take_turn (m->meters, m->many, &m->many_batch, m->result, error);
+  ok = ok
+       && fm_meters_take_turn (m->meters, m->single, &m->single_batch, m->many, &m->many_batch, m->result, error);
   fm_quiet_end (m->job->quiet);
   if (!ok)
     return FALSE;

@@ -328,17 +328,28 @@ say_unmeasured (FmMeters *meters, const Mode *mode)
   fm_worker_log ("%s is not measured: %s", mode->name, mode->reason);
 }
 
-static gboolean
-open_all (FmMeters *meters, FmEvaluator *forward, const FmBatch *batch, GError **error)
+/* @name: the tag of its metrics */
+static void
+add_forward (FmMeters *meters, const char *name, FmEvaluator *forward, const FmBatch *batch)
 {
-  char **asked = meters->job->recipe->measure;
   FmMeter what = { FM_METER_FORWARD, 0 };
   Mode *mode = mode_new (meters, &what);
 
-  meters->opened = TRUE;
+  g_free (mode->name);
+  mode->name = g_strdup (name);
   mode->forward = forward;
   mode->forward_batch = batch;
   mode->rows = batch->size;
+}
+
+static gboolean
+open_all (FmMeters *meters, GError **error)
+{
+  char **asked = meters->job->recipe->measure;
+  FmMeter what;
+  Mode *mode;
+
+  meters->opened = TRUE;
   json_object_set_string_member (meters->job->provenance, "energy", fm_energy_describe (meters->energy));
   for (guint i = 0; asked && asked[i]; i++)
     {
@@ -410,19 +421,17 @@ now_us (void)
 static void
 set_metric (FmStageResult *result, const Mode *mode, const char *name, gdouble value)
 {
-  const char *tag = mode->forward ? "" : mode->name; /* the forward pass is what the view `results` shows */
-
   for (guint i = 0; i < result->metrics->len; i++)
     {
       FmMetricRow *row = g_ptr_array_index (result->metrics, i);
 
-      if (g_str_equal (row->tag, tag) && g_str_equal (row->name, name))
+      if (g_str_equal (row->tag, mode->name) && g_str_equal (row->name, name))
         {
           row->value = value;
           return;
         }
     }
-  fm_stage_result_add_metric (result, "", "", tag, name, value);
+  fm_stage_result_add_metric (result, "", "", mode->name, name, value);
 }
 
 static int
@@ -481,6 +490,8 @@ measure (FmMeters *meters, Mode *mode, FmStageResult *result, GError **error)
   gdouble begun = now_us (), end = begun, start, joules;
   guint n = 0;
 
+  if (mode->forward && *mode->name) /* one example: energy and memory are those of a batch */
+    return clock_device (mode, result, error);
   for (guint i = 0; i < WARM_UPS && (i < 2 || end - begun < MODE_US); i++)
     {
       if (!call (mode, NULL, error))
@@ -505,10 +516,16 @@ measure (FmMeters *meters, Mode *mode, FmStageResult *result, GError **error)
 }
 
 gboolean
-fm_meters_take_turn (FmMeters *meters, FmEvaluator *forward, const FmBatch *batch, FmStageResult *result, GError **error)
+fm_meters_take_turn (FmMeters *meters, FmEvaluator *single, const FmBatch *one, FmEvaluator *forward,
+                     const FmBatch *batch, FmStageResult *result, GError **error)
 {
-  if (!meters->opened && !open_all (meters, forward, batch, error))
-    return FALSE;
+  if (!meters->opened)
+    {
+      add_forward (meters, "batch1", single, one);
+      add_forward (meters, "", forward, batch); /* what the view `results` shows */
+      if (!open_all (meters, error))
+        return FALSE;
+    }
   for (guint i = 0; i < meters->modes->len; i++)
     {
       Mode *mode = g_ptr_array_index (meters->modes, i);
@@ -517,7 +534,7 @@ fm_meters_take_turn (FmMeters *meters, FmEvaluator *forward, const FmBatch *batc
         continue;
       if (!measure (meters, mode, result, error))
         {
-          g_prefix_error (error, "%s: ", mode->name);
+          g_prefix_error (error, "%s: ", mode->forward ? "forward" : mode->name);
           return FALSE;
         }
       if (mode->forward)
