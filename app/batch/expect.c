@@ -99,7 +99,7 @@ fail (const Reader *r, const char *where, GError **error, const char *format, ..
   va_list args;
 
   va_start (args, format);
-  what = g_strdup_vprintf (format, args);
+  what = g_strdelimit (g_strdup_vprintf (format, args), "\n\r\t", ' '); /* a file may write a line end as \n */
   va_end (args);
   g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "%s, line %u, column %u, [%s] %s: %s%s", r->file, r->entry->line,
                column, r->entry->group, r->entry->key, what, g_str_has_suffix (what, "?") ? "" : ".");
@@ -626,6 +626,45 @@ fm_batch_claim_to_string (const FmBatchClaim *claim)
       g_string_append_printf (out, "%s%s: %s", i > 0 ? "; " : "", e->name, e->text);
     }
   return g_string_free (out->len > 0 ? out : g_string_append (out, "nothing"), FALSE);
+}
+
+/* Lines that have no part in what is run and expected. */
+static gboolean
+is_remark (const FmBatchEntry *entry)
+{
+  return *entry->key == '\0' || g_str_equal (entry->group, "paper")
+         || (g_str_equal (entry->group, "expect")
+             && (g_str_equal (entry->key, "scale") || g_str_equal (entry->key, "verdict")));
+}
+
+static gboolean
+has_all_of (GPtrArray *entries, GPtrArray *others)
+{
+  for (guint i = 0; i < others->len; i++)
+    {
+      const FmBatchEntry *other = g_ptr_array_index (others, i);
+      gboolean found = is_remark (other);
+
+      for (guint k = 0; k < entries->len && !found; k++)
+        {
+          const FmBatchEntry *e = g_ptr_array_index (entries, k);
+
+          found = g_str_equal (e->group, other->group) && g_str_equal (e->key, other->key)
+                  && g_str_equal (e->value, other->value);
+        }
+      if (!found)
+        return FALSE;
+    }
+  return TRUE;
+}
+
+gboolean
+fm_batch_same_claim (const char *a, const char *b)
+{
+  g_autoptr (GPtrArray) ours = a != NULL ? fm_batch_scan (a, strlen (a), "batch", NULL) : NULL;
+  g_autoptr (GPtrArray) theirs = b != NULL ? fm_batch_scan (b, strlen (b), "batch", NULL) : NULL;
+
+  return ours != NULL && theirs != NULL && has_all_of (ours, theirs) && has_all_of (theirs, ours);
 }
 
 /* --- Which variant a side means -----------------------------------------------------------------------------------*/

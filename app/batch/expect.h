@@ -92,6 +92,10 @@ FM_API FmBatchClaim *fm_batch_claim_from_text (const char *text);
 /** fm_batch_claim_to_string: (transfer full): the expectations, "1: accuracy(...) >= ...; 2: ..."; @claim NULL: "nothing". */
 FM_API char         *fm_batch_claim_to_string (const FmBatchClaim *claim);
 
+/** fm_batch_same_claim: do two texts of batch files ask for the same runs and expect the same of them? What [paper], scale=
+ * and verdict= say does not count, nor do comments. */
+FM_API gboolean fm_batch_same_claim (const char *a, const char *b);
+
 /** fm_claim_words: (array zero-terminated=1): "reproduced", "not reproduced", "undecided". */
 FM_API const char *const *fm_claim_words (void);
 

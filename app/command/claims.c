@@ -17,6 +17,7 @@ typedef struct
   char          *id, *path;
   FmBatchFile   *file;
   FmClaimResult *result; /* (nullable): never run here */
+  gboolean       other_build; /* its runs were made by plugins or a program that are not quite these */
 } Shown;
 
 static void
@@ -98,32 +99,36 @@ find_path (const char *word, GError **error)
 
 /* --- What this store says ------------------------------------------------------------------------------------------*/
 
-/* Has @batch the same trainings as @plan? A time belongs to its machine and so to the key of a plan; the trainings do
- * not, so a batch that came with `store merge` is found too. */
+/* Has @batch the runs of @plan, by name? Then @trainings says whether they are its very trainings. */
 static gboolean
-same_trainings (FmStore *store, gint64 batch, FmBatchPlan *plan, GError **error)
+same_runs (FmStore *store, gint64 batch, FmBatchPlan *plan, gboolean *trainings, GError **error)
 {
   g_autoptr (GPtrArray) runs = fm_store_load_runs (store, batch, error);
 
+  *trainings = TRUE;
   if (runs == NULL || runs->len != plan->runs->len)
     return FALSE;
   for (guint i = 0; i < runs->len; i++)
     {
       const FmRunRecord *a = g_ptr_array_index (runs, i);
       const FmBatchRun *b = g_ptr_array_index (plan->runs, i);
+      g_autoptr (FmDeviceRecord) device = fm_store_load_device (store, a->device, error);
 
-      if (a->stages->len == 0 || !g_str_equal (a->variant, b->variant) || a->seed != b->seed
-          || !g_ptr_array_find_with_equal_func (a->stages, b->train->id, g_str_equal, NULL))
+      if (device == NULL || !g_str_equal (a->variant, b->variant) || a->seed != b->seed
+          || g_strcmp0 (device->label, b->device) != 0)
         return FALSE;
+      *trainings &= g_ptr_array_find_with_equal_func (a->stages, b->train->id, g_str_equal, NULL);
     }
   return TRUE;
 }
 
-/* 0: none; -1: error. */
+/* The batch of @plan; else, since a time belongs to its machine and so to the key of a plan, one that trained the same
+ * and came with `store merge`; else the newest that was written as this file is and run by plugins of another build.
+ * 0: none; -1: error. */
 static gint64
-find_batch (FmStore *store, FmBatchPlan *plan, GError **error)
+find_batch (FmStore *store, FmBatchPlan *plan, gboolean *other_build, GError **error)
 {
-  gint64 batch = fm_store_find_batch_by_key (store, plan->key, error);
+  gint64 batch = fm_store_find_batch_by_key (store, plan->key, error), other = 0;
   g_autoptr (GPtrArray) batches = NULL;
 
   if (batch != 0)
@@ -136,17 +141,25 @@ find_batch (FmStore *store, FmBatchPlan *plan, GError **error)
       const FmBatchRecord *record = g_ptr_array_index (batches, i);
       g_autoptr (GError) local = NULL;
 
+      gboolean trainings;
+
       if (!g_str_equal (record->title, plan->title))
         continue;
-      if (same_trainings (store, record->id, plan, &local))
-        return record->id;
+      if (same_runs (store, record->id, plan, &trainings, &local))
+        {
+          if (trainings)
+            return record->id;
+          if (other == 0 && fm_batch_same_claim (record->text, plan->text))
+            other = record->id;
+        }
       if (local != NULL)
         {
           g_propagate_error (error, g_steal_pointer (&local));
           return -1;
         }
     }
-  return 0;
+  *other_build = other > 0;
+  return other;
 }
 
 /* What is expected stands before the runs: a file that was changed since is another claim. */
@@ -187,7 +200,7 @@ shown_new (const char *path, FmStore *store, GError **error)
   if (plan == NULL)
     return NULL;
   if (store != NULL)
-    batch = find_batch (store, plan, error);
+    batch = find_batch (store, plan, &shown->other_build, error);
   if (batch < 0)
     return NULL;
   if (batch > 0)
@@ -244,7 +257,8 @@ print_claim (const Shown *shown, gboolean whole)
   if (result == NULL)
     state = g_strdup ("not run here");
   else
-    state = g_strdup_printf ("%s here (batch %" G_GINT64_FORMAT ")", here != NULL ? here : "not finished", result->batch);
+    state = g_strdup_printf ("%s here (batch %" G_GINT64_FORMAT "%s)", here != NULL ? here : "not finished", result->batch,
+                             shown->other_build ? ", by plugins of another build" : "");
   g_print ("%s; kept: %s%s\n", state, claim->verdict != NULL ? claim->verdict : "none yet",
            is_different (shown) ? "; DIFFERENT" : "");
   print_line ("Paper", paper);
@@ -341,6 +355,7 @@ claim_to_json (const Shown *shown)
       g_autofree char *level = fm_claim_result_level_text (result);
 
       json_object_set_int_member (row, "batch", result->batch);
+      json_object_set_boolean_member (row, "other_build", shown->other_build);
       json_object_set_int_member (row, "runs", result->runs);
       json_object_set_int_member (row, "runs_ended", result->done);
       json_object_set_string_member (row, "level", level);

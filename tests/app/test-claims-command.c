@@ -112,6 +112,41 @@ test_all (void)
   g_assert_cmpstr (kept, ==, after);
 }
 
+/* Plugins that were built anew make other stages; what the store found before is still what it found, and it is said. */
+static void
+test_other_build (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *path = claim_file (place, "1=parameters(linear-attention) <= parameters(softmax-attention)");
+  g_autofree char *plugins = g_strdup (g_getenv ("FORMARIUM_PLUGIN_PATH")), *mine = g_build_filename (place->folder, "plugins", NULL);
+  g_autoptr (Run) ran = program ("run", path, NULL), before = NULL, after = NULL, edited = NULL;
+  g_autoptr (GDir) dir = g_dir_open (plugins, 0, NULL);
+  const char *name;
+
+  g_assert_cmpint (ran->status, ==, 0);
+  before = program ("claims", path, NULL);
+  g_assert_nonnull (strstr (before->out, "reproduced here (batch 1);"));
+  g_assert_cmpint (g_mkdir (mine, 0700), ==, 0);
+  while ((name = g_dir_read_name (dir)) != NULL)
+    if (g_str_has_suffix (name, ".so"))
+      {
+        g_autofree char *from = g_build_filename (plugins, name, NULL), *to = g_build_filename (mine, name, NULL), *bytes = NULL;
+        gsize length;
+
+        g_assert_true (g_file_get_contents (from, &bytes, &length, NULL));
+        /* The zero byte behind what was read: an object file with something after its end works as before. */
+        g_assert_true (g_file_set_contents (to, bytes, (gssize) length + 1, NULL));
+      }
+  g_setenv ("FORMARIUM_PLUGIN_PATH", mine, TRUE);
+  after = program ("claims", path, NULL);
+  g_assert_cmpint (after->status, ==, 0);
+  g_assert_nonnull (strstr (after->out, "reproduced here (batch 1, by plugins of another build);"));
+  replace (path, "steps:2", "steps:3");
+  edited = program ("claims", path, NULL);
+  g_assert_nonnull (strstr (edited->out, "not run here"));
+  g_setenv ("FORMARIUM_PLUGIN_PATH", plugins, TRUE);
+}
+
 static void
 test_wrong (void)
 {
@@ -156,6 +191,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/claims-command/all", test_all);
+  g_test_add_func ("/claims-command/other-build", test_other_build);
   g_test_add_func ("/claims-command/wrong", test_wrong);
   g_test_add_func ("/claims-command/shipped", test_shipped);
   return g_test_run ();

@@ -178,6 +178,75 @@ test_lengths (void)
   g_assert_nonnull (plan);
 }
 
+static void
+test_same_claim (void)
+{
+  static const char text[] = "# c\n" HEAD PAPER "[expect]\nscale=toy\n1=loss(a) <= loss(b)\nverdict=undecided\n";
+  static const struct { const char *other; gboolean same; } others[] = {
+    { text, TRUE },
+    { HEAD "[expect]\n1=loss(a) <= loss(b)\n", TRUE },
+    { "[expect]\n1 = loss(a) <= loss(b)\nverdict=reproduced\n" HEAD, TRUE },
+    { HEAD "[expect]\n1=loss(a) >= loss(b)\n", FALSE },
+    { HEAD "seeds=5\n[expect]\n1=loss(a) <= loss(b)\n", FALSE },
+    { HEAD "[expect]\n1=loss(a) <= loss(b)\n2=loss(a) <= loss(b)\n", FALSE },
+    { "", FALSE },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (others); i++)
+    {
+      g_assert_cmpint (fm_batch_same_claim (text, others[i].other), ==, others[i].same);
+      g_assert_cmpint (fm_batch_same_claim (others[i].other, text), ==, others[i].same);
+    }
+}
+
+/* Whatever a file holds is read or refused in a sentence. Mutations of good and bad expectations, the same each time. */
+static void
+test_mutations (void)
+{
+  static const char signs[] = "()=<>*%+-,. \tat1e9ratioN\xc3\xa4[]#\n\\";
+  g_autoptr (GRand) rand = g_rand_new_with_seed (7);
+  guint read = 0, refused = 0;
+
+  for (guint i = 0; i < 20000; i++)
+    {
+      g_autoptr (GString) text = g_string_new ("[expect]\nscale=toy\n");
+      gsize head = text->len;
+      g_autoptr (GError) error = NULL;
+      g_autoptr (FmBatchFile) file = NULL;
+      g_autoptr (FmBatchClaim) claim = NULL;
+
+      g_string_append (text, i % 2 ? "1=latency ratio(a x b, window=8, c) >= 2 at N=784, task=t\n"
+                                   : "1=accuracy(a) >= accuracy(b, k=2) - 1.5 points\nverdict=undecided\n");
+      for (gint m = g_rand_int_range (rand, 1, 6); m > 0; m--)
+        {
+          gsize at = head + g_rand_int_range (rand, 0, text->len - head);
+          gint n = g_rand_int_range (rand, 1, 5);
+
+          if (g_rand_boolean (rand))
+            g_string_erase (text, at, MIN (n, (gint) (text->len - at)));
+          else
+            g_string_insert_c (text, at, signs[g_rand_int_range (rand, 0, sizeof signs - 1)]);
+          if (text->len == head)
+            g_string_append_c (text, 'x');
+        }
+      g_string_prepend (text, HEAD);
+      file = fm_batch_file_parse (text->str, text->len, "/x/y.batch", &error);
+      g_assert_true ((file == NULL) == (error != NULL));
+      claim = fm_batch_claim_from_text (text->str);
+      read += file != NULL;
+      refused += error != NULL;
+      if (error != NULL && (!g_utf8_validate (error->message, -1, NULL) || strchr (error->message, '\n') != NULL))
+        {
+          g_autofree char *shown = g_strescape (error->message, NULL);
+
+          g_error ("not one sentence: %s", shown);
+        }
+    }
+  g_test_message ("%u read, %u refused", read, refused);
+  g_assert_cmpuint (read, >, 1000);
+  g_assert_cmpuint (refused, >, 1000);
+}
+
 /* --- The verdict that a file keeps --------------------------------------------------------------------------------*/
 
 static void
@@ -215,10 +284,28 @@ typedef struct
   guint    blocks; /* of measuring processes; 0: a store that knows none */
 } Fixture;
 
+/* A batch more, with lines @keys of [batch]; what variants are added belongs to it. */
+static void
+fixture_begin (Fixture *f, const char *keys, const char *expect)
+{
+  g_autoptr (FmBatchRecord) batch = fm_batch_record_new ();
+  g_autoptr (GError) error = NULL;
+
+  g_usleep (2000); /* batches and stages are told apart by their times */
+  f->position = 0;
+  batch->key = g_strdup_printf ("key %" G_GINT64_FORMAT, f->batch);
+  batch->title = g_strdup ("claim");
+  batch->text = g_strdup_printf (HEAD "%s" PAPER "[expect]\nscale=toy\n%s", keys, expect);
+  batch->program_version = g_strdup ("1");
+  g_assert_true (fm_store_add_batch (f->store, batch, &error));
+  g_assert_no_error (error);
+  f->batch = batch->id;
+  g_usleep (2000);
+}
+
 static void
 fixture_open (Fixture *f, const char *expect)
 {
-  g_autoptr (FmBatchRecord) batch = fm_batch_record_new ();
   g_autoptr (GError) error = NULL;
   g_autofree char *path = NULL;
 
@@ -226,16 +313,9 @@ fixture_open (Fixture *f, const char *expect)
   path = g_build_filename (f->folder, "formarium.db", NULL);
   f->store = fm_store_open (path, FM_STORE_WRITE, &error);
   g_assert_no_error (error);
-  f->position = 0;
+  f->batch = 0;
   f->blocks = 0;
-  batch->key = g_strdup ("key");
-  batch->title = g_strdup ("claim");
-  batch->text = g_strdup_printf (HEAD PAPER "[expect]\nscale=toy\n%s", expect);
-  batch->program_version = g_strdup ("1");
-  g_assert_true (fm_store_add_batch (f->store, batch, &error));
-  g_assert_no_error (error);
-  f->batch = batch->id;
-  g_usleep (2000);
+  fixture_begin (f, "", expect);
 }
 
 static void
@@ -272,6 +352,8 @@ finish (FmStore *store, const char *id, const char *kind, const FmStageResult *r
   if (result == NULL)
     return;
   g_assert_true (fm_store_claim_stage (store, id, &claim, &error));
+  if (claim != FM_CLAIM_YOURS)
+    return; /* an earlier batch has run it */
   g_assert_true (fm_store_finish_stage (store, id, result, &error));
   g_assert_no_error (error);
 }
@@ -509,6 +591,40 @@ test_family (void)
     }
   g_assert_cmpfloat_with_epsilon (width[0], width[1], 1e-15);
   g_assert_cmpfloat (width[2], >, 1.2 * width[0]);
+}
+
+/* Seeds that were added after a verdict are judged alone, unless looks were announced: then all, at 5 % over them. */
+static void
+test_added_seeds (void)
+{
+  static const char *const keys[] = { "", "looks=2\n" };
+  static const Variant few[] = { { "softmax-attention", "", "ddd", 0.8, 1.0, 1000, 1000, 100000 },
+                                 { "linear-attention", "", "ddd", 0.8, 1.0, 400, 1000, 90000 } };
+  static const Variant many[] = { { "softmax-attention", "", "ddddddd", 0.8, 1.0, 1000, 1000, 100000 },
+                                  { "linear-attention", "", "ddddddd", 0.8, 1.0, 400, 1000, 90000 } };
+
+  for (guint i = 0; i < 2; i++)
+    {
+      Fixture f;
+
+      fixture_open (&f, LINEAR_SCORES); /* an empty first batch, which nobody counts */
+      for (guint b = 0; b < 2; b++)
+        {
+          g_autoptr (FmClaimResult) result = NULL;
+          g_autoptr (GError) error = NULL;
+          const FmClaimFinding *finding;
+
+          fixture_begin (&f, keys[i], LINEAR_SCORES);
+          add_variant (&f, b == 0 ? &few[0] : &many[0]);
+          add_variant (&f, b == 0 ? &few[1] : &many[1]);
+          result = fm_claim_result_load (f.store, f.batch, &error);
+          g_assert_no_error (error);
+          finding = g_ptr_array_index (result->findings, 0);
+          g_assert_cmpuint (finding->n, ==, b == 0 ? 3 : i == 0 ? 4 : 7);
+          g_assert_cmpfloat (result->alpha, ==, i == 0 ? 0.05 : 0.025);
+        }
+      fixture_close (&f);
+    }
 }
 
 /* Where the store knows blocks, they are the unit, not seeds, and what a block does to all variants cancels. */
@@ -816,6 +932,8 @@ main (int argc, char **argv)
   g_test_add_func ("/claims/same-plan", test_same_plan);
   g_test_add_func ("/claims/lengths", test_lengths);
   g_test_add_func ("/claims/keep", test_keep);
+  g_test_add_func ("/claims/same-claim", test_same_claim);
+  g_test_add_func ("/claims/mutations", test_mutations);
   for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
     {
       g_autofree char *path = g_strdup_printf ("/claims/bad/%02u", (guint) i);
@@ -830,6 +948,7 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/claims/nothing", test_nothing);
   g_test_add_func ("/claims/family", test_family);
+  g_test_add_func ("/claims/added-seeds", test_added_seeds);
   g_test_add_func ("/claims/blocks", test_blocks);
   g_test_add_func ("/claims/changed", test_changed);
   g_test_add_func ("/claims/chart", test_chart);
