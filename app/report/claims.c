@@ -109,8 +109,9 @@ fm_page_add_claim (FmPage *page, FmReportData *data)
   claim = data->claim->claim;
   fm_page_printf (page, "<h2 id=\"claim\">%s Claim %s</h2>\n<p>%s</p>\n<div class=\"pair\" style=\"margin-top:12px\">\n",
                   fm_claim_verdict_sign (data->claim->verdict), fm_claim_verdict_word (data->claim->verdict), sentence);
-  fm_page_printf (page, "<div><h3>The paper said, under these conditions</h3>\n<p>%s</p>\n%s",
-                  claim->says != NULL ? claim->says : "No paper: a claim of one's own.", LIST);
+  fm_page_printf (page, "<div><h3>The paper said, under these conditions</h3>\n<p>%s</p>\n",
+                  claim->says != NULL ? claim->says : "No paper: a claim of one's own.");
+  g_string_append (page->out, LIST);
   add_part (page, "Numbers", claim->numbers);
   add_part (page, "Conditions", claim->conditions);
   add_part (page, "Paper", claim->citation);
@@ -125,10 +126,11 @@ fm_page_add_claim (FmPage *page, FmReportData *data)
       add_part (page, name, found);
     }
   add_part (page, "Scale", claim->scale);
-  g_string_append (page->out, "</dl></div></div>\n<figure style=\"margin-top:18px\">\n");
+  g_string_append (page->out, "</dl></div></div>\n<figure class=\"wide\" style=\"margin-top:18px\">\n"
+                              "<div class=\"box\" tabindex=\"0\" role=\"region\" aria-label=\"Verdicts\">\n");
   fm_page_figure (page, &fm_figure_verdicts, chart, 900, fm_verdict_chart_height (chart, 1),
                   "What was expected and what was found; the table below it has the numbers");
-  fm_page_printf (page, "<figcaption>%s</figcaption>", level);
+  fm_page_printf (page, "</div><figcaption>%s</figcaption>", level);
   fm_page_details (page, "Table", fm_figure_verdicts.table (chart));
   g_string_append (page->out, "</figure>\n");
 }

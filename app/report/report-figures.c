@@ -200,12 +200,20 @@ without_length (const char *name)
   return g_strdup (g_strstrip (rest));
 }
 
+static FmEstimate
+exponential (FmEstimate e)
+{
+  e.mean = exp (e.mean);
+  e.low = exp (e.low);
+  e.high = exp (e.high);
+  return e;
+}
+
 /* Over seeds, of the logarithm: a cost cannot be negative, and neither can the end of its interval. */
 static FmEstimate
 cost_estimate (FmReportData *data, const FmVariantResult *r, gsize offset, FmResultType type, gdouble factor)
 {
   g_autofree gdouble *values = g_new (gdouble, r->n_runs + 1);
-  FmEstimate e;
 
   for (gsize i = 0; i < r->n_runs; i++)
     {
@@ -220,82 +228,58 @@ cost_estimate (FmReportData *data, const FmVariantResult *r, gsize offset, FmRes
         }
       values[i] = values[i] > 0 ? log (factor * values[i]) : NAN;
     }
-  e = fm_estimate (values, r->n_runs, 0.95);
-  e.mean = exp (e.mean);
-  e.low = exp (e.low);
-  e.high = exp (e.high);
-  return e;
+  return exponential (fm_estimate (values, r->n_runs, 0.95));
 }
 
-/* NULL where no variant was measured at two lengths. */
-static Owned *
-scaling (FmReportData *data, const char *name, const char *title, const char *y_title, const char *unit, gsize offset,
-         FmResultType type, gdouble factor)
+/* Ascending, whatever the order of the batch. */
+static void
+insert_point (GArray *x, GArray *y, gdouble length, FmEstimate e)
 {
-  Owned *o = g_new0 (Owned, 1);
-  g_autoptr (GHashTable) known = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  guint at = x->len;
+
+  while (at > 0 && g_array_index (x, gdouble, at - 1) > length)
+    at--;
+  g_array_insert_val (x, at, length);
+  g_array_insert_val (y, at, e);
+}
+
+static gboolean
+has_length (const GArray *x, gdouble length)
+{
+  for (guint i = 0; i < x->len; i++)
+    if (g_array_index (x, gdouble, i) == length)
+      return TRUE;
+  return FALSE;
+}
+
+/* @label, @x, @y (transfer full). One length is no line. */
+static void
+add_line (Owned *o, char *label, gint variant, GArray *x, GArray *y)
+{
+  FmScalingLine line = { label, variant, x->len, NULL, NULL };
+
+  line.x = (const gdouble *) (gpointer) g_array_free (x, FALSE);
+  line.y = (const FmEstimate *) (gpointer) g_array_free (y, FALSE);
+  g_ptr_array_add (o->owned, label);
+  g_ptr_array_add (o->owned, (gpointer) line.x);
+  g_ptr_array_add (o->owned, (gpointer) line.y);
+  if (line.n >= 2)
+    g_array_append_val (o->growth, line);
+}
+
+/* Takes @o; NULL where no line was added. */
+static Owned *
+finish_scaling (Owned *o, guint seeds, const char *name, const char *title, const char *x_unit, const char *y_title,
+                const char *unit)
+{
   g_autofree char *said = NULL;
-  guint n = fm_results_table_get_n_rows (data->table), colours = 1, seeds = 0;
 
-  o->growth = g_array_new (FALSE, FALSE, sizeof (FmScalingLine));
-  o->owned = g_ptr_array_new_with_free_func (g_free);
-  for (guint i = 0; i < n; i++)
-    {
-      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (data->table, i));
-      g_autofree char *variant = without_length (r->variant), *key = g_strconcat (variant, " ", r->task, " ", r->device, NULL);
-      GArray *x = NULL, *y = NULL;
-      char *label;
-      FmScalingLine line = { 0 };
-
-      if (!isfinite (length_of (r->task_parameters)) || r->verdict == FM_VERDICT_FAIL
-          || !g_hash_table_add (known, g_strdup (key)))
-        continue;
-      x = g_array_new (FALSE, FALSE, sizeof (gdouble));
-      y = g_array_new (FALSE, FALSE, sizeof (FmEstimate));
-      for (guint k = i; k < n; k++)
-        {
-          const FmVariantResult *other = fm_results_row_get (fm_results_table_get_row (data->table, k));
-          g_autofree char *its = without_length (other->variant);
-          gdouble length = length_of (other->task_parameters);
-          FmEstimate e = cost_estimate (data, other, offset, type, factor);
-
-          if (strcmp (its, variant) != 0 || strcmp (other->task, r->task) != 0 || strcmp (other->device, r->device) != 0
-              || !isfinite (length) || !isfinite (e.mean) || other->verdict == FM_VERDICT_FAIL)
-            continue;
-          /* Ascending, whatever the order of the batch. */
-          {
-            guint at = x->len;
-
-            while (at > 0 && g_array_index (x, gdouble, at - 1) > length)
-              at--;
-            g_array_insert_val (x, at, length);
-            g_array_insert_val (y, at, e);
-          }
-          seeds = MAX (seeds, e.n);
-        }
-      label = without_length (r->label);
-      if (*label == '\0')
-        {
-          g_free (label);
-          label = without_length (r->title);
-        }
-      line.label = label;
-      line.variant = r->baseline ? 0 : (gint) colours++;
-      line.n = x->len;
-      line.x = (const gdouble *) (gpointer) g_array_free (x, FALSE);
-      line.y = (const FmEstimate *) (gpointer) g_array_free (y, FALSE);
-      g_ptr_array_add (o->owned, label);
-      g_ptr_array_add (o->owned, (gpointer) line.x);
-      g_ptr_array_add (o->owned, (gpointer) line.y);
-      if (line.n >= 2)
-        g_array_append_val (o->growth, line);
-    }
   if (o->growth->len == 0)
     {
       owned_free (o);
       return NULL;
     }
-  o->scaling = (FmScaling) { title, "N", "tokens", y_title, unit, o->growth->len,
+  o->scaling = (FmScaling) { title, "N", x_unit, y_title, unit, o->growth->len,
                              (const FmScalingLine *) (gpointer) o->growth->data };
   said = fm_scaling_text (&o->scaling);
   o->figure.name = g_strdup (name);
@@ -305,6 +289,100 @@ scaling (FmReportData *data, const char *name, const char *title, const char *y_
                                        seeds > 1 ? "; bars are 95 % intervals over seeds" : "", said);
   o->figure.alternative = g_strdup_printf ("%s. %s", title, said);
   return o;
+}
+
+/* NULL where no variant was measured at two lengths. */
+static Owned *
+scaling (FmReportData *data, const char *name, const char *title, const char *y_title, const char *unit, gsize offset,
+         FmResultType type, gdouble factor)
+{
+  Owned *o = g_new0 (Owned, 1);
+  g_autoptr (GPtrArray) keys = g_ptr_array_new_with_free_func (g_free); /* NULL: no length, or drawn already */
+  guint n = fm_results_table_get_n_rows (data->table), seeds = 0;
+
+  o->growth = g_array_new (FALSE, FALSE, sizeof (FmScalingLine));
+  o->owned = g_ptr_array_new_with_free_func (g_free);
+  for (guint i = 0; i < n; i++)
+    {
+      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (data->table, i));
+      g_autofree char *variant = without_length (r->variant);
+
+      g_ptr_array_add (keys, isfinite (length_of (r->task_parameters)) && r->verdict != FM_VERDICT_FAIL
+                               ? g_strjoin (" ", variant, r->task, r->device, NULL) : NULL);
+    }
+  for (guint i = 0; i < n; i++)
+    {
+      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (data->table, i));
+      g_autofree char *key = g_strdup (g_ptr_array_index (keys, i)), *label = without_length (r->label);
+      GArray *x, *y;
+
+      if (key == NULL)
+        continue;
+      x = g_array_new (FALSE, FALSE, sizeof (gdouble));
+      y = g_array_new (FALSE, FALSE, sizeof (FmEstimate));
+      for (guint k = i; k < n; k++)
+        if (g_strcmp0 (g_ptr_array_index (keys, k), key) == 0)
+          {
+            const FmVariantResult *other = fm_results_row_get (fm_results_table_get_row (data->table, k));
+            FmEstimate e = cost_estimate (data, other, offset, type, factor);
+
+            g_clear_pointer (&keys->pdata[k], g_free);
+            if (!isfinite (e.mean))
+              continue;
+            insert_point (x, y, length_of (other->task_parameters), e);
+            seeds = MAX (seeds, e.n);
+          }
+      add_line (o, *label != '\0' ? g_steal_pointer (&label) : without_length (r->title), r->index, x, y);
+    }
+  return finish_scaling (o, seeds, name, title, "tokens", y_title, unit);
+}
+
+/* Cost of a mode ("prefill:1024") against the length in its name. NULL where no variant has two lengths. */
+static Owned *
+mode_scaling (FmReportData *data, const char *name, const char *title, const char *mode, const char *y_title, const char *unit,
+              gsize offset)
+{
+  Owned *o = g_new0 (Owned, 1);
+  guint seeds = 0;
+
+  o->growth = g_array_new (FALSE, FALSE, sizeof (FmScalingLine));
+  o->owned = g_ptr_array_new_with_free_func (g_free);
+  for (guint i = 0; i < fm_results_table_get_n_rows (data->table); i++)
+    {
+      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (data->table, i));
+      GArray *x = g_array_new (FALSE, FALSE, sizeof (gdouble)), *y = g_array_new (FALSE, FALSE, sizeof (FmEstimate));
+      g_autofree char *ground = fm_report_ground (data, r);
+
+      for (guint m = 0; m < data->modes->modes->len; m++)
+        {
+          const FmModeResult *first = g_ptr_array_index (data->modes->modes, m);
+          g_autofree gdouble *values = g_new (gdouble, r->n_runs + 1);
+          gdouble length;
+          FmEstimate e;
+
+          if (!g_str_has_prefix (first->mode, mode) || r->n_runs == 0 || first->run_id != r->run_ids[0])
+            continue;
+          length = g_ascii_strtod (first->mode + strlen (mode), NULL);
+          for (gsize k = 0; k < r->n_runs; k++)
+            {
+              values[k] = NAN;
+              for (guint other = 0; other < data->modes->modes->len; other++)
+                {
+                  const FmModeResult *its = g_ptr_array_index (data->modes->modes, other);
+
+                  if (its->run_id == r->run_ids[k] && strcmp (its->mode, first->mode) == 0 && its->rows == first->rows)
+                    values[k] = log (G_STRUCT_MEMBER (gdouble, its, offset));
+                }
+            }
+          e = exponential (fm_estimate (values, r->n_runs, 0.95));
+          if (length > 0 && isfinite (e.mean) && !has_length (x, length)) /* the smallest batch comes first */
+            insert_point (x, y, length, e);
+          seeds = MAX (seeds, e.n);
+        }
+      add_line (o, *ground != '\0' && strstr (r->label, ground) == NULL ? g_strdup_printf ("%s %s", r->label, ground)
+                                                                        : g_strdup (r->label), r->index, x, y);
+    }
+  return finish_scaling (o, seeds, name, title, "tokens", y_title, unit);
 }
 
 /* (transfer full) (element-type char *): each once, in the order of the batch. */
@@ -351,5 +429,9 @@ fm_report_figures (FmReportData *data)
                             G_STRUCT_OFFSET (FmResultRow, latency_us_median), FM_RESULT_DOUBLE, 1));
   add_if (figures, scaling (data, "scaling-memory", "Peak memory of training against the length", "Peak memory", "MB",
                             G_STRUCT_OFFSET (FmResultRow, measured_peak_bytes), FM_RESULT_INT, 1e-6));
+  add_if (figures, mode_scaling (data, "scaling-prefill", "Time to the first token against the length of the prompt",
+                                 "prefill:", "First token", "ms", G_STRUCT_OFFSET (FmModeResult, first_token_ms)));
+  add_if (figures, mode_scaling (data, "scaling-decode", "Time of one more token against the length before it", "decode:",
+                                 "A token", "µs", G_STRUCT_OFFSET (FmModeResult, latency_us_median)));
   return figures;
 }

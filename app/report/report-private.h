@@ -32,6 +32,7 @@ typedef struct
   GPtrArray      *stages;   /* FmStageRecord: each once, in order of first use */
   GPtrArray      *machines; /* char *: what workers wrote of the machines they ran on, each once */
   GHashTable     *made_on;  /* id of a stage -> number of its machine, from 1 */
+  GHashTable     *words;    /* "task word" -> in how many rows; "task" -> how many rows there are of it */
   FmModeList     *modes;    /* what was measured beside, a row a run */
   FmClaimResult  *claim;    /* or NULL: the batch expects nothing */
 } FmReportData;

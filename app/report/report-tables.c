@@ -138,19 +138,38 @@ several (FmReportData *data, gsize offset)
   return FALSE;
 }
 
-/* Is this word of a task's parameters the same wherever the task is met? */
+static void
+count_word (GHashTable *words, char *key) /* (transfer full) */
+{
+  gpointer n = g_hash_table_lookup (words, key);
+
+  g_hash_table_insert (words, key, GUINT_TO_POINTER (GPOINTER_TO_UINT (n) + 1));
+}
+
+static void
+count_words (FmReportData *data)
+{
+  data->words = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  for (guint i = 0; i < fm_results_table_get_n_rows (data->table); i++)
+    {
+      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (data->table, i));
+      g_auto (GStrv) words = g_strsplit (r->task_parameters != NULL ? r->task_parameters : "", " ", -1);
+
+      count_word (data->words, g_strdup (r->task));
+      for (gsize w = 0; words[w] != NULL; w++)
+        count_word (data->words, g_strconcat (r->task, " ", words[w], NULL));
+    }
+}
+
+/* Is this word of a task's parameters missing somewhere where the task is met? */
 static gboolean
 word_varies (FmReportData *data, const char *task, const char *word)
 {
-  for (guint i = 0; i < fm_results_table_get_n_rows (data->table); i++)
-    {
-      const FmVariantResult *other = fm_results_row_get (fm_results_table_get_row (data->table, i));
-      g_auto (GStrv) words = g_strsplit (other->task_parameters != NULL ? other->task_parameters : "", " ", -1);
+  g_autofree char *key = g_strconcat (task, " ", word, NULL);
 
-      if (strcmp (other->task, task) == 0 && !g_strv_contains ((const char *const *) words, word))
-        return TRUE;
-    }
-  return FALSE;
+  if (data->words == NULL)
+    count_words (data);
+  return g_hash_table_lookup (data->words, key) != g_hash_table_lookup (data->words, task);
 }
 
 static void
@@ -395,18 +414,31 @@ fm_report_levels (FmReportData *data)
   return g_string_free (out, FALSE);
 }
 
+static gboolean
+has_energy (FmReportData *data)
+{
+  for (guint i = 0; i < data->runs->len; i++)
+    if (isfinite (((const FmResultRow *) g_ptr_array_index (data->runs, i))->energy_joules))
+      return TRUE;
+  return FALSE;
+}
+
 FmReportTable *
 fm_report_table_costs (FmReportData *data)
 {
   static const FmReportColumn columns[] = {
     { "Variant", TRUE }, { "Median, µs" }, { "p95, µs" }, { "Per second" }, { "Training, s" }, { "Planned peak, MB" },
-    { "Measured peak, MB" }, { "Inference peak, MB" }, { "Energy, mJ" }, { "Parameters" }, { "FLOPs" }, { NULL },
+    { "Measured peak, MB" }, { "Inference peak, MB" }, { "Parameters" }, { "FLOPs" }, { NULL },
+  }, with_energy[] = {
+    { "Variant", TRUE }, { "Median, µs" }, { "p95, µs" }, { "Per second" }, { "Training, s" }, { "Planned peak, MB" },
+    { "Measured peak, MB" }, { "Inference peak, MB" }, { "Parameters" }, { "FLOPs" }, { "Energy, mJ" }, { NULL },
   };
-  FmReportTable *table = table_new ("costs", "All costs", columns);
+  gboolean energy = has_energy (data);
+  FmReportTable *table = table_new ("costs", "All costs", energy ? with_energy : columns);
   GString *below = g_string_new ("Median and 95th percentile: latency of one example. Per second: examples in a batch. "
                                  "Training: the mean of a run. Planned: what the program knew before the first step. "
-                                 "Measured peaks: how far the process grew beyond its data and libraries. Energy: of one "
-                                 "example. FLOPs: forward, one example.");
+                                 "Measured peaks: how far the process grew beyond its data and libraries. FLOPs: "
+                                 "forward, one example.");
 
   table->above = held_above (data);
   for (guint i = 0; i < fm_results_table_get_n_rows (data->table); i++)
@@ -417,7 +449,7 @@ fm_report_table_costs (FmReportData *data)
       FmReportRow *row = add_row (table, NULL, marker_of (r));
       g_autofree char *to = name_of_run (r->n_runs > 0 ? r->run_ids[0] : 0);
       const gint64 peaks[] = { r->planned_peak_bytes, r->measured_peak_bytes, r->inference_measured_peak_bytes };
-      gdouble energy = run != NULL ? 1000 * run->energy_joules : NAN;
+      gdouble used = run != NULL ? 1000 * run->energy_joules : NAN;
 
       add_variant_name (data, row, r, g_strdup (to));
       add_latency (row, fail ? NAN : r->latency_us_median, is_unstable (data, r), g_strdup (to));
@@ -427,10 +459,13 @@ fm_report_table_costs (FmReportData *data)
       add_number (row, fm_format_number (fail ? NAN : r->train_s, 1), fail ? NAN : r->train_s, g_strdup (to));
       for (gsize k = 0; k < G_N_ELEMENTS (peaks); k++)
         add_number (row, fm_format_megabytes (peaks[k]), peaks[k] < 0 ? NAN : peaks[k] / 1e6, g_strdup (to));
-      add_number (row, fm_format_number (energy, 2), energy, g_strdup (to));
       add_parameters (data, row, r, g_strdup (to));
       add_number (row, fm_format_short_count (r->flops), r->flops, g_strdup (to));
+      if (energy)
+        add_number (row, fm_format_number (used, 2), used, g_strdup (to));
     }
+  if (energy)
+    g_string_append (below, " Energy: of one example.");
   for (guint i = 0; i < data->modes->notes->len; i++)
     g_string_append_printf (below, " %s.", (const char *) g_ptr_array_index (data->modes->notes, i));
   table->below = g_string_free (below, FALSE);

@@ -31,6 +31,7 @@ fm_report_data_free (FmReportData *data)
   g_clear_pointer (&data->stages, g_ptr_array_unref);
   g_clear_pointer (&data->machines, g_ptr_array_unref);
   g_clear_pointer (&data->made_on, g_hash_table_unref);
+  g_clear_pointer (&data->words, g_hash_table_unref);
   g_clear_pointer (&data->modes, fm_mode_list_free);
   g_clear_pointer (&data->claim, fm_claim_result_free);
   g_free (data);

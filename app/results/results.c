@@ -405,26 +405,42 @@ choose_baselines (FmResultsTable *table)
     }
 }
 
-/* A variant keeps its colour over tasks and devices. */
+/* The variant's name without what only says on which task it is: "linear-attention x mlp, length=128" at every length.
+ * (transfer full) */
+static char *
+name_over_tasks (const FmVariantResult *r)
+{
+  g_auto (GStrv) parts = g_strsplit (r->variant, ", ", -1);
+  g_auto (GStrv) task = g_strsplit (r->task_parameters != NULL ? r->task_parameters : "", " ", -1);
+  g_autoptr (GString) name = g_string_new (parts[0]);
+
+  for (gsize i = 1; parts[0] != NULL && parts[i] != NULL; i++)
+    if (!g_strv_contains ((const char *const *) task, parts[i]))
+      g_string_append_printf (name, ", %s", parts[i]);
+  return g_string_free (g_steal_pointer (&name), FALSE);
+}
+
+/* A variant keeps its colour over tasks, their lengths and devices. */
 static void
 choose_indices (FmResultsTable *table)
 {
-  g_autoptr (GHashTable) known = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GHashTable) known = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
   for (guint i = 0; i < table->rows->len; i++)
     {
       FmVariantResult *r = &fm_results_table_get_row (table, i)->result;
 
       if (r->baseline)
-        g_hash_table_insert (known, (gpointer) r->variant, GINT_TO_POINTER (0));
+        g_hash_table_insert (known, name_over_tasks (r), GINT_TO_POINTER (0));
     }
   for (guint i = 0, next = 1; i < table->rows->len; i++)
     {
       FmVariantResult *r = &fm_results_table_get_row (table, i)->result;
+      g_autofree char *name = name_over_tasks (r);
 
-      if (!g_hash_table_contains (known, r->variant))
-        g_hash_table_insert (known, (gpointer) r->variant, GINT_TO_POINTER (next++));
-      r->index = GPOINTER_TO_INT (g_hash_table_lookup (known, r->variant));
+      if (!g_hash_table_contains (known, name))
+        g_hash_table_insert (known, g_strdup (name), GINT_TO_POINTER (next++));
+      r->index = GPOINTER_TO_INT (g_hash_table_lookup (known, name));
     }
 }
 
