@@ -107,8 +107,9 @@ add_cell (FmPage *page, const FmReportTable *table, const FmReportRow *row, guin
                                                                                                   : "%s", cell->text);
   if (cell->to != NULL)
     g_string_append (page->out, "</a>");
-  if (cell->extra != NULL)
-    fm_page_printf (page, " <span class=\"dim\">%s</span>", cell->extra);
+  if (cell->extra != NULL) /* a long one would push other columns out of the page */
+    fm_page_printf (page, " <span class=\"%s\">%s</span>", number && g_utf8_strlen (cell->extra, -1) > 16 ? "dim under" : "dim",
+                    cell->extra);
   g_string_append (page->out, "</td>");
 }
 

@@ -150,6 +150,28 @@ has_long (const FmReportTable *table, guint column)
   return FALSE;
 }
 
+/* How many letters a row takes at most. */
+static gsize
+letters_across (const FmReportTable *table)
+{
+  gsize sum = 0;
+
+  for (guint c = 0; table->columns[c].title != NULL; c++)
+    {
+      gsize most = 0;
+
+      for (guint r = 0; r < table->rows->len - table->n_levels; r++)
+        {
+          const FmReportRow *row = g_ptr_array_index (table->rows, r);
+          g_autofree char *text = fm_report_cell_text (g_ptr_array_index (row->cells, c));
+
+          most = MAX (most, g_utf8_strlen (text, -1));
+        }
+      sum += MAX (most, 6) + 1;
+    }
+  return sum;
+}
+
 /* One for the text of a paper: as wide as the page, words share what numbers leave. */
 static void
 append_table (GString *out, const FmReportTable *table, const char *title, GHashTable *names)
@@ -160,7 +182,8 @@ append_table (GString *out, const FmReportTable *table, const char *title, GHash
     return;
   while (table->columns[last + 1].title != NULL)
     last++;
-  g_string_append (out, "%%%%%%%%%%%%%%%%%%%%\n\\begin{table}[h]\n\\centering\\footnotesize\n");
+  g_string_append_printf (out, "%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%\n\\begin{table}[h]\n\\centering\\%s\n",
+                          letters_across (table) > 92 ? "scriptsize" : "footnotesize");
   append_caption (out, table, title);
   g_string_append (out, "\n\\setlength{\\tabcolsep}{4pt}\n\\begin{tabularx}{\\textwidth}{");
   for (guint c = 0; c <= last; c++)

@@ -230,8 +230,14 @@ add_variant (Json *j, FmReportData *data, guint index)
   add_number (j, "latency_us_median", r->latency_us_median);
   add_number (j, "latency_us_p95", r->latency_us_p95);
   add_number (j, "latency_ratio", r->latency_ratio);
+  add_number (j, "latency_ratio_low", r->latency_ratio_low);
+  add_number (j, "latency_ratio_high", r->latency_ratio_high);
   add_text (j, "latency_verdict", verdict_word (r->latency_verdict));
+  add_count (j, "latency_blocks", r->latency_blocks);
+  add_bool (j, "unstable", r->unstable);
   add_number (j, "memory_ratio", r->memory_ratio);
+  add_number (j, "memory_ratio_low", r->memory_ratio_low);
+  add_number (j, "memory_ratio_high", r->memory_ratio_high);
   add_text (j, "memory_verdict", verdict_word (r->memory_verdict));
   add_number (j, "throughput_per_s", r->throughput_per_s);
   add_number (j, "train_s", r->train_s);
@@ -240,12 +246,29 @@ add_variant (Json *j, FmReportData *data, guint index)
   add_count (j, "inference_planned_peak_bytes", r->inference_planned_peak_bytes);
   add_count (j, "inference_measured_peak_bytes", r->inference_measured_peak_bytes);
   add_count (j, "parameters", r->parameters);
+  add_count (j, "parameters_by_n", r->parameters_by_n);
+  add_count (j, "trials", r->trials);
+  add_text (j, "chosen", r->chosen);
   add_number (j, "flops", r->flops);
   add_count (j, "fallbacks", r->fallbacks);
   open_value (j, "runs", '[');
   for (gsize i = 0; i < r->n_runs; i++)
     add_count (j, NULL, r->run_ids[i]);
   close_value (j, ']');
+  close_value (j, '}');
+}
+
+/* A ratio over blocks of processes. */
+static void
+add_ratio (Json *j, const char *name, const FmComparison *cost)
+{
+  open_value (j, name, '{');
+  add_count (j, "blocks", cost->difference.n);
+  add_number (j, "ratio", exp (cost->difference.mean));
+  add_number (j, "low", exp (cost->difference.low));
+  add_number (j, "high", exp (cost->difference.high));
+  add_number (j, "p_adjusted", cost->p_adjusted);
+  add_text (j, "verdict", verdict_word (cost->verdict));
   close_value (j, '}');
 }
 
@@ -282,6 +305,8 @@ add_comparisons (Json *j, FmReportData *data)
       add_count (j, "look", c->look);
       add_count (j, "looks", c->looks);
       add_bool (j, "paired", c->spread.paired);
+      add_ratio (j, "latency", &c->costs[FM_COMPARED_LATENCY]);
+      add_ratio (j, "memory", &c->costs[FM_COMPARED_MEMORY]);
       close_value (j, '}');
     }
   close_value (j, ']');

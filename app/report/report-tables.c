@@ -249,24 +249,7 @@ first_run (FmReportData *data, const FmVariantResult *r)
   return NULL;
 }
 
-/* Some latency of it did not reach the interval that was asked for. */
-static gboolean
-is_unstable (FmReportData *data, const FmVariantResult *r)
-{
-  for (guint i = 0; i < data->runs->len; i++)
-    {
-      const FmResultRow *run = g_ptr_array_index (data->runs, i);
-
-      for (gsize k = 0; k < r->n_runs; k++)
-        if (run->run_id == r->run_ids[k] && run->unstable == 1)
-          return TRUE;
-    }
-  return FALSE;
-}
-
 #define UNSTABLE "unstable"
-#define UNSTABLE_MEANS "Unstable: the interval that the batch asked for was not reached, so the latency is not to be relied on."
-
 static void
 add_latency (FmReportRow *row, gdouble value, gboolean unstable, char *to)
 {
@@ -278,17 +261,16 @@ add_latency (FmReportRow *row, gdouble value, gboolean unstable, char *to)
 
 /* Those whose number depends on the length stand apart: no hold counts them. */
 static void
-add_parameters (FmReportData *data, FmReportRow *row, const FmVariantResult *r, char *to)
+add_parameters (FmReportRow *row, const FmVariantResult *r, char *to)
 {
   gdouble value = r->parameters < 0 ? NAN : (gdouble) r->parameters;
-  const FmResultRow *run = first_run (data, r);
   FmReportCell *cell = add_number (row, fm_format_short_count (value), value, to);
 
-  if (run != NULL && run->parameters_by_n > 0)
+  if (r->parameters_by_n > 0)
     {
-      g_autofree char *number = fm_format_short_count ((gdouble) run->parameters_by_n);
+      g_autofree char *number = fm_format_short_count ((gdouble) r->parameters_by_n);
 
-      cell->extra = g_strdup_printf ("%s by N", number);
+      cell->extra = g_strdup_printf ("(%s by N)", number);
     }
 }
 
@@ -334,9 +316,11 @@ fm_report_table_results (FmReportData *data)
   };
   FmReportTable *table = table_new ("results", "Results", columns);
   g_autofree char *held = held_above (data), *footnote = fm_results_table_footnote (data->table);
-  gboolean unstable = FALSE;
+  g_autofree char *tuning = fm_results_table_tuning_text (data->table);
 
   table->above = g_strjoin (held != NULL ? " " : "", held != NULL ? held : "", footnote, NULL);
+  if (*g_strchomp (tuning) != '\0')
+    table->below = g_strdup (g_strdelimit (tuning, "\n", ';'));
   for (guint i = 0; i < fm_results_table_get_n_rows (data->table); i++)
     {
       FmResultsRow *result = fm_results_table_get_row (data->table, i);
@@ -355,15 +339,13 @@ fm_report_table_results (FmReportData *data)
           cell->extra = interval_text (&r->accuracy, 100, 1);
         }
       add_cell (row, levels_text (r), 100 * r->chance_level);
-      unstable |= is_unstable (data, r);
-      add_latency (row, fail ? NAN : r->latency_us_median, is_unstable (data, r), g_strdup (first));
+      add_latency (row, fail ? NAN : r->latency_us_median, r->unstable, g_strdup (first));
       add_number (row, fm_format_megabytes (fail ? -1 : r->measured_peak_bytes),
                   fail || r->measured_peak_bytes < 0 ? NAN : r->measured_peak_bytes / 1e6, g_strdup (first));
-      add_parameters (data, row, r, g_strdup (first));
+      add_parameters (row, r, g_strdup (first));
       add_cell (row, fm_results_row_seeds_text (result), r->done);
       add_verdict (row, result);
     }
-  table->below = unstable ? g_strdup (UNSTABLE_MEANS) : NULL;
   for (guint t = 0; t < data->tasks->len && table->rows->len > 0; t++)
     {
       const FmTaskRecord *task = g_ptr_array_index (data->tasks, t);
@@ -452,14 +434,14 @@ fm_report_table_costs (FmReportData *data)
       gdouble used = run != NULL ? 1000 * run->energy_joules : NAN;
 
       add_variant_name (data, row, r, g_strdup (to));
-      add_latency (row, fail ? NAN : r->latency_us_median, is_unstable (data, r), g_strdup (to));
+      add_latency (row, fail ? NAN : r->latency_us_median, r->unstable, g_strdup (to));
       add_number (row, fm_format_latency (fail ? NAN : r->latency_us_p95), fail ? NAN : r->latency_us_p95, g_strdup (to));
       add_number (row, fm_format_number (fail ? NAN : r->throughput_per_s, 0), fail ? NAN : r->throughput_per_s,
                   g_strdup (to));
       add_number (row, fm_format_number (fail ? NAN : r->train_s, 1), fail ? NAN : r->train_s, g_strdup (to));
       for (gsize k = 0; k < G_N_ELEMENTS (peaks); k++)
         add_number (row, fm_format_megabytes (peaks[k]), peaks[k] < 0 ? NAN : peaks[k] / 1e6, g_strdup (to));
-      add_parameters (data, row, r, g_strdup (to));
+      add_parameters (row, r, g_strdup (to));
       add_number (row, fm_format_short_count (r->flops), r->flops, g_strdup (to));
       if (energy)
         add_number (row, fm_format_number (used, 2), used, g_strdup (to));
@@ -467,7 +449,11 @@ fm_report_table_costs (FmReportData *data)
   if (energy)
     g_string_append (below, " Energy: of one example.");
   for (guint i = 0; i < data->modes->notes->len; i++)
-    g_string_append_printf (below, " %s.", (const char *) g_ptr_array_index (data->modes->notes, i));
+    {
+      const char *note = g_ptr_array_index (data->modes->notes, i);
+
+      g_string_append_printf (below, " %s%s", note, g_str_has_suffix (note, ".") ? "" : ".");
+    }
   table->below = g_string_free (below, FALSE);
   return table;
 }
@@ -478,10 +464,14 @@ fm_report_table_modes (FmReportData *data)
 {
   static const FmReportColumn columns[] = {
     { "Variant", TRUE }, { "Mode", TRUE }, { "Batch" }, { "Tokens per second" }, { "First token, ms" }, { "A call, µs" },
-    { "p95, µs" }, { "Planned peak, MB" }, { "Cache, MB" }, { "Energy, mJ" }, { "Seeds" }, { "", TRUE }, { NULL },
+    { "p95, µs" }, { "Planned peak, MB" }, { "Cache, MB" }, { "Seeds" }, { NULL },
+  }, with_energy[] = {
+    { "Variant", TRUE }, { "Mode", TRUE }, { "Batch" }, { "Tokens per second" }, { "First token, ms" }, { "A call, µs" },
+    { "p95, µs" }, { "Planned peak, MB" }, { "Cache, MB" }, { "Seeds" }, { "Energy, mJ" }, { NULL },
   };
-  FmReportTable *table = table_new ("modes", "Training steps, prompts and tokens", columns);
   g_autoptr (FmModeList) means = fm_mode_list_over_seeds (data->modes);
+  gboolean energy = has_energy (data);
+  FmReportTable *table = table_new ("modes", "Training steps, prompts and tokens", energy ? with_energy : columns);
 
   table->above = held_above (data);
   table->below = g_strdup ("Means over seeds.");
@@ -508,7 +498,7 @@ fm_report_table_modes (FmReportData *data)
         }
       else
         add_cell (row, g_strdup (m->variant), NAN);
-      add_cell (row, g_strdup (m->mode), NAN);
+      add_cell (row, g_strdup (m->mode), NAN)->extra = m->reason != NULL ? g_strdup_printf ("(%s)", m->reason) : NULL;
       add_cell (row, fm_format_number (m->rows, 0), m->rows);
       add_cell (row, fm_format_number (m->tokens_per_s, 0), m->tokens_per_s);
       add_cell (row, fm_format_number (m->first_token_ms, 2), m->first_token_ms);
@@ -516,46 +506,67 @@ fm_report_table_modes (FmReportData *data)
       add_cell (row, fm_format_latency (m->latency_us_p95), m->latency_us_p95);
       add_cell (row, fm_format_number (m->planned_peak_bytes / 1e6, 1), m->planned_peak_bytes);
       add_cell (row, fm_format_number (m->cache_bytes / 1e6, 1), m->cache_bytes);
-      add_cell (row, fm_format_number (1000 * m->energy_joules, 2), m->energy_joules);
       add_cell (row, g_strdup_printf ("%u", m->seeds), m->seeds);
-      add_cell (row, g_strdup (m->reason != NULL ? m->reason : ""), NAN);
+      if (energy)
+        add_cell (row, fm_format_number (1000 * m->energy_joules, 2), m->energy_joules);
     }
   return table;
+}
+
+/* "1.59× [1.52, 1.66]" and its verdict */
+static void
+add_ratio (FmReportRow *row, const FmComparison *cost, char *to)
+{
+  gdouble ratio = exp (cost->difference.mean), low = exp (cost->difference.low), high = exp (cost->difference.high);
+  g_autofree char *number = fm_format_number (ratio, 2), *from = fm_format_number (low, 2), *until = fm_format_number (high, 2);
+  FmReportCell *cell = add_number (row, isfinite (ratio) ? g_strconcat (number, "×", NULL) : g_strdup ("–"), ratio, to);
+
+  if (!isfinite (ratio))
+    return;
+  if (isfinite (low) && isfinite (high))
+    cell->extra = g_strdup_printf ("[%s, %s] %s %s", from, until, fm_verdict_sign (cost->verdict),
+                                   fm_verdict_word (cost->verdict));
+  else
+    cell->extra = g_strdup_printf ("%s %s", fm_verdict_sign (cost->verdict), fm_verdict_word (cost->verdict));
 }
 
 FmReportTable *
 fm_report_table_comparisons (FmReportData *data)
 {
   static const FmReportColumn columns[] = {
-    { "Variant", TRUE }, { "Against", TRUE }, { "Difference, points" }, { "p, adjusted" }, { "Seeds" }, { "Verdict", TRUE },
-    { NULL },
+    { "Variant", TRUE }, { "Against", TRUE }, { "Accuracy, points" }, { "p, adjusted" }, { "Seeds" }, { "Latency" },
+    { "Memory" }, { NULL },
   };
   FmReportTable *table = table_new ("comparisons", "Comparisons", columns);
   guint n;
   const FmResultsComparison *comparisons = fm_results_table_get_comparisons (data->table, &n);
 
   table->above = held_above (data);
-  table->below = g_strdup ("Difference: accuracy, with the interval adjusted for all comparisons of the batch.");
+  table->below = g_strdup ("Accuracy: difference, its interval over seeds, and the verdict. Latency and memory: ratio, its "
+                           "interval over blocks of processes, and the verdict. Intervals are adjusted for all comparisons.");
   for (guint i = 0; i < n; i++)
     {
       const FmResultsComparison *c = &comparisons[i];
       const FmVariantResult *a = fm_results_row_get (c->row), *b = fm_results_row_get (c->reference);
       FmReportRow *row = add_row (table, NULL, marker_of (a));
+      g_autofree char *to = name_of_run (a->n_runs > 0 ? a->run_ids[0] : 0), *interval = NULL;
       FmReportCell *cell;
       char p[G_ASCII_DTOSTR_BUF_SIZE] = "–";
 
-      add_variant_name (data, row, a, name_of_run (a->n_runs > 0 ? a->run_ids[0] : 0));
+      add_variant_name (data, row, a, g_strdup (to));
       add_cell (row, g_strdup (b->title), NAN);
-      cell = add_number (row, percent (c->comparison.difference.mean, 1), 100 * c->comparison.difference.mean,
-                         name_of_run (a->n_runs > 0 ? a->run_ids[0] : 0));
-      cell->extra = interval_text (&c->comparison.difference, 100, 1);
+      cell = add_number (row, percent (c->comparison.difference.mean, 1), 100 * c->comparison.difference.mean, g_strdup (to));
+      interval = interval_text (&c->comparison.difference, 100, 1);
+      cell->extra = g_strdup_printf ("%s%s%s %s", interval != NULL ? interval : "", interval != NULL ? " " : "",
+                                     fm_verdict_sign (c->comparison.verdict),
+                                     c->comparison.verdict == FM_VERDICT_NONE ? "not finished"
+                                                                              : fm_verdict_word (c->comparison.verdict));
       if (isfinite (c->comparison.p_adjusted))
         g_ascii_formatd (p, sizeof p, c->comparison.p_adjusted < 0.001 ? "%.0e" : "%.3f", c->comparison.p_adjusted);
       add_cell (row, g_strdup (p), c->comparison.p_adjusted);
       add_cell (row, g_strdup_printf ("%u", c->comparison.difference.n), c->comparison.difference.n);
-      cell = add_cell (row, g_strdup (c->comparison.verdict == FM_VERDICT_NONE ? "not finished"
-                                                                              : fm_verdict_word (c->comparison.verdict)), NAN);
-      cell->sign = g_strdup (fm_verdict_sign (c->comparison.verdict));
+      add_ratio (row, &c->costs[FM_COMPARED_LATENCY], g_strdup (to));
+      add_ratio (row, &c->costs[FM_COMPARED_MEMORY], g_strdup (to));
     }
   return table;
 }
