@@ -28,6 +28,34 @@ add_time (JsonObject *object, const char *name, gint64 time_us)
     json_object_set_string_member (object, name, text);
 }
 
+/* What a stage came to: its loss from the first to the last point of the curve, its scores, its latency. */
+static gboolean
+add_results (JsonObject *object, FmStore *store, const FmStageRecord *stage, GError **error)
+{
+  g_autoptr (GPtrArray) metrics = fm_store_load_metrics (store, stage->id, error);
+  g_autoptr (GPtrArray) curve = metrics ? fm_store_load_curve (store, stage->id, "loss", -1, error) : NULL;
+  g_autoptr (JsonObject) results = json_object_new ();
+
+  if (curve == NULL)
+    return FALSE;
+  if (curve->len > 0)
+    {
+      json_object_set_double_member (results, "first_loss", ((FmCurvePoint *) g_ptr_array_index (curve, 0))->value);
+      json_object_set_double_member (results, "last_loss", ((FmCurvePoint *) g_ptr_array_index (curve, curve->len - 1))->value);
+    }
+  for (guint i = 0; i < metrics->len; i++)
+    {
+      const FmMetricRow *row = g_ptr_array_index (metrics, i);
+      g_autofree char *name = g_strdup_printf ("%s_accuracy", row->split);
+
+      if (g_str_equal (row->name, "accuracy") && *row->split && *row->tag == '\0' && !json_object_has_member (results, name))
+        json_object_set_double_member (results, name, row->value);
+    }
+  if (json_object_get_size (results) > 0)
+    json_object_set_object_member (object, "results", g_steal_pointer (&results));
+  return TRUE;
+}
+
 static JsonObject *
 stage_to_json (const FmRunRecord *run, const FmStageRecord *stage)
 {
@@ -85,6 +113,55 @@ print_member (const char *name, JsonNode *node)
     }
 }
 
+static const char *
+text_of (JsonObject *object, const char *name)
+{
+  return object && json_object_has_member (object, name) ? json_object_get_string_member (object, name) : "";
+}
+
+/* (transfer full): the texts of an array between @separator; "" without one. */
+static char *
+joined (JsonObject *object, const char *name, const char *separator)
+{
+  JsonArray *array = object && json_object_has_member (object, name) ? json_object_get_array_member (object, name) : NULL;
+  GString *text = g_string_new (NULL);
+
+  for (guint i = 0; array && i < json_array_get_length (array); i++)
+    g_string_append_printf (text, "%s%s", i ? separator : "", json_array_get_string_element (array, i));
+  return g_string_free (text, FALSE);
+}
+
+/* One line a stage of a chain: from what it started, what it trained, what it came to. */
+static void
+print_chain (JsonArray *rows)
+{
+  for (guint i = 0; i < json_array_get_length (rows); i++)
+    {
+      JsonObject *row = json_array_get_object_element (rows, i);
+      JsonObject *recipe = json_object_get_null_member (row, "recipe") ? NULL : json_object_get_object_member (row, "recipe");
+      JsonObject *results = json_object_has_member (row, "results") ? json_object_get_object_member (row, "results") : NULL;
+      JsonObject *task = recipe && json_object_has_member (recipe, "task") ? json_object_get_object_member (recipe, "task") : NULL;
+      g_autofree char *inputs = joined (recipe, "inputs", " and "), *trains = joined (recipe, "trains", ";");
+      g_autofree char *init = joined (recipe, "init", ";");
+
+      g_print ("  %u. %s %s: ", i + 1, text_of (row, "kind"), text_of (row, "stage"));
+      if (recipe && json_object_has_member (recipe, "steps"))
+        g_print ("%" G_GINT64_FORMAT " steps on %s, ", json_object_get_int_member (recipe, "steps"), text_of (task, "id"));
+      g_print ("from %s", *inputs ? inputs : "nothing");
+      if (*init)
+        g_print (", init=%s", init);
+      if (*trains)
+        g_print (", trains %s", trains);
+      g_print ("; %s", text_of (row, "state"));
+      if (results && json_object_has_member (results, "last_loss"))
+        g_print (", loss %.3g to %.3g", json_object_get_double_member (results, "first_loss"),
+                 json_object_get_double_member (results, "last_loss"));
+      if (results && json_object_has_member (results, "test_accuracy"))
+        g_print (", test accuracy %.1f %%", 100 * json_object_get_double_member (results, "test_accuracy"));
+      g_print ("\n");
+    }
+}
+
 int
 fm_inspect_run (const FmArgs *args, gint64 id)
 {
@@ -102,6 +179,8 @@ fm_inspect_run (const FmArgs *args, gint64 id)
       if (stage == NULL)
         return fm_command_error (g_steal_pointer (&error));
       json_array_add_object_element (rows, stage_to_json (run, stage));
+      if (!add_results (json_array_get_object_element (rows, i), store, stage, &error))
+        return fm_command_error (g_steal_pointer (&error));
     }
   if (fm_args_has (args, "--json"))
     {
@@ -111,6 +190,7 @@ fm_inspect_run (const FmArgs *args, gint64 id)
     }
   g_print ("run %" G_GINT64_FORMAT ": %s, seed %" G_GINT64_FORMAT ", %s%s%s\n", run->id, run->variant, run->seed, run->state,
            run->reason ? ": " : "", run->reason ? run->reason : "");
+  print_chain (rows);
   for (guint i = 0; i < json_array_get_length (rows); i++)
     {
       JsonObject *row = json_array_get_object_element (rows, i);
