@@ -150,13 +150,49 @@ find_chosen (FmResultsTable *table, FmStore *store, GError **error)
   return TRUE;
 }
 
+/* Steps of all trainings that the stage started from, each counted once; only a chain's recipe has a member `init`. */
+static gboolean
+add_earlier_steps (FmStore *store, const FmStageRecord *stage, GHashTable *counted, gdouble *steps, GError **error)
+{
+  for (guint i = 0; i < stage->inputs->len; i++)
+    {
+      g_autoptr (FmStageRecord) input = NULL;
+      g_autoptr (JsonNode) recipe = NULL;
+      const char *id = g_ptr_array_index (stage->inputs, i);
+
+      if (!g_hash_table_add (counted, g_strdup (id)))
+        continue;
+      input = fm_store_load_stage (store, id, error);
+      if (input == NULL)
+        return FALSE;
+      recipe = input->recipe ? json_from_string (input->recipe, NULL) : NULL;
+      if (recipe && JSON_NODE_HOLDS_OBJECT (recipe))
+        *steps += number_member (json_node_get_object (recipe), "steps");
+      if (!add_earlier_steps (store, input, counted, steps, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+add_chain (FmStore *store, const FmStageRecord *stage, JsonObject *recipe, Common *earlier, GError **error)
+{
+  g_autoptr (GHashTable) counted = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  gdouble steps = 0;
+
+  if (json_object_has_member (recipe, "init") && !add_earlier_steps (store, stage, counted, &steps, error))
+    return FALSE;
+  common_add (earlier, steps);
+  return TRUE;
+}
+
 gboolean
 fm_results_table_find_held_equal (FmResultsTable *table, FmStore *store, GError **error)
 {
   GPtrArray *runs = fm_results_table_peek_runs (table);
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
   g_autoptr (GString) out = g_string_new (NULL);
-  Common steps = { 0 }, batch = { 0 }, scored = { 0 }, layers = { 0 }, width = { 0 }, hidden = { 0 };
+  Common steps = { 0 }, batch = { 0 }, scored = { 0 }, earlier = { 0 }, layers = { 0 }, width = { 0 }, hidden = { 0 };
 
   for (guint i = 0; i < runs->len; i++)
     {
@@ -183,6 +219,8 @@ fm_results_table_find_held_equal (FmResultsTable *table, FmStore *store, GError 
       common_add (&steps, number_member (json_node_get_object (root), "steps"));
       common_add (&batch, number_member (json_node_get_object (root), "batch"));
       common_add (&scored, number_member (json_node_get_object (root), "evaluate"));
+      if (!add_chain (store, stage, json_node_get_object (root), &earlier, error))
+        return FALSE;
     }
   if (steps.equal)
     {
@@ -190,6 +228,14 @@ fm_results_table_find_held_equal (FmResultsTable *table, FmStore *store, GError 
 
       append_part (out, batch.equal ? "%s steps of %s examples" : "%s steps", number, size);
     }
+  if (earlier.equal && earlier.value > 0)
+    {
+      g_autofree char *number = fm_format_number (earlier.value, 0);
+
+      append_part (out, "%s steps of earlier stages", number);
+    }
+  else if (earlier.seen && !earlier.equal)
+    append_part (out, "but not the steps of earlier stages");
   if (layers.equal)
     append_part (out, "%.0f layer%s", layers.value, layers.value == 1 ? "" : "s");
   if (width.equal)
