@@ -77,9 +77,10 @@ static void
 draw_tick (cairo_t *cr, const FmFigureStyle *style, const Frame *frame, gdouble value, const char *text, gdouble *end)
 {
   gdouble x = x_of (frame, value), bottom = frame->box.y + frame->box.height, w;
+  gdouble right = frame->box.x * 2 + frame->box.width; /* of the picture: its margins are alike */
 
   fm_text_measure (cr, style, text, FM_TEXT_TICK, FALSE, &w, NULL);
-  if (x - w / 2 < *end + 8 * style->scale)
+  if (x - w / 2 < *end + 8 * style->scale || x - w / 2 < 0 || x + w / 2 > right)
     return;
   fm_set_colour (cr, fm_style_colour (style, FM_COLOUR_DIM));
   cairo_set_line_width (cr, 1);
@@ -219,7 +220,7 @@ draw_card (cairo_t *cr, const FmFigureStyle *style, const FmVerdictCard *card, g
 {
   g_autofree char *word = g_strconcat (card->sign, " ", card->word, NULL);
   FmColour ink = fm_style_colour (style, FM_COLOUR_INK), dim = fm_style_colour (style, FM_COLOUR_DIM);
-  gdouble margin = 10 * style->scale, right = width - margin, w;
+  gdouble margin = 10 * style->scale, right = width - margin, w, kind_width;
   Frame frame;
 
   frame_init (&frame, card, top, width, height, style->scale);
@@ -232,7 +233,9 @@ draw_card (cairo_t *cr, const FmFigureStyle *style, const FmVerdictCard *card, g
   if (w <= width - 2 * margin)
     {
       fm_text (cr, style, card->text, FM_TEXT_TICK, FALSE, dim, FM_ALIGN_RIGHT, right, top + 25 * style->scale);
-      draw_line (cr, style, card->kind, FM_TEXT_TICK, FALSE, dim, margin, top + 25 * style->scale, right - w - 2 * margin);
+      fm_text_measure (cr, style, card->kind, FM_TEXT_TICK, FALSE, &kind_width, NULL);
+      if (kind_width <= right - w - 2 * margin)
+        fm_text (cr, style, card->kind, FM_TEXT_TICK, FALSE, dim, FM_ALIGN_LEFT, margin, top + 25 * style->scale);
     }
   else
     draw_line (cr, style, card->text, FM_TEXT_TICK, FALSE, dim, margin, top + 25 * style->scale, width - 2 * margin);

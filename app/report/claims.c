@@ -121,9 +121,9 @@ fm_page_add_claim (FmPage *page, FmReportData *data)
     {
       const FmClaimFinding *f = g_ptr_array_index (data->claim->findings, i);
       g_autofree char *found = fm_claim_finding_text (f);
-      g_autofree char *name = g_strdup_printf ("%s %s", fm_claim_verdict_sign (f->verdict), f->expectation->name);
 
-      add_part (page, name, found);
+      fm_page_printf (page, "<dt>%s %s</dt><dd style=\"margin:0\">%s<br><span class=\"dim\">where expected was %s</span></dd>\n",
+                      fm_claim_verdict_sign (f->verdict), f->expectation->name, found, f->expectation->text);
     }
   add_part (page, "Scale", claim->scale);
   g_string_append (page->out, "</dl></div></div>\n<figure class=\"wide\" style=\"margin-top:18px\">\n"

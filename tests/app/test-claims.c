@@ -780,6 +780,7 @@ test_report (void)
   g_assert_nonnull (strstr (html, "The paper said, under these conditions"));
   g_assert_nonnull (strstr (html, "<p>It works.</p>"));
   g_assert_nonnull (strstr (html, "Claim undecided"));
+  g_assert_null (strstr (html, "&lt;d")); /* markup that was set as text */
   g_assert_nonnull (strstr (html, "<a href=\"#claim\">"));
   g_assert_nonnull (strstr (html, "accuracy(linear-attention) &gt;= accuracy(softmax-attention) - 1 points"));
   for (gsize i = 0; i < G_N_ELEMENTS (endings); i++)
