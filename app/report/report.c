@@ -81,9 +81,30 @@ load_tasks (FmReportData *data, FmStore *store, GError **error)
   return TRUE;
 }
 
+/* Of files as they were loaded the build ids say enough: "program 69ec3b79, blas 8c759e09". */
+static char *
+files_text (JsonObject *files)
+{
+  g_autoptr (GList) members = json_object_get_members (files);
+  GString *out = g_string_new (NULL);
+
+  for (GList *m = members; m != NULL; m = m->next)
+    {
+      JsonNode *node = json_object_get_member (files, m->data);
+      const char *id = JSON_NODE_HOLDS_OBJECT (node)
+                         ? json_object_get_string_member_with_default (json_node_get_object (node), "build_id", "unknown")
+                         : "unknown";
+
+      g_string_append_printf (out, "%s%s %s", out->len > 0 ? ", " : "", (const char *) m->data, id);
+    }
+  return g_string_free (out, FALSE);
+}
+
 static char *
 value_text (JsonNode *node)
 {
+  if (JSON_NODE_HOLDS_OBJECT (node))
+    return files_text (json_node_get_object (node));
   return JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING
            ? g_strdup (json_node_get_string (node))
            : json_to_string (node, FALSE);
@@ -107,7 +128,7 @@ machine_text (const char *provenance)
   for (GList *m = members; m != NULL; m = m->next)
     if (!g_strv_contains (others, m->data))
       {
-        g_autofree char *name = g_strdelimit (g_strdup (m->data), "_", ' ');
+        g_autofree char *name = g_strdelimit (g_strdup (strcmp (m->data, "files") == 0 ? "builds" : m->data), "_", ' ');
         g_autofree char *value = value_text (json_object_get_member (object, m->data));
 
         g_string_append_printf (out, "%s%s %s", out->len > 0 ? "; " : "", name, value);

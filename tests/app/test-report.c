@@ -611,6 +611,18 @@ test_latex (void)
   fixture_close (&f);
 }
 
+/* strstr() ends at the first NUL. */
+static gboolean
+holds (const char *bytes, gsize length, const char *text)
+{
+  gsize n = strlen (text);
+
+  for (gsize i = 0; i + n <= length; i++)
+    if (memcmp (bytes + i, text, n) == 0)
+      return TRUE;
+  return FALSE;
+}
+
 /* Pages: a real PDF with the batch's date and not the writer's, the same bytes twice. */
 static void
 test_pdf (void)
@@ -646,6 +658,10 @@ test_pdf (void)
           g_assert_null (strstr (text, "/somewhere/"));
         }
     }
+  /* Headings are lines of the outline, rows are named, and numbers lead to them. */
+  g_assert_true (holds (bytes[0], length[0], "/Outlines"));
+  g_assert_true (holds (bytes[0], length[0], "stage-train10"));
+  g_assert_true (holds (bytes[0], length[0], "/Subtype /Link"));
   g_assert_cmpmem (bytes[0], length[0], bytes[1], length[1]);
   g_assert_cmpint (strncmp (bytes[0], "%PDF-", 5), ==, 0);
   g_assert_cmpuint (length[0], >, 10000);
@@ -868,6 +884,35 @@ test_page (void)
   fixture_close (&f);
 }
 
+/* One figure by its name, as picture and as numbers. */
+static void
+test_one_figure (void)
+{
+  const FmFigureStyle style = FM_FIGURE_STYLE_PRINT;
+  Fixture f;
+  g_autofree char *svg = NULL, *csv = NULL, *caption = NULL, *text = NULL, *none = NULL;
+  g_autoptr (GError) error = NULL;
+
+  fixture_open (&f);
+  fixture_fill (&f);
+  svg = g_build_filename (f.folder, "plot.svg", NULL);
+  csv = g_build_filename (f.folder, "plot.csv", NULL);
+  caption = fm_report_write_figure (f.store, f.batch, "plot", 500, 300, &style, svg, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_str_has_prefix (caption, "Test accuracy against latency."));
+  g_assert_true (g_file_test (svg, G_FILE_TEST_IS_REGULAR));
+  g_free (caption);
+  caption = fm_report_write_figure (f.store, f.batch, "plot", 500, 300, &style, csv, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_file_get_contents (csv, &text, NULL, NULL));
+  assert_has (text, "switch,\"87.5 [");
+  assert_has (text, "]\",655,38.6,yes\r\n");
+  none = fm_report_write_figure (f.store, f.batch, "scaling", 500, 300, &style, svg, &error);
+  g_assert_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT);
+  assert_has (error->message, "has the figures plot, accuracy and loss");
+  fixture_close (&f);
+}
+
 static void
 test_wrong (void)
 {
@@ -1036,6 +1081,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/report/empty", test_empty);
   g_test_add_func ("/app/report/exports", test_exports);
   g_test_add_func ("/app/report/latex", test_latex);
+  g_test_add_func ("/app/report/one-figure", test_one_figure);
   g_test_add_func ("/app/report/page", test_page);
   g_test_add_func ("/app/report/pdf", test_pdf);
   g_test_add_func ("/app/report/schema", test_schema);
