@@ -172,8 +172,8 @@ check_same (const Shown *shown, GError **error)
   if (g_str_equal (now, then))
     return TRUE;
   g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT,
-               "%s: batch %" G_GINT64_FORMAT " was started expecting %s, and the file now expects %s; put it back, or take "
-               "other seeds.", shown->path, shown->result->batch, then, now);
+               "%s: batch %" G_GINT64_FORMAT " was started expecting %s, and the file now expects %s; put it back, or "
+               "take other seeds.", shown->path, shown->result->batch, then, now);
   return FALSE;
 }
 
@@ -257,8 +257,8 @@ print_claim (const Shown *shown, gboolean whole)
   if (result == NULL)
     state = g_strdup ("not run here");
   else
-    state = g_strdup_printf ("%s here (batch %" G_GINT64_FORMAT "%s)", here != NULL ? here : "not finished", result->batch,
-                             shown->other_build ? ", by plugins of another build" : "");
+    state = g_strdup_printf ("%s here (batch %" G_GINT64_FORMAT "%s)", here != NULL ? here : "not finished",
+                             result->batch, shown->other_build ? ", by plugins of another build" : "");
   g_print ("%s; kept: %s%s\n", state, claim->verdict != NULL ? claim->verdict : "none yet",
            is_different (shown) ? "; DIFFERENT" : "");
   print_line ("Paper", paper);
@@ -275,8 +275,8 @@ print_claim (const Shown *shown, gboolean whole)
       const FmClaimFinding *f = result != NULL ? g_ptr_array_index (result->findings, i) : NULL;
       g_autofree char *text = f != NULL ? fm_claim_finding_text (f) : NULL;
 
-      g_print ("  %s %s  %s%s%s\n", fm_claim_verdict_sign (f != NULL ? f->verdict : FM_CLAIM_VERDICT_OPEN), e->name, e->text,
-               text != NULL ? "\n       " : "", text != NULL ? text : "");
+      g_print ("  %s %s  %s%s%s\n", fm_claim_verdict_sign (f != NULL ? f->verdict : FM_CLAIM_VERDICT_OPEN), e->name,
+               e->text, text != NULL ? "\n       " : "", text != NULL ? text : "");
     }
   print_line ("Together", sentence);
   if (whole && result != NULL)
@@ -361,9 +361,11 @@ claim_to_json (const Shown *shown)
       json_object_set_string_member (row, "level", level);
     }
   for (guint i = 0; i < claim->expectations->len; i++)
-    json_array_add_object_element (expectations,
-                                   expectation_to_json (g_ptr_array_index (claim->expectations, i),
-                                                        result != NULL ? g_ptr_array_index (result->findings, i) : NULL));
+    {
+      const FmClaimFinding *f = result != NULL ? g_ptr_array_index (result->findings, i) : NULL;
+
+      json_array_add_object_element (expectations, expectation_to_json (g_ptr_array_index (claim->expectations, i), f));
+    }
   json_object_set_array_member (row, "expectations", expectations);
   return row;
 }
@@ -385,7 +387,8 @@ keep (const Shown *shown, GError **error)
   text = fm_batch_text_set_verdict (fm_batch_file_get_text (shown->file), here);
   if (!g_file_set_contents_full (shown->path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, info.st_mode & 0777, error))
     return FALSE;
-  g_printerr ("%s: kept verdict=%s%s%s\n", shown->path, here, kept != NULL ? ", which was " : "", kept != NULL ? kept : "");
+  g_printerr ("%s: kept verdict=%s%s%s\n", shown->path, here, kept != NULL ? ", which was " : "",
+              kept != NULL ? kept : "");
   return TRUE;
 }
 
@@ -413,7 +416,8 @@ run_claim (const FmArgs *args)
   argv[n++] = path;
   argv[n] = NULL;
   execv ("/proc/self/exe", (char * const *) argv);
-  g_printerr ("formarium: this program cannot start itself anew: %s; write formarium run %s\n", g_strerror (errno), path);
+  g_printerr ("formarium: this program cannot start itself anew: %s; write formarium run %s\n", g_strerror (errno),
+              path);
   return FM_EXIT_FAILED;
 }
 
@@ -463,7 +467,8 @@ run (const FmArgs *args)
     return fm_command_error (g_steal_pointer (&error));
   store = fm_command_open_store (args, FM_STORE_READ, &error);
   /* A default store that is not there yet has found nothing; one that was named must be there. */
-  if (store == NULL && (!g_error_matches (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT) || fm_args_get (args, "--store")))
+  if (store == NULL
+      && (!g_error_matches (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT) || fm_args_get (args, "--store")))
     return fm_command_error (g_steal_pointer (&error));
   g_clear_error (&error);
   for (guint i = 0; i < paths->len; i++)

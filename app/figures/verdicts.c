@@ -1,4 +1,4 @@
-/* verdicts.c: what was expected and what was found: a card an expectation, the interval against the edge of its region. */
+/* verdicts.c: what was expected and what was found: a card an expectation, the interval against its region's edge. */
 #include <math.h>
 
 #include "app/figures/figures-private.h"
@@ -125,8 +125,8 @@ draw_scale (cairo_t *cr, const FmFigureStyle *style, const Frame *frame, const c
       for (guint i = 0; i < axis.n_ticks; i++)
         {
           g_autofree char *number = fm_format_number (fm_axis_tick (&axis, i), axis.decimals);
-          g_autofree char *text = g_strconcat (!frame->ratio && fm_axis_tick (&axis, i) > axis.step / 2 ? "+" : "", number,
-                                               frame->ratio ? unit : "", NULL);
+          gboolean plus = !frame->ratio && fm_axis_tick (&axis, i) > axis.step / 2;
+          g_autofree char *text = g_strconcat (plus ? "+" : "", number, frame->ratio ? unit : "", NULL);
 
           draw_tick (cr, style, frame, fm_axis_tick (&axis, i), text, &end);
         }
@@ -216,7 +216,8 @@ draw_interval (cairo_t *cr, const FmFigureStyle *style, const FmVerdictCard *car
 }
 
 static void
-draw_card (cairo_t *cr, const FmFigureStyle *style, const FmVerdictCard *card, gdouble top, gdouble width, gdouble height)
+draw_card (cairo_t *cr, const FmFigureStyle *style, const FmVerdictCard *card, gdouble top, gdouble width,
+           gdouble height)
 {
   g_autofree char *word = g_strconcat (card->sign, " ", card->word, NULL);
   FmColour ink = fm_style_colour (style, FM_COLOUR_INK), dim = fm_style_colour (style, FM_COLOUR_DIM);
@@ -285,7 +286,8 @@ static FmFigureTable *
 table_verdicts (gconstpointer model)
 {
   const FmVerdictChart *chart = model;
-  FmFigureTable *table = fm_figure_table_new (NULL, "Expected", "Bound", "Found", "Low", "High", "Unit", "Verdict", NULL);
+  FmFigureTable *table = fm_figure_table_new (NULL, "Expected", "Bound", "Found", "Low", "High", "Unit", "Verdict",
+                                              NULL);
 
   for (gsize i = 0; i < chart->n_cards; i++)
     {
@@ -326,9 +328,8 @@ fm_verdict_chart_new (const FmClaimResult *result)
         .sign = fm_claim_verdict_sign (f->verdict),
         .word = fm_claim_verdict_word (f->verdict),
         .text = fm_claim_finding_text (f),
-        .kind = !score                        ? fm_expect_quantity_is_exact (f->expectation->quantity) ? "ratio, counted" : "ratio"
-                : f->expectation->right == NULL ? "share"
-                                              : "difference over seeds",
+        .kind = score ? f->expectation->right != NULL ? "difference over seeds" : "share"
+                : fm_expect_quantity_is_exact (f->expectation->quantity) ? "ratio, counted" : "ratio",
         .unit = fm_claim_finding_unit (f),
         .value = fm_claim_finding_show (f, f->estimate),
         .low = fm_claim_finding_show (f, f->low),

@@ -81,7 +81,8 @@ fm_report_table_claim (FmReportData *data)
       g_ptr_array_add (table->rows, row);
     }
   {
-    g_autofree char *sentence = fm_claim_result_sentence (data->claim), *level = fm_claim_result_level_text (data->claim);
+    g_autofree char *sentence = fm_claim_result_sentence (data->claim);
+    g_autofree char *level = fm_claim_result_level_text (data->claim);
 
     table->above = paper_text (data->claim->claim);
     table->below = g_strdup_printf ("Claim %s. %s %s", fm_claim_verdict_word (data->claim->verdict), sentence, level);
@@ -122,7 +123,8 @@ fm_page_add_claim (FmPage *page, FmReportData *data)
       const FmClaimFinding *f = g_ptr_array_index (data->claim->findings, i);
       g_autofree char *found = fm_claim_finding_text (f);
 
-      fm_page_printf (page, "<dt>%s %s</dt><dd style=\"margin:0\">%s<br><span class=\"dim\">where expected was %s</span></dd>\n",
+      fm_page_printf (page, "<dt>%s %s</dt><dd style=\"margin:0\">%s<br><span class=\"dim\">where expected was %s</span>"
+                            "</dd>\n",
                       fm_claim_verdict_sign (f->verdict), f->expectation->name, found, f->expectation->text);
     }
   add_part (page, "Scale", claim->scale);

@@ -378,7 +378,8 @@ find (Work *w, FmClaimFinding *f, FmResultsComparison *c, GError **error)
     return estimate_score (w, f, left, right, c, error);
   if (!fm_expect_quantity_is_exact (e->quantity))
     return estimate_time (w, f, left, right, error);
-  f->estimate = log (counted (fm_results_row_get (left), e->quantity) / counted (fm_results_row_get (right), e->quantity));
+  f->estimate = log (counted (fm_results_row_get (left), e->quantity)
+                     / counted (fm_results_row_get (right), e->quantity));
   f->error = 0;
   return TRUE;
 }
@@ -566,8 +567,8 @@ fm_claim_result_level_text (const FmClaimResult *result)
     return g_strdup ("All of it is counted, so there are no intervals.");
   if (result->measured == 1)
     return g_strdup_printf ("The interval leaves out %s %% on each side: the expectation is tested one-sided.", alpha);
-  return g_strdup_printf ("Intervals leave out %s %% on each side: each expectation is tested one-sided, %s %% shared by the "
-                          "%u that are measured.", level, alpha, result->measured);
+  return g_strdup_printf ("Intervals leave out %s %% on each side: each expectation is tested one-sided, %s %% shared by "
+                          "the %u that are measured.", level, alpha, result->measured);
 }
 
 char *
