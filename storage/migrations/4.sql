@@ -108,15 +108,21 @@ SELECT
   CASE WHEN n.state = 'done' AND m.state = 'done' AND NOT r.has_more_stages AND r.skip_reason IS NULL THEN 'done'
     ELSE (SELECT state FROM run_state WHERE run = r.id) END AS state,
   CASE WHEN r.has_more_stages THEN (SELECT s.test_accuracy FROM run_stage x JOIN stage s ON s.id = x.stage
-    WHERE x.run = r.id AND s.test_accuracy IS NOT NULL ORDER BY x.position DESC LIMIT 1)
+    WHERE x.run = r.id AND s.test_accuracy IS NOT NULL
+    AND x.position >= coalesce ((SELECT y.position FROM run_stage y WHERE y.run = r.id AND y.stage = r.train_stage), 0)
+    ORDER BY x.position DESC LIMIT 1)
     ELSE coalesce (m.test_accuracy, n.test_accuracy) END AS test_accuracy,
   CASE WHEN r.has_more_stages THEN (SELECT s.validation_accuracy FROM run_stage x JOIN stage s ON s.id = x.stage
-    WHERE x.run = r.id AND s.validation_accuracy IS NOT NULL ORDER BY x.position DESC LIMIT 1)
+    WHERE x.run = r.id AND s.validation_accuracy IS NOT NULL
+    AND x.position >= coalesce ((SELECT y.position FROM run_stage y WHERE y.run = r.id AND y.stage = r.train_stage), 0)
+    ORDER BY x.position DESC LIMIT 1)
     ELSE coalesce (m.validation_accuracy, n.validation_accuracy) END AS validation_accuracy,
   t.chance_level AS chance_level,
   (SELECT max (accuracy) FROM task_shortcut WHERE task = r.task) AS best_shortcut_accuracy,
   CASE WHEN r.has_more_stages THEN (SELECT s.test_loss_nats FROM run_stage x JOIN stage s ON s.id = x.stage
-    WHERE x.run = r.id AND s.test_loss_nats IS NOT NULL ORDER BY x.position DESC LIMIT 1)
+    WHERE x.run = r.id AND s.test_loss_nats IS NOT NULL
+    AND x.position >= coalesce ((SELECT y.position FROM run_stage y WHERE y.run = r.id AND y.stage = r.train_stage), 0)
+    ORDER BY x.position DESC LIMIT 1)
     ELSE coalesce (m.test_loss_nats, n.test_loss_nats) END AS test_loss_nats,
   m.latency_us_median AS latency_us_median,
   m.latency_us_p95 AS latency_us_p95,
@@ -127,10 +133,14 @@ SELECT
   m.planned_peak_bytes AS inference_planned_peak_bytes,
   m.measured_peak_bytes AS inference_measured_peak_bytes,
   CASE WHEN r.has_more_stages THEN (SELECT s.parameters FROM run_stage x JOIN stage s ON s.id = x.stage
-    WHERE x.run = r.id AND s.parameters IS NOT NULL ORDER BY x.position DESC LIMIT 1)
+    WHERE x.run = r.id AND s.parameters IS NOT NULL
+    AND x.position >= coalesce ((SELECT y.position FROM run_stage y WHERE y.run = r.id AND y.stage = r.train_stage), 0)
+    ORDER BY x.position DESC LIMIT 1)
     ELSE coalesce (m.parameters, n.parameters) END AS parameters,
   CASE WHEN r.has_more_stages THEN (SELECT s.flops FROM run_stage x JOIN stage s ON s.id = x.stage
-    WHERE x.run = r.id AND s.flops IS NOT NULL ORDER BY x.position DESC LIMIT 1)
+    WHERE x.run = r.id AND s.flops IS NOT NULL
+    AND x.position >= coalesce ((SELECT y.position FROM run_stage y WHERE y.run = r.id AND y.stage = r.train_stage), 0)
+    ORDER BY x.position DESC LIMIT 1)
     ELSE coalesce (m.flops, n.flops) END AS flops,
   CASE WHEN r.has_more_stages THEN (SELECT s.diverged_step FROM run_stage x JOIN stage s ON s.id = x.stage
     WHERE x.run = r.id AND s.state = 'diverged' ORDER BY x.position LIMIT 1)

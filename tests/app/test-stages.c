@@ -370,6 +370,65 @@ test_committed_id (void)
   g_assert_cmpstr (run_at (all, 1)->measure->id, ==, run_at (plan, 1)->measure->id);
 }
 
+/* Repeated for every task, whose words differ: what is asked of all of them is meant over, the rest is new. */
+static void
+test_each_task (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (FmBatchPlan) plan = good (
+    HEAD "[stage base]\neach=task in listops;mqar\n[stage join]\ninit=mean;embed=new;head=new\n" SMALL);
+  g_autoptr (FmBatchPlan) none = plan_text (
+    HEAD "[stage base]\neach=task in listops;mqar\n[stage join]\ninit=mean;head=new\n" SMALL, &error);
+  const FmBatchRun *run = run_at (plan, 0);
+
+  g_assert_cmpuint (run->earlier->len, ==, 2);
+  g_assert_nonnull (strstr (((FmBatchStage *) g_ptr_array_index (run->earlier, 0))->recipe, "\"id\":\"listops\""));
+  g_assert_nonnull (strstr (((FmBatchStage *) g_ptr_array_index (run->earlier, 1))->recipe, "\"id\":\"mqar\""));
+  g_assert_cmpstr (fm_task_get_class (run->task)->id, ==, "mqar");
+  g_assert_null (none);
+  g_assert_nonnull (strstr (error->message, "embed."));
+}
+
+/* With hold=parameters the F that was found goes for the stages before, too, or nothing would fit. */
+static void
+test_hold (void)
+{
+  g_autoptr (FmBatchPlan) plan = good (
+    "[batch]\ntask=mqar\nmixer=softmax-attention\nfeedforward=mlp;switch\nlayers=1\nwidth=16\nseeds=1\nhold=parameters:2%\n"
+    "[stage base]\n[stage adapt]\n" SMALL);
+  const FmBatchRun *run = run_at (plan, 1);
+
+  g_assert_null (run->unmet);
+  g_assert_cmpint (run->hidden, <, 64);
+  g_assert_cmpuint (run->earlier->len, ==, 1);
+}
+
+/* Whatever a section says, it is a plan or one sentence. */
+static void
+test_any_bytes (void)
+{
+  static const char * const lines = HEAD "[stage base]\nmixer=pooling\nlayers=4\neach=rate in 0.1;0.2\nseed=3\n"
+    "[stage b]\nfrom=base\ninit=mean;layers.*=layers.{2*+1} slice;**.bias=new\ntrains=**.bias;layers.*.mixer\n"
+    "[stage c]\nbudget=flops:1e7\n" SMALL;
+  static const char alphabet[] = "=;{}*.[]+-/% \nabnew019stage";
+
+  for (guint i = 0; i < 400; i++)
+    {
+      g_autofree char *text = g_strdup (lines);
+      gsize length = strlen (text), head = strlen (HEAD);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (FmBatchPlan) plan = NULL;
+
+      for (gint k = g_test_rand_int_range (1, 4); k > 0; k--)
+        text[head + g_test_rand_int_range (0, (gint32) (length - head))]
+          = alphabet[g_test_rand_int_range (0, sizeof alphabet - 1)];
+      plan = plan_text (text, &error);
+      g_assert_true ((plan != NULL) == (error == NULL));
+      if (error)
+        g_assert_null (strchr (error->message, '\n'));
+    }
+}
+
 static void
 test_bad_files (void)
 {
@@ -530,7 +589,8 @@ test_adapt (void)
   g_autofree char *path = write_batch (place, "adapt",
     "[batch]\ntask=listops\nmixer=softmax-attention\nlayers=2\n" TINY "budget=steps:6\n"
     "[stage base]\ntask=mqar\nlayers=4\nbudget=steps:9\n"
-    "[stage adapt]\ninit=layers.*=layers.{2*};embed=new;head=new\ntrains=head;embed;layers.1.mixer\naverage=0.9\n" SMALL
+    "[stage adapt]\ninit=layers.*=layers.{2*};embed=new;head=new\ntrains=head;embed;layers.1.mixer\naverage=0.9\naccumulate=2\n"
+    "recompute=1\n" SMALL
     "[listops]\nmin_length=4\nmax_length=16\n");
   g_autoptr (Run) dry = program ("run", path, "--dry-run", "--json", NULL);
   g_autoptr (JsonArray) rows = run_rows (dry);
@@ -670,6 +730,68 @@ test_shared_base (void)
   }
 }
 
+/* A chain that breaks has no score: not that of its base, which learned another task. */
+static void
+test_diverged (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *last = write_batch (place, "last",
+    "[batch]\ntask=listops\nmixer=softmax-attention\nlayers=1\n" TINY "budget=steps:6\n[stage base]\ntask=mqar\n"
+    "[stage adapt]\ninit=embed=new;head=new\nrate=1e25\n" SMALL "[listops]\nmin_length=4\nmax_length=16\n");
+  g_autofree char *first = write_batch (place, "first",
+    "[batch]\ntask=mqar\nmixer=softmax-attention\nlayers=1\n" TINY "budget=steps:6\n[stage base]\nrate=1e25\n"
+    "[stage adapt]\n" SMALL);
+
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autoptr (Run) run = program ("run", i == 0 ? last : first, "--json", NULL);
+      g_autoptr (JsonArray) rows = run_rows (run);
+      JsonObject *row = json_array_get_object_element (rows, 0);
+
+      g_assert_cmpstr (json_object_get_string_member (row, "state"), ==, "diverged");
+      g_assert_true (json_object_get_null_member (row, "test_accuracy"));
+      g_assert_true (json_object_get_null_member (row, "validation_accuracy"));
+      g_assert_true (json_object_get_null_member (row, "latency_us_median"));
+      g_assert_nonnull (strstr (json_object_get_string_member (row, "reason"), "not finite"));
+      {
+        g_auto (Done) done = done_of (place, i + 1);
+
+        g_assert_cmpint (((FmStageRecord *) done.stages->pdata[1])->attempts, ==, i == 0 ? 1 : 0);
+        g_assert_cmpint (((FmStageRecord *) done.stages->pdata[2])->attempts, ==, 0);
+      }
+    }
+}
+
+/* FLOPs of the training in a plan of one stage. */
+static gdouble
+planned_flops (Place *place, const char *more)
+{
+  g_autofree char *text = g_strconcat ("[batch]\ntask=mqar\nmixer=softmax-attention\nlayers=3\n" TINY
+                                       "budget=steps:500\n[stage only]\n", more, SMALL, NULL);
+  g_autofree char *path = write_batch (place, "flops", text);
+  g_autoptr (Run) run = program ("run", path, "--dry-run", "--json", NULL);
+  g_autoptr (JsonArray) rows = run_rows (run);
+  JsonArray *stages = json_object_get_array_member (json_array_get_object_element (rows, 0), "stages");
+
+  return json_object_get_double_member (json_array_get_object_element (stages, 0), "flops");
+}
+
+/* What is frozen costs no gradient: below the first trained layer there is the forward pass alone, about a third. */
+static void
+test_frozen_costs (void)
+{
+  g_autoptr (Place) place = place_new ();
+  gdouble all = planned_flops (place, ""), same = planned_flops (place, "trains=all\n");
+  gdouble head = planned_flops (place, "trains=head\n"), top = planned_flops (place, "trains=head;layers.2\n");
+
+  g_test_message ("all %g, layer 2 and head %g, head %g", all, top, head);
+  g_assert_cmpfloat (same, ==, all);
+  g_assert_cmpfloat (head, <, 0.45 * all);
+  g_assert_cmpfloat (head, >, 0.3 * all);
+  g_assert_cmpfloat (top, <, 0.7 * all);
+  g_assert_cmpfloat (top, >, 1.2 * head);
+}
+
 /* The runner dies when the base is there and what follows from it is not. */
 static void
 test_kill (void)
@@ -718,6 +840,9 @@ main (int argc, char **argv)
   g_test_add_func ("/app/stages/plan", test_chain_plan);
   g_test_add_func ("/app/stages/sharing", test_sharing);
   g_test_add_func ("/app/stages/each", test_each);
+  g_test_add_func ("/app/stages/each-task", test_each_task);
+  g_test_add_func ("/app/stages/hold", test_hold);
+  g_test_add_func ("/app/stages/any-bytes", test_any_bytes);
   g_test_add_func ("/app/stages/committed-id", test_committed_id);
   g_test_add_func ("/app/stages/bad-files", test_bad_files);
   g_test_add_func ("/app/stages/adapt", test_adapt);
@@ -725,5 +850,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/stages/soup", test_soup);
   g_test_add_func ("/app/stages/shared-base", test_shared_base);
   g_test_add_func ("/app/stages/kill", test_kill);
+  g_test_add_func ("/app/stages/diverged", test_diverged);
+  g_test_add_func ("/app/stages/frozen-costs", test_frozen_costs);
   return g_test_run ();
 }
