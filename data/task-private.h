@@ -11,6 +11,10 @@ extern const FmTaskClass fm_fashion_mnist_class;
 extern const FmTaskClass fm_listops_class;
 extern const FmTaskClass fm_mqar_class;
 
+/** fm_task_new_of_class: as fm_task_new(), of a class that need not be in the list; its `unload` is called even when it
+ * cannot be described. */
+FmTask *fm_task_new_of_class (const FmTaskClass *cls, gconstpointer params, GError **error);
+
 /* --- Describing (only inside FmTaskClass.describe) ----------------------------------------------------------------*/
 
 /** fm_task_info_edit: (transfer none): for `ragged` and `chance_level`; the tables grow by the calls below. */

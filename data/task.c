@@ -212,10 +212,37 @@ check_ranges (const FmTaskClass *cls, gconstpointer params, GError **error)
 }
 
 FmTask *
+fm_task_new_of_class (const FmTaskClass *cls, gconstpointer params, GError **error)
+{
+  g_autoptr (FmTask) task = g_new0 (FmTask, 1);
+
+  g_atomic_ref_count_init (&task->ref_count);
+  g_mutex_init (&task->lock);
+  task->cls = cls;
+  task->params = g_malloc0 (MAX (cls->params_size, 1));
+  task->inputs = g_array_new (FALSE, FALSE, sizeof (FmTaskInput));
+  task->targets = g_array_new (FALSE, FALSE, sizeof (FmTaskTarget));
+  task->splits = g_array_new (FALSE, FALSE, sizeof (FmTaskSplit));
+  task->data_key = g_strdup ("generator:1");
+  if (params)
+    memcpy (task->params, params, cls->params_size);
+  else
+    fm_params_set_defaults (cls->params, task->params);
+
+  if (!check_ranges (cls, task->params, error))
+    return NULL;
+  if (!cls->describe (task->params, task, error))
+    {
+      g_prefix_error (error, "task %s: ", cls->id);
+      return NULL;
+    }
+  return g_steal_pointer (&task);
+}
+
+FmTask *
 fm_task_new (const char *id, gconstpointer params, GError **error)
 {
   const FmTaskClass *cls;
-  g_autoptr (FmTask) task = NULL;
 
   g_return_val_if_fail (id != NULL, NULL);
 
@@ -238,28 +265,7 @@ fm_task_new (const char *id, gconstpointer params, GError **error)
       return NULL;
     }
 
-  task = g_new0 (FmTask, 1);
-  g_atomic_ref_count_init (&task->ref_count);
-  g_mutex_init (&task->lock);
-  task->cls = cls;
-  task->params = g_malloc0 (MAX (cls->params_size, 1));
-  task->inputs = g_array_new (FALSE, FALSE, sizeof (FmTaskInput));
-  task->targets = g_array_new (FALSE, FALSE, sizeof (FmTaskTarget));
-  task->splits = g_array_new (FALSE, FALSE, sizeof (FmTaskSplit));
-  task->data_key = g_strdup ("generator:1");
-  if (params)
-    memcpy (task->params, params, cls->params_size);
-  else
-    fm_params_set_defaults (cls->params, task->params);
-
-  if (!check_ranges (cls, task->params, error))
-    return NULL;
-  if (!cls->describe (task->params, task, error))
-    {
-      g_prefix_error (error, "task %s: ", id);
-      return NULL;
-    }
-  return g_steal_pointer (&task);
+  return fm_task_new_of_class (cls, params, error);
 }
 
 FmTask *
@@ -368,6 +374,23 @@ fm_task_batch (FmTask *task, const char *split, guint64 seed, guint64 index, gin
       return FALSE;
     }
   return TRUE;
+}
+
+gboolean
+fm_task_target_batch (FmTask *task, guint target, const char *split, guint64 index, gint64 size, FmBatch *batch,
+                      GError **error)
+{
+  g_return_val_if_fail (target < task->info.n_targets, FALSE);
+
+  memset (batch, 0, sizeof *batch);
+  if (task->cls->target_batch == NULL)
+    return fm_task_batch (task, split, 0, index, size, batch, error);
+  if (fm_task_find_split (task, split, error) == NULL || !fm_task_load (task, NULL, error))
+    return FALSE;
+  if (task->cls->target_batch (task, target, split, index, size, batch, error))
+    return TRUE;
+  fm_batch_clear (batch);
+  return FALSE;
 }
 
 const GArray *

@@ -157,6 +157,9 @@ typedef struct
                          GError **error);
   gboolean (*add)       (const char *folder, GError **error); /* verifies a person's folder, then copies it */
   char    *(*locate)    (void); /* (transfer full) (nullable): the folder that load would read */
+  /* Mixtures alone: see fm_task_target_batch(). */
+  gboolean (*target_batch) (FmTask *task, guint target, const char *split, guint64 index, gint64 size, FmBatch *batch,
+                            GError **error);
 } FmTaskClass;
 
 /** fm_task_classes: (transfer none): every task class, ended by NULL, sorted by id. */
@@ -172,6 +175,16 @@ FM_API const FmTaskClass         *fm_task_class_find (const char *id); /* (nulla
  * Returns: (transfer full): the task, or NULL with @error (unknown id with the nearest name, sizes that overflow)
  */
 FM_API FmTask            *fm_task_new        (const char *id, gconstpointer params, GError **error);
+/**
+ * fm_task_mixture_new:
+ * @parts: (element-type FmTask): at least two, whose inputs go together
+ * @weights: of a part each: how many of its batches come in a turn
+ *
+ * One task for a model that learns all of them: mixture.c says how they are joined. A target is named after its task.
+ */
+FM_API FmTask            *fm_task_mixture_new (GPtrArray *parts, const gint64 *weights, GError **error);
+FM_API guint              fm_task_get_n_parts (FmTask *task); /* 0: no mixture */
+FM_API FmTask            *fm_task_get_part    (FmTask *task, guint part, gint64 *weight); /* (transfer none) */
 FM_API FmTask            *fm_task_ref        (FmTask *task);
 FM_API void               fm_task_unref      (FmTask *task);
 FM_API const FmTaskClass *fm_task_get_class  (FmTask *task);
@@ -196,6 +209,16 @@ FM_API gboolean fm_task_load (FmTask *task, GCancellable *cancellable, GError **
  */
 FM_API gboolean fm_task_batch (FmTask *task, const char *split, guint64 seed, guint64 index, gint64 size,
                                FmBatch *batch, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/**
+ * fm_task_target_batch:
+ * @target: index in the task's targets
+ * @split: an evaluation split
+ *
+ * As fm_task_batch(), of those examples alone that may ask for @target: in a mixture those of one of its tasks, else all.
+ */
+FM_API gboolean fm_task_target_batch (FmTask *task, guint target, const char *split, guint64 index, gint64 size,
+                                      FmBatch *batch, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /** fm_task_shortcuts: (transfer none) (element-type FmTaskShortcut): computed once per task from its data, then kept. */
 FM_API const GArray *fm_task_shortcuts (FmTask *task, GError **error);

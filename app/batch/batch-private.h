@@ -132,6 +132,9 @@ char **fm_batch_parse_role (FmBatchFile *file, const FmBatchEntry *entry, FmRole
 /** fm_batch_split: (transfer full) (element-type char *): `a;b;` as two items; nothing empty, nothing twice. */
 GPtrArray *fm_batch_split (FmBatchFile *file, const FmBatchEntry *entry, GError **error);
 
+/** fm_batch_parse_mixture: "2*mqar+listops" as names (char *) and weights (gint64); FALSE where a weight is none. */
+gboolean fm_batch_parse_mixture (const char *text, GPtrArray *ids, GArray *weights);
+
 /* --- select.c -----------------------------------------------------------------------------------------------------*/
 
 void     fm_batch_pattern_free (FmBatchPattern *pattern);

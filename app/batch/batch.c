@@ -43,7 +43,7 @@ const FmParam fm_batch_setting_params[] = {
 /* Keys of [batch] that are no plain parameters. */
 static const FmBatchKey other_keys[] = {
   { "title", "Of the batch; the file's name when left out" },
-  { "task", "What is learned; `;` for one task after another" },
+  { "task", "What is learned; `;` for one task after another, `+` for a mixture that one model learns, as in 2*mqar+listops" },
   { "mixer", "Plugins that mix tokens; `;` for several variants, `,` for one a layer" },
   { "feedforward", "Plugins behind them; likewise" },
   { "variants", "Pairs MIXER x FEEDFORWARD in place of every combination" },
@@ -356,31 +356,104 @@ parse_devices (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
   return TRUE;
 }
 
-static gboolean
-parse_tasks (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
+gboolean
+fm_batch_parse_mixture (const char *text, GPtrArray *ids, GArray *weights)
 {
-  g_autoptr (GPtrArray) list = fm_batch_split (file, entry, error);
+  g_auto (GStrv) parts = g_strsplit (text, "+", -1);
 
-  if (list == NULL)
-    return FALSE;
-  for (guint i = 0; i < list->len; i++)
+  for (guint i = 0; parts[i]; i++)
     {
-      const char *id = g_ptr_array_index (list, i);
+      char *star = strchr (parts[i], '*'), *id = g_strstrip (star ? star + 1 : parts[i]);
+      gint64 weight = 1;
 
-      if (strpbrk (id, "+,"))
-        return fm_batch_fail (file, entry, error,
-                              "task=%s: mixtures of tasks (`+` and `,`) do not work yet; use `;` for one task after "
-                              "another", entry->value);
+      if (star)
+        {
+          *star = '\0';
+          if (!parse_whole (g_strstrip (parts[i]), &weight) || weight < 1 || weight > 1000)
+            return FALSE;
+        }
+      g_ptr_array_add (ids, g_strdup (id));
+      g_array_append_val (weights, weight);
+    }
+  return TRUE;
+}
+
+/* (transfer full): "2*mqar+listops" without spaces and needless weights; NULL with @error. */
+static char *
+check_mixture (FmBatchFile *file, const FmBatchEntry *entry, const char *text, GError **error)
+{
+  g_autoptr (GPtrArray) ids = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GArray) weights = g_array_new (FALSE, FALSE, sizeof (gint64));
+  g_autoptr (GString) out = g_string_new (NULL);
+
+  if (!fm_batch_parse_mixture (text, ids, weights))
+    {
+      fm_batch_fail (file, entry, error, "task=%s: weights are whole numbers from 1 to 1000, as in 2*mqar+listops", entry->value);
+      return NULL;
+    }
+  if (ids->len == 1 && strchr (text, '*'))
+    {
+      fm_batch_fail (file, entry, error, "task=%s: a weight says how much of a mixture a task is; write %s alone", entry->value,
+                     (char *) g_ptr_array_index (ids, 0));
+      return NULL;
+    }
+  for (guint i = 0; i < ids->len; i++)
+    {
+      const char *id = g_ptr_array_index (ids, i);
+      gint64 weight = g_array_index (weights, gint64, i);
+
+      if (strchr (id, ',') || *id == '\0')
+        {
+          fm_batch_fail (file, entry, error, "task=%s: write `;` for one task after another and `+` for a mixture", entry->value);
+          return NULL;
+        }
       if (fm_task_class_find (id) == NULL)
         {
           g_autoptr (FmTask) none = fm_task_new (id, NULL, error); /* its sentence offers the nearest name */
 
           g_prefix_error (error, "task=%s: ", entry->value);
-          return fm_batch_blame (file, entry, error);
+          fm_batch_blame (file, entry, error);
+          return NULL;
         }
+      for (guint k = 0; k < i; k++)
+        if (g_str_equal (g_ptr_array_index (ids, k), id))
+          {
+            fm_batch_fail (file, entry, error, "task=%s: names %s twice in a mixture; give it a weight, as in 2*%s", entry->value,
+                           id, id);
+            return NULL;
+          }
+      g_string_append (out, i ? "+" : "");
+      if (weight > 1)
+        g_string_append_printf (out, "%" G_GINT64_FORMAT "*", weight);
+      g_string_append (out, id);
+    }
+  return g_strdup (out->str);
+}
+
+static gboolean
+parse_tasks (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
+{
+  g_autoptr (GPtrArray) list = fm_batch_split (file, entry, error);
+  g_autoptr (GPtrArray) tasks = g_ptr_array_new_with_free_func (g_free);
+
+  if (list == NULL)
+    return FALSE;
+  for (guint i = 0; i < list->len; i++)
+    {
+      char *task = check_mixture (file, entry, g_ptr_array_index (list, i), error);
+
+      if (task == NULL)
+        return FALSE;
+      if (g_ptr_array_find_with_equal_func (tasks, task, g_str_equal, NULL))
+        {
+          fm_batch_fail (file, entry, error, "task=%s: names %s twice", entry->value, task);
+          g_free (task);
+          return FALSE;
+        }
+      g_ptr_array_add (tasks, task);
     }
   g_ptr_array_unref (file->tasks);
-  file->tasks = g_steal_pointer (&list);
+  file->tasks = g_steal_pointer (&tasks);
   return TRUE;
 }
 

@@ -108,11 +108,10 @@ label (const Expansion *x)
 }
 
 static FmTask *
-make_task (const Expansion *x, GError **error)
+make_part (const Expansion *x, const char *id, const FmBatchEntry *blame, GError **error)
 {
-  const FmTaskClass *cls = fm_task_class_find (x->task);
+  const FmTaskClass *cls = fm_task_class_find (id);
   g_autofree gpointer params = g_malloc0 (MAX (cls->params_size, 1));
-  const FmBatchEntry *blame = fm_batch_find (x->file, "batch", "task");
   FmTask *task;
 
   fm_params_set_defaults (cls->params, params);
@@ -120,15 +119,42 @@ make_task (const Expansion *x, GError **error)
     {
       const FmBatchAxis *axis = g_ptr_array_index (x->axes, i);
 
-      if (!g_str_equal (axis->owner, x->task))
+      if (!g_str_equal (axis->owner, id))
         continue;
       blame = axis->entry;
       if (!fm_params_set (cls->params, params, axis->name, axis_value (x, i), error))
         return NULL;
     }
-  task = fm_task_new (x->task, params, error);
+  task = fm_task_new (id, params, error);
   if (task == NULL)
     fm_batch_blame (x->file, blame, error);
+  return task;
+}
+
+/* The task of the point, or the mixture. */
+static FmTask *
+make_task (const Expansion *x, GError **error)
+{
+  const FmBatchEntry *entry = fm_batch_find (x->file, "batch", "task");
+  g_autoptr (GPtrArray) ids = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GPtrArray) parts = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_task_unref);
+  g_autoptr (GArray) weights = g_array_new (FALSE, FALSE, sizeof (gint64));
+  FmTask *task;
+
+  fm_batch_parse_mixture (x->task, ids, weights); /* was checked when it was read */
+  for (guint i = 0; i < ids->len; i++)
+    {
+      FmTask *part = make_part (x, g_ptr_array_index (ids, i), entry, error);
+
+      if (part == NULL)
+        return NULL;
+      g_ptr_array_add (parts, part);
+    }
+  if (parts->len == 1)
+    return fm_task_ref (g_ptr_array_index (parts, 0));
+  task = fm_task_mixture_new (parts, (const gint64 *) weights->data, error);
+  if (task == NULL)
+    fm_batch_blame (x->file, entry, error);
   return task;
 }
 
@@ -490,7 +516,12 @@ add_variant (Expansion *x, GError **error)
 static gboolean
 concerns (const Expansion *x, const FmBatchAxis *axis)
 {
-  return *axis->owner == '\0' || g_str_equal (axis->owner, x->task) || fm_batch_stages_use (x->file, axis->owner) ||
+  g_autoptr (GPtrArray) ids = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GArray) weights = g_array_new (FALSE, FALSE, sizeof (gint64));
+
+  fm_batch_parse_mixture (x->task, ids, weights);
+  return *axis->owner == '\0' || g_ptr_array_find_with_equal_func (ids, axis->owner, g_str_equal, NULL) ||
+         fm_batch_stages_use (x->file, axis->owner) ||
          g_strv_contains ((const char * const *) x->pair->mixers, axis->owner) ||
          g_strv_contains ((const char * const *) x->pair->feedforwards, axis->owner);
 }

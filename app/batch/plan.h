@@ -10,6 +10,7 @@
  *
  * and, where a batch asks for it, "measure" (measuring stages), "evaluate", "optimizer": "sgd" with "momentum" and "nesterov", "accumulate", "average",
  * "recompute"; of a stage of a chain "trains" (patterns) and, where it starts from earlier ones, "init" (rules: run/init.h).
+ * A mixture's "task" has "mixture": [{"id", "weight", "params", "data_key"}, ...].
  *
  * Real numbers are texts, so that a recipe is the same bytes whoever writes it. What concerns training alone stands in
  * training stages alone; `hardware` stands in measuring stages alone: a time belongs to the machine it was taken on. */

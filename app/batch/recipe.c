@@ -55,15 +55,16 @@ add_double (JsonBuilder *b, const char *name, gdouble value)
   add_text (b, name, buffer);
 }
 
+/* Members of a task's object; @weight 0 outside a mixture. */
 static void
-add_task (JsonBuilder *b, FmTask *task)
+add_task_members (JsonBuilder *b, FmTask *task, gint64 weight)
 {
   const FmTaskClass *cls = fm_task_get_class (task);
   g_autofree char *data_key = fm_task_data_key (task);
 
-  json_builder_set_member_name (b, "task");
-  json_builder_begin_object (b);
   add_text (b, "id", cls->id);
+  if (weight)
+    add_int (b, "weight", weight);
   json_builder_set_member_name (b, "params");
   json_builder_begin_object (b);
   for (const FmParam *p = cls->params; p && p->name; p++)
@@ -74,6 +75,31 @@ add_task (JsonBuilder *b, FmTask *task)
     }
   json_builder_end_object (b);
   add_text (b, "data_key", data_key);
+}
+
+static void
+add_task (JsonBuilder *b, FmTask *task)
+{
+  guint n = fm_task_get_n_parts (task);
+
+  json_builder_set_member_name (b, "task");
+  json_builder_begin_object (b);
+  add_task_members (b, task, 0);
+  if (n > 0)
+    {
+      json_builder_set_member_name (b, "mixture");
+      json_builder_begin_array (b);
+      for (guint i = 0; i < n; i++)
+        {
+          gint64 weight;
+          FmTask *part = fm_task_get_part (task, i, &weight);
+
+          json_builder_begin_object (b);
+          add_task_members (b, part, weight);
+          json_builder_end_object (b);
+        }
+      json_builder_end_array (b);
+    }
   json_builder_end_object (b);
 }
 

@@ -41,6 +41,24 @@ architecture_record (const FmBatchRun *run)
   return record;
 }
 
+/* (transfer full): of a mixture those of every task: "mqar length=16; listops max_length=64". */
+static char *
+task_parameters (FmTask *task)
+{
+  g_autoptr (GString) all = g_string_new (NULL);
+
+  if (fm_task_get_n_parts (task) == 0)
+    return fm_params_to_string (fm_task_get_class (task)->params, fm_task_get_params (task));
+  for (guint i = 0; i < fm_task_get_n_parts (task); i++)
+    {
+      FmTask *part = fm_task_get_part (task, i, NULL);
+      g_autofree char *own = task_parameters (part);
+
+      g_string_append_printf (all, "%s%s %s", i ? "; " : "", fm_task_get_class (part)->id, own);
+    }
+  return g_strdup (all->str);
+}
+
 static FmTaskRecord *
 task_record (const FmBatchRun *run)
 {
@@ -49,7 +67,7 @@ task_record (const FmBatchRun *run)
 
   record->id = g_strdup (run->task_id);
   record->name = g_strdup (cls->id);
-  record->parameters = fm_params_to_string (cls->params, fm_task_get_params (run->task));
+  record->parameters = task_parameters (run->task);
   record->data_key = fm_task_data_key (run->task);
   record->chance_level = fm_task_get_info (run->task)->chance_level;
   return record;

@@ -174,6 +174,58 @@ add_earlier_steps (FmStore *store, const FmStageRecord *stage, GHashTable *count
   return TRUE;
 }
 
+/* Scores of the tasks of a mixture: the training stages' own targets, averaged over the seeds that are done. */
+static gboolean
+find_scores (FmResultsTable *table, FmStore *store, GError **error)
+{
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    {
+      FmResultsRow *row = fm_results_table_get_row (table, i);
+      const FmVariantResult *r = fm_results_row_get (row);
+      g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+      g_autoptr (GArray) sums = g_array_new (FALSE, TRUE, sizeof (gdouble));
+      g_autoptr (GString) out = g_string_new (NULL);
+      guint seeds = 0;
+
+      for (gsize k = 0; strchr (r->task, '+') && k < r->n_runs; k++)
+        {
+          g_autoptr (GPtrArray) metrics = NULL;
+
+          if (g_strcmp0 (r->run_states[k], "done") != 0 || r->train_stages[k] == NULL)
+            continue;
+          metrics = fm_store_load_metrics (store, r->train_stages[k], error);
+          if (metrics == NULL)
+            return FALSE;
+          seeds++;
+          for (guint m = 0; m < metrics->len; m++)
+            {
+              const FmMetricRow *metric = g_ptr_array_index (metrics, m);
+              guint at;
+
+              if (g_strcmp0 (metric->split, "test") != 0 || g_strcmp0 (metric->name, "accuracy") != 0
+                  || g_strcmp0 (metric->target, "") == 0 || g_strcmp0 (metric->tag, "") != 0)
+                continue;
+              if (!g_ptr_array_find_with_equal_func (names, metric->target, g_str_equal, &at))
+                {
+                  at = names->len;
+                  g_ptr_array_add (names, g_strdup (metric->target));
+                  g_array_set_size (sums, names->len);
+                }
+              g_array_index (sums, gdouble, at) += metric->value;
+            }
+        }
+      for (guint m = 0; m < names->len; m++)
+        {
+          g_autofree char *number = fm_format_number (100 * g_array_index (sums, gdouble, m) / seeds, 1);
+
+          append_part (out, "%s %s %%", (char *) g_ptr_array_index (names, m), number);
+        }
+      if (out->len > 0)
+        fm_results_row_set_scores (row, out->str);
+    }
+  return TRUE;
+}
+
 static gboolean
 add_chain (FmStore *store, const FmStageRecord *stage, JsonObject *recipe, Common *earlier, GError **error)
 {
@@ -250,7 +302,7 @@ fm_results_table_find_held_equal (FmResultsTable *table, FmStore *store, GError 
     }
   append_parameters (out, table);
   append_trials (out, table);
-  if (!find_chosen (table, store, error))
+  if (!find_chosen (table, store, error) || !find_scores (table, store, error))
     return FALSE;
   fm_results_table_set_held_equal (table, g_strdup (out->str));
   return TRUE;

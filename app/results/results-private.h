@@ -20,6 +20,7 @@ gint64      fm_results_table_get_ended       (FmResultsTable *table, const char 
 
 GPtrArray  *fm_results_row_peek_runs         (FmResultsRow *row);
 void        fm_results_row_set_chosen        (FmResultsRow *row, const char *chosen);
+void        fm_results_row_set_scores        (FmResultsRow *row, const char *scores);
 /* (transfer none): how the batch of @row is judged; defaults where no store was asked. */
 const FmBatchJudging *fm_results_table_peek_judging (FmResultsTable *table, gint64 batch_id);
 

@@ -353,6 +353,21 @@ fm_results_table_comparisons_text (FmResultsTable *table)
 }
 
 char *
+fm_results_table_scores_text (FmResultsTable *table)
+{
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; i < fm_results_table_get_n_rows (table); i++)
+    {
+      const FmVariantResult *r = fm_results_row_get (fm_results_table_get_row (table, i));
+
+      if (r->scores != NULL)
+        g_string_append_printf (out, "%s: %s\n", r->title, r->scores);
+    }
+  return g_string_free (out, FALSE);
+}
+
+char *
 fm_results_table_tuning_text (FmResultsTable *table)
 {
   GString *out = g_string_new (NULL);
@@ -676,6 +691,7 @@ fm_results_table_to_text (FmResultsTable *table, guint width)
   g_autofree char *statement = fm_results_table_statement (table), *held = fm_results_table_held_equal (table);
   g_autofree char *footnote = fm_results_table_footnote (table);
   g_autofree char *named = fm_results_table_comparisons_text (table), *tuning = fm_results_table_tuning_text (table);
+  g_autofree char *scores = fm_results_table_scores_text (table);
   GString *out = g_string_new (NULL);
   glong widths[N_COLUMNS], total = 0;
   gboolean shown[N_COLUMNS];
@@ -723,6 +739,8 @@ fm_results_table_to_text (FmResultsTable *table, guint width)
     append_row (out, g_ptr_array_index (rows, r), widths, shown);
   if (*named != '\0')
     g_string_append_printf (out, "\n%s", named);
+  if (*scores != '\0')
+    g_string_append_printf (out, "\n%s", scores);
   if (*tuning != '\0')
     g_string_append_printf (out, "\n%s", tuning);
   g_string_append_printf (out, "\n%s\n", footnote);
@@ -746,6 +764,7 @@ fm_results_table_to_markdown (FmResultsTable *table)
   g_autofree char *sentence = fm_results_table_sentence (table), *held = fm_results_table_held_equal (table);
   g_autofree char *footnote = fm_results_table_footnote (table);
   g_autofree char *named = fm_results_table_comparisons_text (table), *tuning = fm_results_table_tuning_text (table);
+  g_autofree char *scores = fm_results_table_scores_text (table);
   GString *out = g_string_new (NULL);
 
   g_string_append_printf (out, "# %s\n\n%s\n\n", fm_results_table_get_title (table), sentence);
@@ -771,6 +790,7 @@ fm_results_table_to_markdown (FmResultsTable *table)
       g_string_append (out, "|\n");
     }
   append_list (out, named);
+  append_list (out, scores);
   append_list (out, tuning);
   g_string_append_printf (out, "\n%s\n", footnote);
   return g_string_free (out, FALSE);

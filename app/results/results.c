@@ -507,6 +507,12 @@ fm_results_row_set_chosen (FmResultsRow *row, const char *chosen)
 }
 
 void
+fm_results_row_set_scores (FmResultsRow *row, const char *scores)
+{
+  row->result.scores = g_string_chunk_insert (row->strings, scores);
+}
+
+void
 fm_results_table_set_ended (FmResultsTable *table, const char *stage, gint64 ended_us)
 {
   g_hash_table_insert (table->ended, g_strdup (stage), g_memdup2 (&ended_us, sizeof ended_us));

@@ -193,7 +193,8 @@ count_scored (FmRecipe *recipe, gboolean trial)
 
   for (guint i = 0; i < info->n_splits; i++)
     if (info->splits[i].use == FM_SPLIT_DECIDE || (info->splits[i].use == FM_SPLIT_REPORT && !trial))
-      n += (gdouble) (recipe->evaluate ? MIN ((guint64) recipe->evaluate, info->splits[i].count) : info->splits[i].count);
+      n += (gdouble) (recipe->evaluate ? MIN ((guint64) recipe->evaluate * info->n_targets, info->splits[i].count)
+                                         : info->splits[i].count);
   return n;
 }
 

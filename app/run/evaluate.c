@@ -104,7 +104,7 @@ fm_evaluator_split (FmEvaluator *e, const char *split, guint target, guint64 lim
       gboolean ok;
 
       fm_worker_wait_while_paused ();
-      if (!fm_task_batch (e->task, split, 0, index, e->batch, &batch, error))
+      if (!fm_task_target_batch (e->task, target, split, index, e->batch, &batch, error))
         return FALSE;
       if (batch.valid == 0)
         break;

@@ -372,11 +372,25 @@ fm_looker_look (FmLooker *l, const char *split, gint64 example, const gfloat *va
 
 /* --- A whole split -------------------------------------------------------------------------------------------------*/
 
+/* What routing is told apart by: the class of a row, or in a mixture the task that it is of. */
+static gint64
+class_of (const FmBatch *batch, gint64 row)
+{
+  for (guint i = 0; batch->n_targets > 1 && i < batch->n_targets; i++)
+    {
+      const FmArray *target = &batch->targets[i];
+      gint64 n = target->rank == 2 ? target->dims[1] : 1;
+
+      for (gint64 k = 0; k < n; k++)
+        if (((const gint32 *) target->data)[row * n + k] >= 0)
+          return i;
+    }
+  return batch->n_targets > 1 ? 0 : MAX (((const gint32 *) batch->targets[0].data)[row], 0);
+}
+
 static gboolean
 count_batch (FmEvaluator *evaluator, FmRouting *routing, const FmBatch *batch, GError **error)
 {
-  const gint32 *classes = routing->n_classes > 1 ? batch->targets[0].data : NULL;
-
   for (guint i = 0; i < n_probes (evaluator); i++)
     {
       const FmModelProbe *probe = routing_probe (evaluator, i);
@@ -391,7 +405,7 @@ count_batch (FmEvaluator *evaluator, FmRouting *routing, const FmBatch *batch, G
       N = probe->shape.dims[1];
       E = probe->shape.dims[2];
       for (gint64 b = 0; b < batch->valid; b++)
-        for (gint64 t = 0; t < (batch->lengths ? MIN (N, batch->lengths[b]) : N); t++)
+        for (gint64 t = 0, class = routing->n_classes > 1 ? class_of (batch, b) : 0; t < (batch->lengths ? MIN (N, batch->lengths[b]) : N); t++)
           {
             const gfloat *row = values + (b * N + t) * E;
             gint64 expert = -1;
@@ -403,8 +417,33 @@ count_batch (FmEvaluator *evaluator, FmRouting *routing, const FmBatch *batch, G
               routing->dropped[probe->layer]++;
             else
               routing->counts[(probe->layer * routing->experts + expert) * routing->n_classes
-                              + (classes ? classes[b] : 0)]++;
+                              + class]++;
           }
+    }
+  return TRUE;
+}
+
+/* The first @limit examples that ask for @target. */
+static gboolean
+count_target (FmEvaluator *evaluator, FmTask *task, guint target, const char *split, guint64 limit, FmRouting *routing,
+              FmQuiet *quiet, GError **error)
+{
+  for (guint64 index = 0; limit == 0 || index * ROUTING_BATCH < limit; index++)
+    {
+      g_auto (FmBatch) batch = { 0 };
+      gboolean ok;
+
+      if (!fm_task_target_batch (task, target, split, index, ROUTING_BATCH, &batch, error))
+        return FALSE;
+      if (batch.valid == 0)
+        break;
+      fm_quiet_begin_step (quiet);
+      ok = fm_evaluator_run (evaluator, &batch, NULL, error) && count_batch (evaluator, routing, &batch, error);
+      fm_quiet_end (quiet);
+      if (!ok)
+        return FALSE;
+      if (batch.valid < ROUTING_BATCH)
+        break;
     }
   return TRUE;
 }
@@ -415,7 +454,8 @@ fm_count_routing (FmModel *model, FmTask *task, FmDevice *device, FmVariables *v
 {
   g_autoptr (FmEvaluator) evaluator = fm_evaluator_new (model, task, device, variables, ROUTING_BATCH, TRUE, error);
   g_autoptr (FmRouting) routing = NULL;
-  const FmTaskTarget *target = &fm_task_get_info (task)->targets[0];
+  const FmTaskInfo *info = fm_task_get_info (task);
+  const FmTaskTarget *target = &info->targets[0];
   gint64 layers = 0, experts = 0, n_classes;
 
   if (evaluator == NULL)
@@ -432,7 +472,7 @@ fm_count_routing (FmModel *model, FmTask *task, FmDevice *device, FmVariables *v
   if (experts == 0)
     return NULL;
 
-  n_classes = target->kind == FM_TARGET_CLASS ? target->classes : 1;
+  n_classes = info->n_targets > 1 ? info->n_targets : target->kind == FM_TARGET_CLASS ? target->classes : 1;
   routing = fm_routing_new (layers, experts, n_classes, 0);
   if (routing == NULL)
     {
@@ -446,28 +486,14 @@ fm_count_routing (FmModel *model, FmTask *task, FmDevice *device, FmVariables *v
     routing->dropped[i] = 0;
   for (gint64 i = 0; i < layers * experts * n_classes; i++)
     routing->counts[i] = 0;
-  if (n_classes > 1 && target->class_names)
+  if (n_classes > 1 && (info->n_targets > 1 || target->class_names))
     {
       routing->classes = g_new0 (char *, (gsize) n_classes + 1);
       for (gint64 i = 0; i < n_classes; i++)
-        routing->classes[i] = g_strdup (target->class_names[i]);
+        routing->classes[i] = g_strdup (info->n_targets > 1 ? info->targets[i].name : target->class_names[i]);
     }
-  for (guint64 index = 0; limit == 0 || index * ROUTING_BATCH < limit; index++)
-    {
-      g_auto (FmBatch) batch = { 0 };
-      gboolean ok;
-
-      if (!fm_task_batch (task, split, 0, index, ROUTING_BATCH, &batch, error))
-        return NULL;
-      if (batch.valid == 0)
-        break;
-      fm_quiet_begin_step (quiet);
-      ok = fm_evaluator_run (evaluator, &batch, NULL, error) && count_batch (evaluator, routing, &batch, error);
-      fm_quiet_end (quiet);
-      if (!ok)
-        return NULL;
-      if (batch.valid < ROUTING_BATCH)
-        break;
-    }
+  for (guint i = 0; i < (fm_task_get_n_parts (task) ? info->n_targets : 1); i++)
+    if (!count_target (evaluator, task, i, split, limit, routing, quiet, error))
+      return NULL;
   return g_steal_pointer (&routing);
 }

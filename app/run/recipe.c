@@ -14,10 +14,43 @@ member_text (JsonNode *node)
   return json_to_string (node, FALSE);
 }
 
+static FmTask *parse_task (JsonObject *object, GError **error);
+
+static FmTask *
+parse_mixture (JsonArray *array, GError **error)
+{
+  g_autoptr (GPtrArray) parts = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_task_unref);
+  g_autoptr (GArray) weights = g_array_new (FALSE, FALSE, sizeof (gint64));
+
+  for (guint i = 0; i < json_array_get_length (array); i++)
+    {
+      JsonNode *node = json_array_get_element (array, i);
+      JsonObject *object = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+      gint64 weight = object ? fm_json_int (object, "weight", 1) : 0;
+      FmTask *part = object && fm_json_array (object, "mixture") == NULL ? parse_task (object, error) : NULL;
+
+      if (part == NULL)
+        {
+          if (error && *error == NULL)
+            g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "A part of a recipe's mixture is no task");
+          return NULL;
+        }
+      g_ptr_array_add (parts, part);
+      g_array_append_val (weights, weight);
+    }
+  if (parts->len < 2)
+    {
+      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "A recipe's mixture needs two tasks at least");
+      return NULL;
+    }
+  return fm_task_mixture_new (parts, (const gint64 *) weights->data, error);
+}
+
 static FmTask *
 parse_task (JsonObject *object, GError **error)
 {
   const char *id = fm_json_text (object, "id", "");
+  JsonArray *mixture = fm_json_array (object, "mixture");
   const FmTaskClass *cls = fm_task_class_find (id);
   JsonObject *params = fm_json_object (object, "params");
   g_autofree gpointer values = NULL;
@@ -25,6 +58,8 @@ parse_task (JsonObject *object, GError **error)
   const char *name;
   JsonNode *node;
 
+  if (mixture)
+    return parse_mixture (mixture, error);
   if (cls == NULL)
     return fm_task_new (id, NULL, error); /* its sentence offers the nearest name */
   values = g_malloc0 (MAX (cls->params_size, 1));

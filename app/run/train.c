@@ -110,15 +110,28 @@ tell_progress (Training *t, gint64 step, gfloat loss, gboolean now)
   fm_worker_send (message);
 }
 
+/* The mean over targets; a task with several has a curve of each, too. */
 static gboolean
 look_at_validation (Training *t, gint64 step, GError **error)
 {
-  g_autoptr (GArray) outcomes = g_array_new (FALSE, FALSE, sizeof (FmOutcome));
+  const FmTaskInfo *info = fm_task_get_info (t->recipe->task);
+  gdouble accuracy = 0, loss = 0;
 
-  if (!fm_evaluator_split (t->evaluator, "validation", 0, LOOK_EXAMPLES, outcomes, t->job->quiet, error))
-    return FALSE;
-  add_point (t, step, "validation_accuracy", "", fm_outcomes_accuracy ((FmOutcome *) outcomes->data, outcomes->len));
-  add_point (t, step, "validation_loss", "", fm_outcomes_loss ((FmOutcome *) outcomes->data, outcomes->len));
+  for (guint i = 0; i < info->n_targets; i++)
+    {
+      g_autoptr (GArray) outcomes = g_array_new (FALSE, FALSE, sizeof (FmOutcome));
+      gdouble own;
+
+      if (!fm_evaluator_split (t->evaluator, "validation", i, LOOK_EXAMPLES / info->n_targets, outcomes, t->job->quiet, error))
+        return FALSE;
+      own = fm_outcomes_accuracy ((FmOutcome *) outcomes->data, outcomes->len);
+      accuracy += own / info->n_targets;
+      loss += fm_outcomes_loss ((FmOutcome *) outcomes->data, outcomes->len) / info->n_targets;
+      if (info->n_targets > 1)
+        add_point (t, step, "validation_accuracy", info->targets[i].name, own);
+    }
+  add_point (t, step, "validation_accuracy", "", accuracy);
+  add_point (t, step, "validation_loss", "", loss);
   return TRUE;
 }
 
@@ -271,13 +284,14 @@ score_split (Training *t, const char *split, GError **error)
       loss += fm_outcomes_loss (rows, outcomes->len) / info->n_targets;
       triples = g_bytes_new (rows, outcomes->len * sizeof (FmOutcome));
       fm_stage_result_add_outcomes (t->result, split, target, triples);
-      if (i == 0 && g_str_equal (split, "validation"))
-        {
-          add_point (t, t->recipe->steps, "validation_accuracy", "", fm_outcomes_accuracy (rows, outcomes->len));
-          add_point (t, t->recipe->steps, "validation_loss", "", fm_outcomes_loss (rows, outcomes->len));
-        }
     }
-  if (is_trial (t))
+  if (g_str_equal (split, "validation"))
+    {
+      add_point (t, t->recipe->steps, "validation_accuracy", "", accuracy);
+      add_point (t, t->recipe->steps, "validation_loss", "", loss);
+    }
+  /* Of several targets the mean is the score; each has its own beside it. */
+  if (is_trial (t) || info->n_targets > 1)
     {
       fm_stage_result_add_metric (t->result, split, "", tag, "accuracy", accuracy);
       fm_stage_result_add_metric (t->result, split, "", tag, "loss", loss);

@@ -272,6 +272,60 @@ test_absent (void)
   g_assert_cmpstr (again->out, ==, run->out);
 }
 
+/* One model learns two tasks: each is scored on its own test, the mean is the score, and the recipe gives the same again. */
+static void
+test_mixture (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *path = g_build_filename (place->folder, "mixed.batch", NULL);
+  g_autoptr (Run) run = NULL, dry = NULL, text = NULL;
+  g_autoptr (JsonArray) rows = NULL;
+  g_autoptr (FmStore) store = NULL;
+  g_autoptr (GPtrArray) metrics = NULL, outcomes = NULL;
+  g_autoptr (GError) error = NULL;
+  gdouble own[2] = { -1, -1 }, mean = -1;
+
+  g_assert_true (g_file_set_contents (path, "[batch]\ntitle=mixed\ntask=2*mqar + listops\nvariants=softmax-attention x mlp\n"
+                                            "layers=1\nwidth=32\nbudget=steps:400\nbatch=16\nseeds=1\nrate=0.01\nevaluate=256\n\n"
+                                            "[mqar]\nlength=16\npairs=2\nvocabulary=16\n\n"
+                                            "[listops]\nmin_length=6\nmax_length=20\n", -1, NULL));
+  dry = program ("run", path, "--dry-run", NULL);
+  g_assert_nonnull (strstr (dry->out, "on 2*mqar+listops"));
+  run = program ("run", path, "--json", NULL);
+  g_assert_cmpint (run->status, ==, 0);
+  rows = run_rows (run);
+  g_assert_cmpstr (json_object_get_string_member (row_at (rows, 0), "state"), ==, "done");
+  g_assert_cmpstr (json_object_get_string_member (row_at (rows, 0), "task"), ==, "2*mqar+listops");
+  store = fm_store_open (place->store, FM_STORE_READ, &error);
+  g_assert_no_error (error);
+  metrics = fm_store_load_metrics (store, json_object_get_string_member (row_at (rows, 0), "train_stage"), &error);
+  for (guint i = 0; i < metrics->len; i++)
+    {
+      const FmMetricRow *row = g_ptr_array_index (metrics, i);
+
+      if (!g_str_equal (row->split, "test") || !g_str_equal (row->name, "accuracy"))
+        continue;
+      g_assert_cmpstr (row->tag, ==, "");
+      if (g_str_equal (row->target, "mqar"))
+        own[0] = row->value;
+      else if (g_str_equal (row->target, "listops"))
+        own[1] = row->value;
+      else
+        mean = row->value;
+    }
+  g_assert_cmpfloat_with_epsilon (mean, (own[0] + own[1]) / 2, 1e-12);
+  g_assert_cmpfloat (json_object_get_double_member (row_at (rows, 0), "test_accuracy"), ==, mean);
+  g_assert_cmpfloat (own[0], >, 2.0 / 16); /* both better than chance */
+  g_assert_cmpfloat (own[1], >, 1.5 / 10);
+  /* 256 examples of each, not of the first alone. */
+  outcomes = fm_store_load_outcomes (store, json_object_get_string_member (row_at (rows, 0), "train_stage"), &error);
+  g_assert_cmpuint (outcomes->len, ==, 4);
+  for (guint i = 0; i < 4; i++)
+    g_assert_cmpuint (g_bytes_get_size (((FmOutcomeRow *) g_ptr_array_index (outcomes, i))->triples), ==, 256 * 12);
+  text = program ("results", "mixed", NULL);
+  g_assert_nonnull (strstr (text->out, "softmax-attention: listops "));
+}
+
 /* A learning model: more steps, better than chance. What is trained is what is asked for. */
 static void
 test_learns (void)
@@ -504,6 +558,7 @@ main (int argc, char **argv)
   g_test_add_func ("/run/diverged-ahead", test_diverged_ahead);
   g_test_add_func ("/run/retry", test_retry);
   g_test_add_func ("/run/absent", test_absent);
+  g_test_add_func ("/run/mixture", test_mixture);
   g_test_add_func ("/run/learns", test_learns);
   g_test_add_func ("/run/control", test_control);
   g_test_add_func ("/run/explore", test_explore);
