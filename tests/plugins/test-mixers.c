@@ -411,25 +411,192 @@ test_features (void)
 {
   static const char * const numbers[] = { "performer features=16 redraw=0", "performer features=128 redraw=0",
                                           "performer features=1024 redraw=0" };
-  gdouble error[3] = { 0 };
-  g_auto (Run) softmax = { .x = small_tokens () };
 
-  run (&softmax, "softmax-attention", FALSE, NULL, "cpu");
-  for (guint n = 0; n < 3; n++)
+  for (guint causal = 0; causal < 2; causal++)
     {
-      g_auto (Run) r = { .x = small_tokens () };
-      const gfloat *a, *b;
+      gdouble error[3] = { 0 };
+      g_auto (Run) softmax = { .x = small_tokens () };
 
-      run (&r, numbers[n], FALSE, NULL, "cpu");
-      a = map_of (&softmax);
-      b = map_of (&r);
-      for (gsize i = 0; i < B * H * N * N; i++)
-        error[n] += fabs ((gdouble) a[i] - b[i]) / (B * H * N);
+      run (&softmax, "softmax-attention", causal, NULL, "cpu");
+      for (guint n = 0; n < 3; n++)
+        {
+          g_auto (Run) r = { .x = small_tokens () };
+          const gfloat *exact, *map;
+
+          run (&r, numbers[n], causal, NULL, "cpu");
+          exact = map_of (&softmax);
+          map = map_of (&r);
+          for (gsize i = 0; i < B * H * N * N; i++)
+            error[n] += fabs ((gdouble) exact[i] - map[i]) / (B * H * N);
+        }
+      g_test_message ("%g, %g, %g of a row's weight at another place", error[0] / 2, error[1] / 2, error[2] / 2);
+      g_assert_cmpfloat (error[1], <, 0.5 * error[0]);
+      g_assert_cmpfloat (error[2], <, 0.5 * error[1]);
+      g_assert_cmpfloat (error[2], <, 0.1);
     }
-  g_test_message ("%g, %g, %g of a row's weight at another place", error[0] / 2, error[1] / 2, error[2] / 2);
-  g_assert_cmpfloat (error[1], <, 0.5 * error[0]);
-  g_assert_cmpfloat (error[2], <, 0.5 * error[1]);
-  g_assert_cmpfloat (error[2], <, 0.1);
+}
+
+/* A parameter of the plugin as check-case.c draws it. */
+static gdouble *
+drawn (const char *name, gsize n)
+{
+  g_autofree char *path = g_strdup_printf ("plugin.%s", name);
+  g_autofree gfloat *values = fm_check_normals (SEED, fm_hash (path), n);
+  gdouble *x = g_new (gdouble, n);
+
+  for (gsize i = 0; i < n; i++)
+    x[i] = 0.3f * values[i];
+  return x;
+}
+
+/* q and k [B,N,D] of @r, and q k / sqrt (d) of a pair. */
+static gdouble
+product (const gdouble *q, const gdouble *k, gsize h, gsize i, gsize j)
+{
+  gdouble sum = 0;
+
+  for (gsize t = 0; t < WIDTH; t++)
+    sum += q[i * D + h * WIDTH + t] * k[j * D + h * WIDTH + t];
+  return sum / sqrt (WIDTH);
+}
+
+static void
+projected (const Run *r, gdouble **q, gdouble **k)
+{
+  g_autofree gdouble *x = g_new (gdouble, B * N * D);
+
+  for (gsize i = 0; i < B * N * D; i++)
+    x[i] = r->x[i];
+  *q = linear (x, "q");
+  *k = linear (x, "k");
+}
+
+/* Synthesizer, random: the drawn scores, alone and added to the products; dense: a row knows its own token alone. */
+static void
+test_scores (void)
+{
+  for (guint products = 0; products < 2; products++)
+    {
+      g_auto (Run) r = { 0 };
+      g_autofree gdouble *q = NULL, *k = NULL, *random = drawn ("random", H * N * N);
+      const gfloat *map;
+
+      run (&r, products ? "synthesizer" : "synthesizer products=no", FALSE, NULL, "cpu");
+      projected (&r, &q, &k);
+      map = map_of (&r);
+      for (gsize m = 0; m < B * H * N; m++)
+        {
+          gsize b = m / (H * N), h = m / N % H, i = m % N;
+          gdouble sum = 0, score[N];
+
+          for (gsize j = 0; j < N; j++)
+            sum += score[j] = exp (random[(h * N + i) * N + j] + (products ? product (q, k, h, b * N + i, b * N + j) : 0));
+          for (gsize j = 0; j < N; j++)
+            g_assert_cmpfloat_with_epsilon (map[m * N + j], score[j] / sum, 1e-5);
+        }
+    }
+  for (guint form = 0; form < 2; form++)
+    {
+      const char *text = form ? "synthesizer form=dense products=no" : "synthesizer form=factorised-dense products=no";
+      g_auto (Run) a = { 0 }, b = { .x = fm_check_normals (3, 1, B * N * D) };
+
+      b.x[5 * D] += 1.0f; /* the sixth token of the first row */
+      run (&a, text, FALSE, NULL, "cpu");
+      run (&b, text, FALSE, NULL, "cpu");
+      for (gsize m = 0; m < H * N; m++)
+        if (m % N == 5)
+          g_assert_true (memcmp (map_of (&a) + m * N, map_of (&b) + m * N, N * 4) != 0);
+        else
+          g_assert_cmpmem (map_of (&a) + m * N, N * 4, map_of (&b) + m * N, N * 4);
+    }
+}
+
+enum { W = 4, BLOCKS = 6 };
+
+/* [B,H,BLOCKS,BLOCKS]: share of a block (column) in each mixed one (row), from the keys of @lengths tokens */
+static gdouble *
+soft_order (const gdouble *k, const gint32 *lengths)
+{
+  g_autofree gdouble *in = drawn ("sort.in", H * WIDTH * WIDTH), *out = drawn ("sort.out", H * WIDTH * BLOCKS);
+  gdouble *order = g_new (gdouble, B * H * BLOCKS * BLOCKS);
+
+  for (gsize m = 0; m < B * H; m++)
+    {
+      gdouble *o = order + m * BLOCKS * BLOCKS;
+      gsize b = m / H, h = m % H;
+
+      for (gsize c = 0; c < BLOCKS; c++)
+        {
+          gdouble sums[WIDTH] = { 0 }, hidden[WIDTH] = { 0 };
+
+          for (gsize j = c * W; j < MIN (c * W + W, (gsize) lengths[b]); j++)
+            for (gsize t = 0; t < WIDTH; t++)
+              sums[t] += k[(b * N + j) * D + h * WIDTH + t] / sqrt (W);
+          for (gsize t = 0; t < WIDTH; t++)
+            for (gsize u = 0; u < WIDTH; u++)
+              hidden[u] += sums[t] * in[(h * WIDTH + t) * WIDTH + u];
+          for (gsize a = 0; a < BLOCKS; a++)
+            {
+              o[a * BLOCKS + c] = 0;
+              for (gsize u = 0; u < WIDTH; u++)
+                o[a * BLOCKS + c] += MAX (hidden[u], 0) * out[(h * WIDTH + u) * BLOCKS + a];
+              o[a * BLOCKS + c] = exp (o[a * BLOCKS + c] / 0.75);
+            }
+        }
+      for (guint round = 0; round < 400; round++)
+        for (guint way = 0; way < 2; way++)
+          for (gsize a = 0; a < BLOCKS; a++)
+            {
+              gdouble sum = 0;
+
+              for (gsize c = 0; c < BLOCKS; c++)
+                sum += o[way ? a * BLOCKS + c : c * BLOCKS + a];
+              for (gsize c = 0; c < BLOCKS; c++)
+                o[way ? a * BLOCKS + c : c * BLOCKS + a] /= sum;
+            }
+    }
+  return order;
+}
+
+/* Sinkhorn attention in double: one softmax over the tokens of the own block that are there and all of the mixed one. */
+static void
+test_sorted (void)
+{
+  static const gint32 whole[B] = { N, N };
+
+  for (guint padded = 0; padded < 2; padded++)
+    {
+      const gint32 *lengths = padded ? ragged : whole;
+      g_auto (Run) r = { 0 };
+      g_autofree gdouble *q = NULL, *k = NULL, *order = NULL;
+      const gfloat *map;
+
+      run (&r, "sinkhorn block=4 iterations=400 noise=0", FALSE, padded ? lengths : NULL, "cpu");
+      projected (&r, &q, &k);
+      order = soft_order (k, lengths);
+      map = map_of (&r);
+      for (gsize m = 0; m < B * H * N; m++)
+        {
+          gsize b = m / (H * N), h = m / N % H, i = m % N, a = i / W;
+          const gdouble *o = order + ((b * H + h) * BLOCKS + a) * BLOCKS;
+          gdouble own[W] = { 0 }, mixed[W] = { 0 }, sum = 0;
+
+          if (i >= (gsize) lengths[b])
+            continue;
+          for (gsize t = 0; t < W; t++)
+            {
+              if (a * W + t < (gsize) lengths[b])
+                sum += own[t] = exp (product (q, k, h, b * N + i, b * N + a * W + t));
+              for (gsize c = 0; c < BLOCKS; c++)
+                if (c * W + t < (gsize) lengths[b])
+                  mixed[t] += o[c] * product (q, k, h, b * N + i, b * N + c * W + t);
+              sum += mixed[t] = exp (mixed[t]);
+            }
+          for (gsize j = 0; j < (gsize) lengths[b]; j++)
+            g_assert_cmpfloat_with_epsilon (map[m * N + j], (j / W == a ? own[j % W] / sum : 0)
+                                            + mixed[j % W] / sum * o[j / W], 2e-5);
+        }
+    }
 }
 
 /* Rows and columns of the soft order have sum 1; a block's tokens share its row. */
@@ -502,7 +669,9 @@ main (int argc, char **argv)
   g_test_add_func ("/mixers/random-blocks", test_random_blocks);
   g_test_add_func ("/mixers/whole", test_whole);
   g_test_add_func ("/mixers/features", test_features);
+  g_test_add_func ("/mixers/scores", test_scores);
   g_test_add_func ("/mixers/order", test_order);
+  g_test_add_func ("/mixers/sorted", test_sorted);
   g_test_add_func ("/mixers/buckets", test_buckets);
   return g_test_run ();
 }
