@@ -7,7 +7,8 @@
  * of a chunk is a parameter, not a share of the text. A pair that meets in several rounds counts in each, as in the released
  * code. A token sees itself only where nothing else is in reach (a term of -1e5), as in the paper.
  * Causal: no later token is read, but where chunks end depends on all tokens, so a later one can move what is in reach of an
- * earlier one. That is the paper's own form; a single chunk is free of it. */
+ * earlier one. That is the paper's own form; a single chunk, which is not
+ * sorted, is free of it. */
 #include "plugin.h"
 
 #include <math.h>
@@ -87,7 +88,11 @@ hash (FmGraph *g, const FmBuild *b, const Sizes *s, FmTensor *q, FmTensor *there
   turned = fm_concat (g, (FmTensor *[]){ turned, fm_neg (g, turned) }, 2, 3);
   bucket = fm_cast (g, fm_argmax (g, turned, 3), FM_F32);
   bucket = fm_where (g, there, bucket, fm_constant (g, FM_F32, FM_SHAPE (1), (gdouble) p->buckets)); /* behind all others */
-  r.order = fm_argsort (g, bucket, FALSE); /* stable: by bucket, then by place */
+  if (s->n == 1)
+    r.order = fm_contiguous (g, fm_expand (g, fm_reshape (g, fm_iota (g, s->full), FM_SHAPE (1, 1, s->full)),
+                                           FM_SHAPE (s->B, s->H, s->full)));
+  else
+    r.order = fm_argsort (g, bucket, FALSE); /* stable: by bucket, then by place */
 
   place = fm_cast (g, fm_iota (g, s->full), FM_F32);
   place = fm_contiguous (g, fm_expand (g, fm_reshape (g, place, FM_SHAPE (1, 1, s->full, 1)), FM_SHAPE (s->B, s->H, s->full, 1)));

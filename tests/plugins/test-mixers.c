@@ -220,8 +220,17 @@ test_shown (gconstpointer data)
       check_shown (s, causal, NULL, "cpu");
       check_shown (s, causal, ragged, "cpu");
     }
+}
+
+static void
+test_vulkan (gconstpointer data)
+{
+  const Setting *s = data;
+
   if (have_vulkan ())
     check_shown (s, s->causal, ragged, "vulkan");
+  else
+    g_test_skip ("no Vulkan device here");
 }
 
 /* --- Causal at these settings --------------------------------------------------------------------------------------*/
@@ -662,6 +671,12 @@ main (int argc, char **argv)
       g_autofree char *shown = g_strdup_printf ("/mixers/shown/%s", name), *causal = g_strdup_printf ("/mixers/causal/%s", name);
 
       g_test_add_data_func (shown, &settings[i], test_shown);
+      if (g_test_slow ())
+        {
+          g_autofree char *vulkan = g_strdup_printf ("/mixers/vulkan/%s", name);
+
+          g_test_add_data_func (vulkan, &settings[i], test_vulkan);
+        }
       if (settings[i].causal && !g_str_has_prefix (name, "reformer")) /* its chunks end where all tokens say */
         g_test_add_data_func (causal, &settings[i], test_causal);
     }
