@@ -604,6 +604,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmBlockRow, fm_block_row_free)
  */
 FM_API GPtrArray *fm_store_load_blocks (FmStore *store, gint64 batch, const char *kind, GError **error);
 
+/**
+ * fm_store_extract:
+ * @path: of a file that does not exist yet
+ * @checkpoints: whether their rows come along
+ *
+ * One batch with all its rows as a store of its own. Its artifacts' files are left to the caller.
+ */
+FM_API gboolean fm_store_extract (FmStore *store, gint64 batch, const char *path, gboolean checkpoints, GError **error)
+  G_GNUC_WARN_UNUSED_RESULT;
+
 /* --- The flat table people read -----------------------------------------------------------------------------------*/
 
 typedef struct

@@ -20,6 +20,7 @@ static const FmCommand * const commands[] = {
   &fm_command_claims,
   &fm_command_report,
   &fm_command_reproduce,
+  &fm_command_bundle,
   &fm_command_figure,
   &fm_command_map,
   &fm_command_routing,

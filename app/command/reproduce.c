@@ -3,6 +3,7 @@
 
 #include "app/command/command.h"
 #include "app/command/progress.h"
+#include "app/run/bundle.h"
 #include "app/run/replay.h"
 
 #include "app/json.h"
@@ -10,21 +11,13 @@
 #include <math.h>
 #include <string.h>
 
-/* The runs that @word means: one by its number, or all of a batch that have a result. */
+/* All runs of a batch that have a result. */
 static GArray *
-find_runs (FmStore *store, const char *word, GError **error)
+runs_of_batch (FmStore *store, gint64 batch, const char *word, GError **error)
 {
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint64));
-  g_autoptr (GPtrArray) runs = NULL;
-  gint64 id;
+  g_autoptr (GPtrArray) runs = fm_store_load_runs (store, batch, error);
 
-  if (g_ascii_string_to_signed (word, 10, 1, G_MAXINT64, &id, NULL))
-    {
-      g_array_append_val (ids, id);
-      return g_steal_pointer (&ids);
-    }
-  id = fm_store_find_batch (store, word, error);
-  runs = id > 0 ? fm_store_load_runs (store, id, error) : NULL;
   for (guint i = 0; runs && i < runs->len; i++)
     {
       const FmRunRecord *run = g_ptr_array_index (runs, i);
@@ -36,6 +29,23 @@ find_runs (FmStore *store, const char *word, GError **error)
     g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT,
                  "No run of batch “%s” has a result to compare with; `formarium resume %s` finishes them", word, word);
   return ids->len > 0 ? g_steal_pointer (&ids) : NULL;
+}
+
+/* The runs that @word means: one by its number, or those of a batch. */
+static GArray *
+find_runs (FmStore *store, const char *word, GError **error)
+{
+  gint64 id;
+
+  if (g_ascii_string_to_signed (word, 10, 1, G_MAXINT64, &id, NULL))
+    {
+      GArray *ids = g_array_new (FALSE, FALSE, sizeof (gint64));
+
+      g_array_append_val (ids, id);
+      return ids;
+    }
+  id = fm_store_find_batch (store, word, error);
+  return id > 0 ? runs_of_batch (store, id, word, error) : NULL;
 }
 
 /* --- What is said --------------------------------------------------------------------------------------------------*/
@@ -174,10 +184,21 @@ reproduce (FmStore *store, const GArray *runs, gboolean measure, gboolean json)
 static int
 run (const FmArgs *args)
 {
+  const char *word = fm_args_word (args, 0);
   g_autoptr (GError) error = NULL;
-  g_autoptr (FmStore) store = fm_command_open_store (args, FM_STORE_READ, &error);
-  g_autoptr (GArray) runs = store ? find_runs (store, fm_args_word (args, 0), &error) : NULL;
+  g_autoptr (FmBundle) bundle = NULL;
+  g_autoptr (FmStore) own = NULL;
+  g_autoptr (GArray) runs = NULL;
+  FmStore *store;
 
+  /* Against the rows of the bundle, whatever this machine has found of the same runs. */
+  if (fm_bundle_is_one (word))
+    bundle = fm_bundle_open (word, &error);
+  else
+    own = fm_command_open_store (args, FM_STORE_READ, &error);
+  store = bundle ? fm_bundle_get_store (bundle) : own;
+  if (store)
+    runs = bundle ? runs_of_batch (store, fm_bundle_get_batch (bundle), word, &error) : find_runs (store, word, &error);
   if (runs == NULL)
     return fm_command_error (g_steal_pointer (&error));
   return reproduce (store, runs, !fm_args_has (args, "--train"), fm_args_has (args, "--json"));
@@ -193,9 +214,10 @@ static const FmFlag flags[] = {
 const FmCommand fm_command_reproduce = {
   .name = "reproduce",
   .summary = "Do a run again from the store alone and say whether it agrees",
-  .example = "formarium reproduce 12\nformarium reproduce first.batch --train",
-  .usage = "RUN|BATCH",
-  .help = "RUN is the number of a run (`formarium results --json` shows run_id); a batch by its name means all its runs.\n"
+  .example = "formarium reproduce 12\nformarium reproduce first.batch --train\nformarium reproduce first.tar",
+  .usage = "RUN|BATCH|FILE",
+  .help = "RUN is the number of a run (`formarium results --json` shows run_id); a batch by its name means all its\n"
+          "runs; FILE is what `formarium bundle` wrote, whose rows are then compared with.\n"
           "same: to the bit. within noise: the first loss agrees to 1 in 1,000 and the test scores lie where another seed's\n"
           "could (95 % prediction interval of three or more seeds in the store, else the batch's margin). within interval:\n"
           "the ratio of latencies does not lie outside the batch's margin. Else different, with the first step and tensor\n"

@@ -291,6 +291,18 @@ fm_provenance_add_stage (JsonObject *provenance, const char *kind, guint64 seed,
   json_object_set_object_member (provenance, "stage", stage);
 }
 
+char *
+fm_provenance_machine (const char *provenance)
+{
+  static const char * const of_stage[] = { "clock_mhz", "clock_end_mhz", "files", "plugins", "stage" };
+  g_autoptr (JsonNode) node = json_from_string (provenance, NULL);
+  JsonObject *object = node && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+
+  for (guint i = 0; object && i < G_N_ELEMENTS (of_stage); i++)
+    json_object_remove_member (object, of_stage[i]);
+  return object ? json_to_string (node, FALSE) : g_strdup (provenance);
+}
+
 /* --- Then and now --------------------------------------------------------------------------------------------------*/
 
 /* (nullable) (transfer full): a text or number at "a/b/c"; what another program wrote need not be there. */

@@ -24,6 +24,10 @@ FM_API void fm_provenance_add_clock (JsonObject *provenance, const char *name);
 FM_API void fm_provenance_add_stage (JsonObject *provenance, const char *kind, guint64 seed,
                                      FmArchitecture *architecture, FmTask *task);
 
+/** fm_provenance_machine: (transfer full): of a stored object what speaks of machine and program alone, so that stages of
+ * one machine have one text; what cannot be read is given back as it is. */
+FM_API char *fm_provenance_machine (const char *provenance);
+
 /**
  * fm_provenance_changes:
  * @then: (nullable): of a stored stage, as it was parsed; may be of any program

@@ -136,19 +136,6 @@ find_artifact (GPtrArray *rows, const char *kind)
   return NULL;
 }
 
-static gboolean
-hash_is (const char *file, const char *sha256)
-{
-  g_autoptr (GMappedFile) mapped = g_mapped_file_new (file, FALSE, NULL);
-  g_autofree char *found = NULL;
-
-  if (mapped == NULL)
-    return FALSE;
-  found = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) g_mapped_file_get_contents (mapped),
-                                       g_mapped_file_get_length (mapped));
-  return g_strcmp0 (found, sha256) == 0;
-}
-
 /* Without digests on both sides (an older program wrote none) the curves have to say where it parts. */
 static void
 compare_digests (Comparison *c)
@@ -279,7 +266,7 @@ compare_checkpoint (Comparison *c, GError **error)
   if (then == NULL || now == NULL) /* pruned, or there never was one: the digests speak for it */
     return TRUE;
   append (c->what, "the checkpoint");
-  if (g_strcmp0 (then->sha256, now->sha256) == 0 && hash_is (kept, then->sha256))
+  if (g_strcmp0 (then->sha256, now->sha256) == 0 && fm_file_has_hash (kept, then->sha256))
     return TRUE;
   if (!g_file_test (kept, G_FILE_TEST_EXISTS))
     {
@@ -287,7 +274,7 @@ compare_checkpoint (Comparison *c, GError **error)
       append (c->same ? c->what : c->parts, "whose file is missing here");
       return TRUE;
     }
-  if (!hash_is (kept, then->sha256))
+  if (!fm_file_has_hash (kept, then->sha256))
     append (c->parts, "the checkpoint kept here was changed after the run (another SHA-256)");
   c->same = FALSE;
   name_tensor (c, kept, made);

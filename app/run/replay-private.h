@@ -1,4 +1,4 @@
-/* replay-private.h: between replay.c, which makes a replay, and replay-compare.c, which judges it. */
+/* replay-private.h: between replay.c, which makes a replay, replay-compare.c, which judges it, and bundle.c. */
 #pragma once
 
 #include "app/run/replay.h"
@@ -22,5 +22,10 @@ struct _FmReplay
   GPtrArray *items;   /* FmReplayItem */
   GPtrArray *changes; /* char * */
 };
+
+/** fm_remove_tree: a scratch folder with all that is in it. */
+void     fm_remove_tree   (const char *path);
+/** fm_file_has_hash: FALSE also where it cannot be read. */
+gboolean fm_file_has_hash (const char *file, const char *sha256);
 
 G_END_DECLS

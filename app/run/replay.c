@@ -17,8 +17,8 @@ item_free (gpointer data)
   g_free (item);
 }
 
-static void
-remove_tree (const char *path)
+void
+fm_remove_tree (const char *path)
 {
   if (g_file_test (path, G_FILE_TEST_IS_DIR) && !g_file_test (path, G_FILE_TEST_IS_SYMLINK))
     {
@@ -29,10 +29,23 @@ remove_tree (const char *path)
         {
           g_autofree char *child = g_build_filename (path, name, NULL);
 
-          remove_tree (child);
+          fm_remove_tree (child);
         }
     }
   g_remove (path);
+}
+
+gboolean
+fm_file_has_hash (const char *file, const char *sha256)
+{
+  g_autoptr (GMappedFile) mapped = g_mapped_file_new (file, FALSE, NULL);
+  g_autofree char *found = NULL;
+
+  if (mapped == NULL)
+    return FALSE;
+  found = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) g_mapped_file_get_contents (mapped),
+                                       g_mapped_file_get_length (mapped));
+  return g_strcmp0 (found, sha256) == 0;
 }
 
 void
@@ -42,7 +55,7 @@ fm_replay_free (FmReplay *replay)
     return;
   g_clear_pointer (&replay->now, fm_store_close);
   if (replay->folder)
-    remove_tree (replay->folder);
+    fm_remove_tree (replay->folder);
   g_free (replay->folder);
   g_ptr_array_unref (replay->items);
   g_ptr_array_unref (replay->changes);
