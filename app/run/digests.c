@@ -5,6 +5,7 @@
 #include "app/run/digests.h"
 #include "app/run/run-private.h"
 
+#include <math.h>
 #include <string.h>
 
 #define DIGEST_CHARACTERS 16 /* 64 bits: that two of a million tensors agree by chance has a probability below 3e-8 */
@@ -15,6 +16,7 @@ fm_digests_new (void)
   FmDigests *digests = g_new0 (FmDigests, 1);
 
   digests->steps = g_array_new (FALSE, FALSE, sizeof (gint64));
+  digests->losses = g_array_new (FALSE, FALSE, sizeof (gdouble));
   digests->names = g_ptr_array_new_with_free_func (g_free);
   digests->rows = g_ptr_array_new_with_free_func ((GDestroyNotify) g_ptr_array_unref);
   return digests;
@@ -26,6 +28,7 @@ fm_digests_free (FmDigests *digests)
   if (digests == NULL)
     return;
   g_array_unref (digests->steps);
+  g_array_unref (digests->losses);
   g_ptr_array_unref (digests->names);
   g_ptr_array_unref (digests->rows);
   g_free (digests);
@@ -49,7 +52,8 @@ add_tensor (FmDigests *digests, const char *name)
 }
 
 gboolean
-fm_digests_take (FmDigests *digests, FmVariables *variables, const GPtrArray *paths, gint64 step, GError **error)
+fm_digests_take (FmDigests *digests, FmVariables *variables, const GPtrArray *paths, gint64 step, gdouble loss,
+                 GError **error)
 {
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
 
@@ -83,6 +87,7 @@ fm_digests_take (FmDigests *digests, FmVariables *variables, const GPtrArray *pa
       g_ptr_array_add (g_ptr_array_index (digests->rows, i), g_strndup (sum, DIGEST_CHARACTERS));
     }
   g_array_append_val (digests->steps, step);
+  g_array_append_val (digests->losses, loss);
   return TRUE;
 }
 
@@ -92,13 +97,21 @@ gboolean
 fm_digests_save (const FmDigests *digests, const char *file, GError **error)
 {
   g_autoptr (JsonObject) object = json_object_new ();
-  JsonArray *steps = json_array_new (), *tensors = json_array_new ();
+  JsonArray *steps = json_array_new (), *losses = json_array_new (), *tensors = json_array_new ();
   g_autofree char *line = NULL;
 
   json_object_set_string_member (object, "format", "formarium-digests");
   json_object_set_int_member (object, "version", 1);
   for (guint i = 0; i < digests->steps->len; i++)
-    json_array_add_int_element (steps, g_array_index (digests->steps, gint64, i));
+    {
+      gdouble loss = g_array_index (digests->losses, gdouble, i);
+
+      json_array_add_int_element (steps, g_array_index (digests->steps, gint64, i));
+      if (isfinite (loss))
+        json_array_add_double_element (losses, loss);
+      else
+        json_array_add_null_element (losses);
+    }
   for (guint i = 0; i < digests->names->len; i++)
     {
       GPtrArray *row = g_ptr_array_index (digests->rows, i);
@@ -112,6 +125,7 @@ fm_digests_save (const FmDigests *digests, const char *file, GError **error)
       json_array_add_object_element (tensors, tensor);
     }
   json_object_set_array_member (object, "steps", steps);
+  json_object_set_array_member (object, "losses", losses);
   json_object_set_array_member (object, "tensors", tensors);
   line = fm_json_line (object);
   return g_file_set_contents_full (file, line, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0644,
@@ -140,17 +154,24 @@ read_tensor (FmDigests *digests, JsonNode *node)
 }
 
 static gboolean
-read_steps (FmDigests *digests, JsonArray *steps)
+read_steps (FmDigests *digests, JsonArray *steps, JsonArray *losses)
 {
+  if (json_array_get_length (losses) != json_array_get_length (steps))
+    return FALSE;
   for (guint i = 0; i < json_array_get_length (steps); i++)
     {
       JsonNode *value = json_array_get_element (steps, i);
       gint64 step = JSON_NODE_HOLDS_VALUE (value) && json_node_get_value_type (value) == G_TYPE_INT64
                       ? json_node_get_int (value) : -1;
+      gdouble loss;
 
       if (step < 0 || (i > 0 && step <= g_array_index (digests->steps, gint64, i - 1)))
         return FALSE;
+      value = json_array_get_element (losses, i);
+      loss = JSON_NODE_HOLDS_VALUE (value) && json_node_get_value_type (value) != G_TYPE_STRING
+               ? json_node_get_double (value) : NAN;
       g_array_append_val (digests->steps, step);
+      g_array_append_val (digests->losses, loss);
     }
   return TRUE;
 }
@@ -161,15 +182,16 @@ fm_digests_load (const char *file, GError **error)
   g_autoptr (FmDigests) digests = fm_digests_new ();
   g_autofree char *text = NULL;
   g_autoptr (JsonObject) object = NULL;
-  JsonArray *steps, *tensors;
+  JsonArray *steps, *losses, *tensors;
   gsize length;
   gboolean ok;
 
   if (!g_file_get_contents (file, &text, &length, error) || (object = fm_json_parse (text, (gssize) length, error)) == NULL)
     return NULL;
   steps = fm_json_array (object, "steps");
+  losses = fm_json_array (object, "losses");
   tensors = fm_json_array (object, "tensors");
-  ok = fm_json_int (object, "version", 0) == 1 && steps && tensors && read_steps (digests, steps);
+  ok = fm_json_int (object, "version", 0) == 1 && steps && losses && tensors && read_steps (digests, steps, losses);
   for (guint i = 0; ok && i < json_array_get_length (tensors); i++)
     ok = read_tensor (digests, json_array_get_element (tensors, i));
   if (ok)

@@ -4,9 +4,9 @@
  * A stage leaves them as digests.json:
  *
  *   {"format": "formarium-digests", "version": 1, "steps": [0, 1, 2, 3, 4, 6, 8, ...],
- *    "tensors": [{"name": "layers.0.mixer.q.weight", "digests": ["0f1e2d3c4b5a6978", ...]}, ...]}
+ *    "losses": [null, 2.31, ...], "tensors": [{"name": "layers.0.mixer.q.weight", "digests": ["0f1e2d3c4b5a6978", ...]}, ...]}
  *
- * in the order the model builds its parameters; step 0 is before the first. A digest is the first 8 bytes of the SHA-256
+ * in the order the model builds its parameters; step 0 is before the first, and a loss is the one that the step began with. A digest is the first 8 bytes of the SHA-256
  * of the tensor's bytes, in hexadecimal. Steps are 0, 1, powers of two, three times those, and the last: of a long
  * training some two a doubling, about 10 kB in all for the model of examples/first.batch, whose training takes 0.2 %
  * longer for it. */
@@ -22,6 +22,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   GArray    *steps; /* gint64 */
+  GArray    *losses; /* gdouble, as long; NAN at step 0 */
   GPtrArray *names; /* char *: of tensors */
   GPtrArray *rows;  /* GPtrArray of char *, one a tensor, as long as steps */
 } FmDigests;
@@ -32,9 +33,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmDigests, fm_digests_free)
 
 /** fm_digests_wants: are the parameters after @step of @last looked at? */
 FM_API gboolean   fm_digests_wants (gint64 step, gint64 last);
-/** fm_digests_take: @paths (element-type char *): the same ones each time. */
+/** fm_digests_take: @paths (element-type char *): the same ones each time; @loss of @step, NAN at step 0. */
 FM_API gboolean   fm_digests_take  (FmDigests *digests, FmVariables *variables, const GPtrArray *paths, gint64 step,
-                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+                                    gdouble loss, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 FM_API gboolean   fm_digests_save  (const FmDigests *digests, const char *file, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 FM_API FmDigests *fm_digests_load  (const char *file, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

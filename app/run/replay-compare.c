@@ -37,6 +37,8 @@ fm_replay_verdict_word (FmReplayVerdict verdict, const char *kind)
     }
 }
 
+#define LEAST_PROCESSES 3 /* of a measurement, to be the blocks of its interval */
+
 /* Both sides of one stage, and what was found so far. */
 typedef struct
 {
@@ -45,6 +47,7 @@ typedef struct
   FmStageRecord *then, *now;
   FmReplayStage *found;
   gboolean       same;
+  gboolean       tampered; /* a file is not the one that the run left */
   GString       *what;   /* compared: "36 curve points; 6 numbers" */
   GString       *where;  /* it parts: "at step 1, in embed.token (3 of 12 tensors)" */
   GString       *parts;  /* and how: "test loss was 1.2 and is 1.3; ..." */
@@ -274,7 +277,8 @@ compare_checkpoint (Comparison *c, GError **error)
       append (c->same ? c->what : c->parts, "whose file is missing here");
       return TRUE;
     }
-  if (!fm_file_has_hash (kept, then->sha256))
+  c->tampered = !fm_file_has_hash (kept, then->sha256);
+  if (c->tampered)
     append (c->parts, "the checkpoint kept here was changed after the run (another SHA-256)");
   c->same = FALSE;
   name_tensor (c, kept, made);
@@ -400,65 +404,120 @@ compare_outcomes (Comparison *c, GError **error)
 
 /* --- Within noise --------------------------------------------------------------------------------------------------*/
 
-static gdouble
-first_loss (FmStore *store, const char *stage)
+/* (transfer full): step -> gdouble *, of the first steps: points of the curve, and what the digests know between them. */
+static GHashTable *
+early_losses (FmStore *store, const char *stage)
 {
+  GHashTable *losses = g_hash_table_new_full (NULL, NULL, NULL, g_free);
   g_autoptr (GPtrArray) points = fm_store_load_curve (store, stage, "loss", -1, NULL);
+  g_autofree char *file = fm_store_artifact_path (store, stage, FM_DIGESTS_FILE);
+  g_autoptr (FmDigests) digests = fm_digests_load (file, NULL);
 
-  return points && points->len > 0 ? ((FmCurvePoint *) g_ptr_array_index (points, 0))->value : NAN;
+  for (guint i = 0; digests && i < digests->steps->len; i++)
+    if (g_array_index (digests->steps, gint64, i) <= FM_REPLAY_EARLY)
+      g_hash_table_insert (losses, GINT_TO_POINTER ((int) g_array_index (digests->steps, gint64, i)),
+                           g_memdup2 (&g_array_index (digests->losses, gdouble, i), sizeof (gdouble)));
+  for (guint i = 0; points && i < points->len; i++)
+    {
+      const FmCurvePoint *point = g_ptr_array_index (points, i);
+
+      if (point->step <= FM_REPLAY_EARLY)
+        g_hash_table_insert (losses, GINT_TO_POINTER ((int) point->step), g_memdup2 (&point->value, sizeof (gdouble)));
+    }
+  return losses;
 }
 
-/* (transfer full): values of one score over the seeds that the store has of this variant. */
-static GArray *
-seeds_of (Comparison *c, const FmRunRecord *run, GPtrArray *runs, const FmMetricRow *score)
+/* Is the beginning the same but for rounding? Says where it is not. */
+static gboolean
+begins_alike (Comparison *c)
 {
-  GArray *values = g_array_new (FALSE, FALSE, sizeof (gdouble));
+  g_autoptr (GHashTable) then = early_losses (c->replay->then, c->item->stage);
+  g_autoptr (GHashTable) now = early_losses (c->replay->now, c->item->stage);
 
+  for (int step = 0; step <= FM_REPLAY_EARLY; step++)
+    {
+      const gdouble *a = g_hash_table_lookup (then, GINT_TO_POINTER (step)), *b = g_hash_table_lookup (now, GINT_TO_POINTER (step));
+      gdouble most = step <= 1 ? FM_REPLAY_FIRST_LOSS : FM_REPLAY_EARLY_LOSS;
+
+      if (a == NULL || b == NULL || !isfinite (*a) || fabs (*b - *a) <= most * fabs (*a))
+        continue;
+      append (c->parts, "the loss of step %d by %.2g of it, where rounding makes no more than %g", step,
+              fabs (*b - *a) / fabs (*a), most);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/* One score of a run, NAN where it has none. */
+static gdouble
+score_of (FmStore *store, const FmRunRecord *run, const FmMetricRow *score)
+{
+  for (guint k = 0; k < run->stages->len; k++)
+    {
+      g_autoptr (GPtrArray) rows = fm_store_load_metrics (store, g_ptr_array_index (run->stages, k), NULL);
+      const FmMetricRow *row = rows ? find_metric (rows, score) : NULL;
+
+      if (row)
+        return row->value;
+    }
+  return NAN;
+}
+
+/* Spread of a score over seeds, pooled over the variants of the batch on this task and device; without the run itself,
+ * which is what is asked about. *@df: 0 for none. */
+static gdouble
+spread_of (Comparison *c, const FmRunRecord *run, GPtrArray *runs, const FmMetricRow *score, guint *df)
+{
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+  gdouble squares = 0;
+
+  *df = 0;
   for (guint i = 0; i < runs->len; i++)
     {
-      const FmRunRecord *r = g_ptr_array_index (runs, i);
-      gboolean like = g_str_equal (r->variant, run->variant) && g_str_equal (r->architecture, run->architecture)
-                      && g_str_equal (r->task, run->task) && g_str_equal (r->device, run->device)
-                      && g_strcmp0 (r->state, "done") == 0;
+      const FmRunRecord *first = g_ptr_array_index (runs, i);
+      g_autoptr (GArray) values = g_array_new (FALSE, FALSE, sizeof (gdouble));
+      FmEstimate e;
 
-      for (guint k = 0; like && k < r->stages->len; k++)
+      if (!g_hash_table_add (seen, first->variant))
+        continue;
+      for (guint k = i; k < runs->len; k++)
         {
-          g_autoptr (GPtrArray) rows = fm_store_load_metrics (c->replay->then, g_ptr_array_index (r->stages, k), NULL);
-          const FmMetricRow *row = rows ? find_metric (rows, score) : NULL;
+          const FmRunRecord *r = g_ptr_array_index (runs, k);
+          gdouble value;
 
-          if (row && isfinite (row->value))
-            {
-              g_array_append_val (values, row->value);
-              break;
-            }
+          if (!g_str_equal (r->variant, first->variant) || !g_str_equal (r->task, run->task)
+              || !g_str_equal (r->device, run->device) || g_strcmp0 (r->state, "done") != 0
+              || g_ptr_array_find_with_equal_func (r->stages, c->item->stage, g_str_equal, NULL))
+            continue;
+          value = score_of (c->replay->then, r, score);
+          g_array_append_val (values, value);
         }
+      e = fm_estimate ((const gdouble *) values->data, values->len, 0.95);
+      if (e.n < 2)
+        continue;
+      squares += (e.n - 1) * e.sd * e.sd;
+      *df += e.n - 1;
     }
-  return values;
+  return *df > 0 ? sqrt (squares / *df) : NAN;
 }
 
-/* Could another seed have given @now? Says by what it was judged, once. */
+/* Is @now as near as two seeds are? Says by what it was judged. */
 static gboolean
-score_is_within (const FmMetricRow *then, gdouble now, const GArray *seeds, guint n_scores, gdouble margin, char **how)
+score_is_within (Comparison *c, const FmRunRecord *run, GPtrArray *runs, const FmMetricRow *then, gdouble now,
+                 guint n_scores, gdouble margin, char **how)
 {
-  gboolean loss = g_str_equal (then->name, "loss");
-  gdouble half;
-  FmEstimate e;
+  guint df;
+  gdouble sd = spread_of (c, run, runs, then, &df);
 
-  if (seeds->len >= FM_REPLAY_SEEDS)
+  g_free (*how);
+  if (df >= FM_REPLAY_DF && sd > 0)
     {
-      e = fm_estimate ((const gdouble *) seeds->data, seeds->len, 0.95);
-      half = fm_t_quantile (1 - 0.025 / n_scores, e.n - 1) * e.sd * sqrt (1 + 1.0 / e.n);
-      if (half > 0)
-        {
-          g_free (*how);
-          *how = g_strdup_printf ("the spread of %u seeds", e.n);
-          return fabs (now - e.mean) <= half;
-        }
+      *how = g_strdup_printf ("what seeds differ by (%u degrees of freedom)", df);
+      return fabs (now - then->value) <= fm_t_quantile (1 - 0.025 / n_scores, df) * sd * G_SQRT2;
     }
-  half = loss ? FM_REPLAY_LOSS * fabs (then->value) : margin;
-  if (*how == NULL)
-    *how = g_strdup_printf ("%.3g points of accuracy and %.0f %% of the loss", 100 * margin, 100 * FM_REPLAY_LOSS);
-  return fabs (now - then->value) <= half;
+  *how = g_strdup_printf ("%.3g point%s of accuracy and %.0f %% of the loss", 100 * margin, 100 * margin == 1 ? "" : "s",
+                          100 * FM_REPLAY_LOSS);
+  return fabs (now - then->value) <= (g_str_equal (then->name, "loss") ? FM_REPLAY_LOSS * fabs (then->value) : margin);
 }
 
 static gboolean
@@ -467,7 +526,6 @@ judge_noise (Comparison *c, const FmRunRecord *run, GPtrArray *then, GPtrArray *
   g_autoptr (GPtrArray) runs = fm_store_load_runs (c->replay->then, run->batch, error);
   g_autoptr (FmBatchRecord) batch = runs ? fm_store_load_batch (c->replay->then, run->batch, error) : NULL;
   g_autoptr (FmBatchJudging) judging = NULL;
-  gdouble a = first_loss (c->replay->then, c->item->stage), b = first_loss (c->replay->now, c->item->stage);
   g_autofree char *how = NULL;
   gboolean within = TRUE;
   guint scores = 0;
@@ -481,14 +539,10 @@ judge_noise (Comparison *c, const FmRunRecord *run, GPtrArray *then, GPtrArray *
   if (c->then->state != c->now->state)
     append (c->parts, "the run was %s and is %s", fm_stage_state_to_string (c->then->state),
             fm_stage_state_to_string (c->now->state));
-  if (c->then->state != FM_STAGE_DONE || c->now->state != FM_STAGE_DONE || scores == 0)
+  if (c->tampered || c->then->state != FM_STAGE_DONE || c->now->state != FM_STAGE_DONE || scores == 0)
     return TRUE;
-  if (isfinite (a) && !(fabs (b - a) <= FM_REPLAY_FIRST_LOSS * MAX (fabs (a), G_MINDOUBLE)))
-    {
-      append (c->parts, "the first loss already by %.2g of it, and other kernels make no more than %g", fabs (b - a) / fabs (a),
-              FM_REPLAY_FIRST_LOSS);
-      return TRUE;
-    }
+  if (!begins_alike (c))
+    return TRUE;
   for (guint i = 0; i < then->len; i++)
     {
       const FmMetricRow *score = g_ptr_array_index (then, i), *other;
@@ -496,14 +550,8 @@ judge_noise (Comparison *c, const FmRunRecord *run, GPtrArray *then, GPtrArray *
       if (!is_test_score (score))
         continue;
       other = find_metric (now, score);
-      if (other)
-        {
-          g_autoptr (GArray) seeds = seeds_of (c, run, runs, score);
-
-          within &= score_is_within (score, other->value, seeds, scores, judging->accuracy_margin, &how);
-        }
-      else
-        within = FALSE;
+      within &= other
+                && score_is_within (c, run, runs, score, other->value, scores, judging->accuracy_margin, &how);
     }
   append (c->parts, "the scores are %s %s", within ? "within" : "not within", how ? how : "noise");
   if (within)
@@ -569,7 +617,7 @@ blocks_of (GPtrArray *samples, const FmLatencySample *like)
     {
       const FmLatencySample *s = i < samples->len ? g_ptr_array_index (samples, i) : NULL;
       gboolean fits = s && g_str_equal (s->kind, like->kind) && s->rows == like->rows;
-      guint number = !fits ? before : g_hash_table_size (processes) >= FM_REPLAY_SEEDS ? (guint) s->process
+      guint number = !fits ? before : g_hash_table_size (processes) >= LEAST_PROCESSES ? (guint) s->process
                                                                                       : used * 5 / MAX (n, 1);
 
       if (s && !fits)
@@ -688,7 +736,7 @@ fm_replay_compare (FmReplay *replay, GError **error)
       g_autoptr (FmStageRecord) now = then ? fm_store_load_stage (replay->now, item->stage, error) : NULL;
       g_autoptr (GString) what = g_string_new (NULL), where = g_string_new (NULL), parts = g_string_new (NULL);
       FmReplayStage *found = g_new0 (FmReplayStage, 1);
-      Comparison c = { replay, item, then, now, found, TRUE, what, where, parts };
+      Comparison c = { replay, item, then, now, found, TRUE, FALSE, what, where, parts };
 
       g_ptr_array_add (stages, found);
       found->same_step = found->step = -1;

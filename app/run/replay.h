@@ -4,18 +4,20 @@
  * them there as it would anywhere. Then the two stores are compared stage by stage:
  *
  *   same       to the bit: curves, digests of the parameters, checkpoint, scores, and the outcome of every example
- *   within     training: within noise. The first loss agrees within FM_REPLAY_FIRST_LOSS, as other kernels do, and each
- *              test score lies where another seed's could lie: inside the 95 % prediction interval of the seeds that the
- *              store has of this variant, from three on (adjusted for the number of scores by Bonferroni); with fewer
- *              within the batch's margin of accuracy, and FM_REPLAY_LOSS of the loss.
+ *   within     training: within noise. The first loss agrees within FM_REPLAY_FIRST_LOSS, as other kernels do, and the
+ *              losses of the first FM_REPLAY_EARLY steps within FM_REPLAY_EARLY_LOSS, before rounding has had time to
+ *              grow: what learns otherwise from the start is no noise, however its scores come out. And no test score
+ *              is further from what it was than two seeds can be from each other: t s sqrt (2), with s the spread over
+ *              seeds of the batch's variants on this task and device, pooled and without the run itself (95 %, adjusted
+ *              for the number of scores by Bonferroni), from FM_REPLAY_DF degrees of freedom on; with fewer no further
+ *              than the batch's margin of accuracy, and FM_REPLAY_LOSS of the loss.
  *              Measuring: the 95 % interval of the ratio of latencies, over blocks, touches the batch's margin around 1.
  *   different  anything else
  *   unknown    measured on other hardware, where no agreement is to be expected
  *   failed     the replay itself did not come to an end
  *
- * Source of the prediction interval, mean +- t sd sqrt (1 + 1/n): Hahn and Meeker, "Statistical Intervals", 1991,
- * section 4.7; of the interval of a difference of means with unequal variances: Welch, "The generalization of
- * 'Student's' problem when several different population variances are involved", 1947. */
+ * Source of the interval of a difference of means with unequal variances: Welch, "The generalization of 'Student's'
+ * problem when several different population variances are involved", 1947. */
 #pragma once
 
 #include "storage/storage.h"
@@ -23,8 +25,10 @@
 G_BEGIN_DECLS
 
 #define FM_REPLAY_FIRST_LOSS 1e-3 /* relative; kernels agree to some 1e-5, and to 1e-3 where products run in half precision */
-#define FM_REPLAY_LOSS       0.05 /* relative, where too few seeds say how far they scatter */
-#define FM_REPLAY_SEEDS      3
+#define FM_REPLAY_EARLY      8
+#define FM_REPLAY_EARLY_LOSS 1e-2 /* relative */
+#define FM_REPLAY_LOSS       0.05 /* relative */
+#define FM_REPLAY_DF         4
 
 typedef enum
 {

@@ -210,7 +210,7 @@ run_steps (Training *t, gboolean *diverged, GError **error)
   gint64 steps = t->recipe->steps;
   gint64 every = MAX (1, steps / POINTS), look_every = MAX (1, steps / LOOKS), kept = fm_program_get_kept (t->program);
 
-  if (!fm_digests_take (t->digests, t->variables, t->paths, 0, error))
+  if (!fm_digests_take (t->digests, t->variables, t->paths, 0, NAN, error))
     return FALSE;
   for (gint64 number = 1; number <= steps;)
     {
@@ -246,7 +246,7 @@ run_steps (Training *t, gboolean *diverged, GError **error)
             return FALSE;
         }
       if (fm_digests_wants (number - 1, steps)
-          && !fm_digests_take (t->digests, t->variables, t->paths, number - 1, error))
+          && !fm_digests_take (t->digests, t->variables, t->paths, number - 1, loss, error))
         return FALSE;
       tell_progress (t, number - 1, loss, number > steps);
       if ((number - 1) % look_every == 0 && number <= steps && !look_at_validation (t, number - 1, error))
