@@ -1,5 +1,5 @@
-/* extract.c: one batch as a store of its own: a copy of the whole file from which everything else is taken away, so that
- * whatever tables a later version adds come along. */
+/* extract.c: one batch as a store of its own: a copy of the whole file from which everything else is taken away, so
+ * that whatever tables a later version adds come along. */
 #include "config.h"
 
 #include "storage/storage-private.h"

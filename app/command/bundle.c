@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "app/command/command.h"
+#include "app/results/format.h"
 #include "app/run/bundle.h"
 
 static int
@@ -31,6 +32,7 @@ open_one (const FmArgs *args)
   g_autoptr (FmBundle) bundle = NULL;
   g_autoptr (FmStore) store = NULL;
   g_autoptr (FmMergeReport) report = NULL;
+  g_autofree char *runs = NULL, *stages = NULL, *conflicts = NULL;
   gint64 batch;
 
   if (fm_args_count (args) > 0 || fm_args_has (args, "--output") || fm_args_has (args, "--checkpoints"))
@@ -48,9 +50,11 @@ open_one (const FmArgs *args)
     g_printerr ("%s\n", (char *) g_ptr_array_index (report->conflicts, i));
   for (guint i = 0; i < fm_bundle_get_notes (bundle)->len; i++)
     g_printerr ("Note: %s\n", (char *) g_ptr_array_index (fm_bundle_get_notes (bundle), i));
-  g_print ("%s: batch %" G_GINT64_FORMAT " (%s), %" G_GINT64_FORMAT " runs and %" G_GINT64_FORMAT " stages came in, %"
-           G_GINT64_FORMAT " stages were known, %u conflicts\n", path, batch, fm_bundle_get_title (bundle), report->runs,
-           report->stages, report->same, report->conflicts->len);
+  runs = fm_format_counted (report->runs, "run");
+  stages = fm_format_counted (report->stages, "stage");
+  conflicts = fm_format_counted (report->conflicts->len, "conflict");
+  g_print ("%s: batch %" G_GINT64_FORMAT " (%s); came in: %s, %s; known already: %" G_GINT64_FORMAT "; %s\n", path,
+           batch, fm_bundle_get_title (bundle), runs, stages, report->same, conflicts);
   g_printerr ("To do it again: formarium reproduce %s\n", path);
   return report->conflicts->len > 0 ? FM_EXIT_DIFFERENT : FM_EXIT_OK;
 }
@@ -72,12 +76,13 @@ static const FmFlag flags[] = {
 const FmCommand fm_command_bundle = {
   .name = "bundle",
   .summary = "Pack a batch with all its rows into one file that another machine can replay",
-  .example = "formarium bundle first.batch -o first.tar\nformarium bundle --open first.tar\nformarium reproduce first.tar",
+  .example = "formarium bundle first.batch -o first.tar\nformarium bundle --open first.tar\n"
+             "formarium reproduce first.tar",
   .usage = "[BATCH]",
-  .help = "The file is a plain tar: the rows as a store, the batch file's text, the files that rows name, hashes of plugins and\n"
-          "data in manifest.json, and SHA256SUMS, which `sha256sum -c` checks. BATCH is a number, a name, a title or a file\n"
-          "name; without it the newest batch is meant. --open checks every hash and row first and then does what\n"
-          "`formarium store merge` does; `formarium reproduce FILE` replays a bundle and leaves the store alone.",
+  .help = "The file is a plain tar: the rows as a store, the batch file's text, the files that rows name, hashes of\n"
+          "plugins and data in manifest.json, and SHA256SUMS, which `sha256sum -c` checks. BATCH is a number, a name, a\n"
+          "title or a file name; without it the newest batch is meant. --open checks every hash and row first and then\n"
+          "does what `formarium store merge` does; `formarium reproduce FILE` replays a bundle and leaves the store alone.",
   .flags = flags,
   .max_words = 1,
   .run = run,

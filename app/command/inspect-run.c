@@ -188,8 +188,8 @@ fm_inspect_run (const FmArgs *args, gint64 id)
 
       return fm_command_print_json (node);
     }
-  g_print ("run %" G_GINT64_FORMAT ": %s, seed %" G_GINT64_FORMAT ", %s%s%s\n", run->id, run->variant, run->seed, run->state,
-           run->reason ? ": " : "", run->reason ? run->reason : "");
+  g_print ("run %" G_GINT64_FORMAT ": %s, seed %" G_GINT64_FORMAT ", %s%s%s\n", run->id, run->variant, run->seed,
+           run->state, run->reason ? ": " : "", run->reason ? run->reason : "");
   print_chain (rows);
   for (guint i = 0; i < json_array_get_length (rows); i++)
     {

@@ -1,5 +1,5 @@
-/* inspect.c: `formarium inspect ID`: all that a plugin or a task says of itself; `--rejected`: what did not load; with a
- * number what a run was made of and by. */
+/* inspect.c: `formarium inspect ID`: all that a plugin or a task says of itself; `--rejected`: what did not load; with
+ * a number what a run was made of and by. */
 #include "config.h"
 
 #include "app/architecture/plugins.h"
@@ -201,8 +201,8 @@ run (const FmArgs *args)
   if (fm_args_has (args, "--rejected"))
     return print_rejected (json);
   if (id == NULL)
-    return fm_command_usage ("'inspect' needs the id of a plugin or task, a run's number, or --rejected; `formarium list` "
-                             "shows ids");
+    return fm_command_usage ("'inspect' needs the id of a plugin or task, a run's number, or --rejected; `formarium "
+                             "list` shows ids");
   if (g_ascii_string_to_signed (id, 10, 1, G_MAXINT64, &number, NULL)) /* no plugin has a number for an id */
     return fm_inspect_run (args, number);
 
@@ -251,8 +251,8 @@ const FmCommand fm_command_inspect = {
   .summary = "Tell all about a variant, a task or a run",
   .example = "formarium inspect softmax-attention\nformarium inspect --rejected\nformarium inspect 12",
   .usage = "[ID|RUN]",
-  .help = "RUN is the number of a run (`formarium results --json` shows run_id): each stage with its recipe, which is all that\n"
-          "determines its result, and with what it was made by: program, plugin files, libraries, device, clocks.",
+  .help = "RUN is the number of a run (`formarium results --json` shows run_id): each stage with its recipe, which is all\n"
+          "that determines its result, and with what it was made by: program, plugin files, libraries, device, clocks.",
   .flags = flags,
   .max_words = 1,
   .run = run,

@@ -113,7 +113,8 @@ print_stages (GPtrArray *stages, GPtrArray *changes, gboolean json)
           continue;
         }
       if (s->run != run)
-        g_print ("%srun %" G_GINT64_FORMAT ": %s, seed %" G_GINT64_FORMAT "\n", run ? "\n" : "", s->run, s->variant, s->seed);
+        g_print ("%srun %" G_GINT64_FORMAT ": %s, seed %" G_GINT64_FORMAT "\n", run ? "\n" : "", s->run, s->variant,
+                 s->seed);
       run = s->run;
       g_print ("  %-8s %s: %s\n", s->kind, fm_replay_verdict_word (s->verdict, s->kind), s->text);
     }
@@ -218,11 +219,11 @@ const FmCommand fm_command_reproduce = {
   .usage = "RUN|BATCH|FILE",
   .help = "RUN is the number of a run (`formarium results --json` shows run_id); a batch by its name means all its\n"
           "runs; FILE is what `formarium bundle` wrote, whose rows are then compared with.\n"
-          "same: to the bit. within noise: the losses of the first 8 steps agree as roundings do (the first to 1 in 1,000,\n"
-          "the others to 1 in 100) and no test score is further from what it was than two seeds can be from each other (95 %,\n"
-          "by the spread of the batch's seeds; by its margin where they are few). within interval: the ratio of latencies\n"
-          "does not lie outside the batch's margin. Else different, with the first step and tensor that part (exit\n"
-          "status 4). Nothing in the store changes.",
+          "same: to the bit. within noise: the losses of the first 8 steps agree as roundings do (the first to 1 in\n"
+          "10,000, the others to 1 in 1,000) and no test score is further from what it was than two seeds can be from each\n"
+          "other (95 %, by the spread of the batch's seeds; by its margin where they are few). within interval: the ratio\n"
+          "of latencies does not lie outside the batch's margin. Else different, with the first step and tensor that part\n"
+          "(exit status 4). Nothing in the store changes.",
   .flags = flags,
   .min_words = 1,
   .max_words = 1,

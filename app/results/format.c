@@ -90,6 +90,14 @@ fm_format_duration (gdouble seconds)
 }
 
 char *
+fm_format_counted (gint64 n, const char *thing)
+{
+  g_autofree char *number = fm_format_count (n);
+
+  return g_strdup_printf ("%s %s%s", number, thing, n == 1 ? "" : "s");
+}
+
+char *
 fm_format_megabytes (gint64 bytes)
 {
   return fm_format_number (bytes < 0 ? NAN : bytes / 1e6, 1);

@@ -14,6 +14,8 @@ FM_API char *fm_format_count (gint64 value);
 FM_API char *fm_format_short_count (gdouble value);
 /** fm_format_duration: rounded for people: "9 s", "2 minutes", "1 hour 5 minutes"; "–" for NaN. */
 FM_API char *fm_format_duration (gdouble seconds);
+/** fm_format_counted: "1 run", "15 runs", "1,000 runs". */
+FM_API char *fm_format_counted (gint64 n, const char *thing);
 /** fm_format_megabytes: bytes in MB (10^6) with one digit and no unit: "21.4"; "–" for missing. */
 FM_API char *fm_format_megabytes (gint64 bytes);
 /** fm_format_number_word: "no", "one", ... "twelve", then digits. */

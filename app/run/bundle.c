@@ -150,7 +150,8 @@ make_manifest (FmStore *rows, const FmBatchRecord *batch, const gint64 *counts, 
     {
       const FmRunRecord *run = g_ptr_array_index (runs, i);
 
-      if (!add_plugins (plugins, rows, run->architecture, seen, error) || !add_data (data, rows, run->task, seen, error))
+      if (!add_plugins (plugins, rows, run->architecture, seen, error)
+          || !add_data (data, rows, run->task, seen, error))
         return NULL;
     }
   if (runs == NULL)
@@ -179,8 +180,8 @@ add_files (GPtrArray *members, FmStore *store, FmStore *rows, gint64 batch, gint
           g_autofree char *name = g_build_filename (FILES, id, base, NULL);
 
           if (!fm_file_has_hash (file, row->sha256))
-            return fail (error, file, "is missing or not the file that was stored, so it cannot be packed; `formarium store "
-                                      "check` lists all such files");
+            return fail (error, file, "is missing or not the file that was stored, so it cannot be packed; "
+                                      "`formarium store check` lists all such files");
           g_ptr_array_add (members, fm_tar_member_new (name, file, NULL));
           *bytes += row->bytes;
         }
@@ -193,12 +194,14 @@ pack (FmStore *store, gint64 batch, const char *folder, const char *path, gboole
       GError **error)
 {
   g_autofree char *file = g_build_filename (folder, ROWS, NULL), *manifest = NULL, *megabytes = NULL;
+  g_autofree char *runs = NULL, *stages = NULL, *files = NULL;
   g_autoptr (GPtrArray) members = g_ptr_array_new_with_free_func ((GDestroyNotify) fm_tar_member_free);
   g_autoptr (FmStore) rows = NULL;
   g_autoptr (FmBatchRecord) record = NULL;
-  gint64 counts[N_COUNTS], bytes = 0;
+  gint64 counts[N_COUNTS], bytes = 0, time_us;
 
-  if (!fm_store_extract (store, batch, file, checkpoints, error) || (rows = fm_store_open (file, FM_STORE_READ, error)) == NULL
+  if (!fm_store_extract (store, batch, file, checkpoints, error)
+      || (rows = fm_store_open (file, FM_STORE_READ, error)) == NULL
       || (record = fm_store_load_batch (rows, batch, error)) == NULL || !count_rows (rows, batch, counts, error)
       || (manifest = make_manifest (rows, record, counts, checkpoints, error)) == NULL)
     return FALSE;
@@ -209,9 +212,12 @@ pack (FmStore *store, gint64 batch, const char *folder, const char *path, gboole
     return FALSE;
   g_clear_pointer (&rows, fm_store_close);
   megabytes = fm_format_megabytes (bytes);
-  *summary = g_strdup_printf ("%" G_GINT64_FORMAT " runs, %" G_GINT64_FORMAT " stages, %" G_GINT64_FORMAT " files of %s MB",
-                              counts[RUNS], counts[STAGES], counts[ARTIFACTS], megabytes);
-  return fm_tar_write (path, members, (record->ended_us > 0 ? record->ended_us : record->created_us) / G_USEC_PER_SEC, error);
+  runs = fm_format_counted (counts[RUNS], "run");
+  stages = fm_format_counted (counts[STAGES], "stage");
+  files = fm_format_counted (counts[ARTIFACTS], "file");
+  *summary = g_strdup_printf ("%s, %s, %s of %s MB", runs, stages, files, megabytes);
+  time_us = record->ended_us > 0 ? record->ended_us : record->created_us;
+  return fm_tar_write (path, members, time_us / G_USEC_PER_SEC, error);
 }
 
 gboolean
@@ -298,7 +304,8 @@ read_manifest (FmBundle *bundle, const char *path, GError **error)
   gsize length;
   gint64 version;
 
-  if (!g_file_get_contents (file, &text, &length, NULL) || (object = fm_json_parse (text, (gssize) length, NULL)) == NULL
+  if (!g_file_get_contents (file, &text, &length, NULL)
+      || (object = fm_json_parse (text, (gssize) length, NULL)) == NULL
       || !g_str_equal (fm_json_text (object, "format", ""), "formarium-bundle"))
     {
       fail (error, path, "is a tar file, but no bundle: it has no " MANIFEST " of one");
@@ -360,8 +367,9 @@ look_at_plugins (FmBundle *bundle, JsonObject *manifest)
         g_ptr_array_add (bundle->notes, g_strdup_printf ("%s %s is not here, so its runs cannot be replayed",
                                                          fm_role_name (role), id));
       else if (*hash && !g_str_equal (hash, plugin->hash))
-        g_ptr_array_add (bundle->notes, g_strdup_printf ("%s %s is another plugin file here: SHA-256 %.12s there, %.12s here",
-                                                         fm_role_name (role), id, hash, plugin->hash));
+        g_ptr_array_add (bundle->notes,
+                         g_strdup_printf ("%s %s is another plugin file here: SHA-256 %.12s there, %.12s here",
+                                          fm_role_name (role), id, hash, plugin->hash));
     }
 }
 

@@ -148,7 +148,8 @@ read_tensor (FmDigests *digests, JsonNode *node)
 
       if (!JSON_NODE_HOLDS_VALUE (value) || json_node_get_value_type (value) != G_TYPE_STRING)
         return FALSE;
-      g_ptr_array_add (g_ptr_array_index (digests->rows, digests->rows->len - 1), g_strdup (json_node_get_string (value)));
+      g_ptr_array_add (g_ptr_array_index (digests->rows, digests->rows->len - 1),
+                       g_strdup (json_node_get_string (value)));
     }
   return TRUE;
 }
@@ -186,7 +187,8 @@ fm_digests_load (const char *file, GError **error)
   gsize length;
   gboolean ok;
 
-  if (!g_file_get_contents (file, &text, &length, error) || (object = fm_json_parse (text, (gssize) length, error)) == NULL)
+  if (!g_file_get_contents (file, &text, &length, error)
+      || (object = fm_json_parse (text, (gssize) length, error)) == NULL)
     return NULL;
   steps = fm_json_array (object, "steps");
   losses = fm_json_array (object, "losses");

@@ -1,15 +1,16 @@
-/* digests.h: fingerprints of a model's parameters while it is trained, so that a replay can say at which step and in which
- * tensor it parts from the run, though nobody kept the weights of that step.
+/* digests.h: fingerprints of a model's parameters while it is trained, so that a replay can say at which step and in
+ * which tensor it parts from the run, though nobody kept the weights of that step.
  *
  * A stage leaves them as digests.json:
  *
  *   {"format": "formarium-digests", "version": 1, "steps": [0, 1, 2, 3, 4, 6, 8, ...],
- *    "losses": [null, 2.31, ...], "tensors": [{"name": "layers.0.mixer.q.weight", "digests": ["0f1e2d3c4b5a6978", ...]}, ...]}
+ *    "losses": [null, 2.31, ...],
+ *    "tensors": [{"name": "layers.0.mixer.q.weight", "digests": ["0f1e2d3c4b5a6978", ...]}, ...]}
  *
- * in the order the model builds its parameters; step 0 is before the first, and a loss is the one that the step began with. A digest is the first 8 bytes of the SHA-256
- * of the tensor's bytes, in hexadecimal. Steps are 0, 1, powers of two, three times those, and the last: of a long
- * training some two a doubling, about 10 kB in all for the model of examples/first.batch, whose training takes 0.2 %
- * longer for it. */
+ * in the order the model builds its parameters; step 0 is before the first, and a loss is the one that the step began
+ * with. A digest is the first 8 bytes of the SHA-256 of the tensor's bytes, in hexadecimal. Steps are 0, 1, powers of
+ * two, three times those, and the last: of a long training two a doubling. For 1,000 steps of a model of
+ * examples/first.batch that is 17 kB, and 0.13 s of its 28 s of training on a machine that was not quiet. */
 #pragma once
 
 #include "compute/compute.h"
@@ -36,7 +37,8 @@ FM_API gboolean   fm_digests_wants (gint64 step, gint64 last);
 /** fm_digests_take: @paths (element-type char *): the same ones each time; @loss of @step, NAN at step 0. */
 FM_API gboolean   fm_digests_take  (FmDigests *digests, FmVariables *variables, const GPtrArray *paths, gint64 step,
                                     gdouble loss, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-FM_API gboolean   fm_digests_save  (const FmDigests *digests, const char *file, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+FM_API gboolean   fm_digests_save  (const FmDigests *digests, const char *file, GError **error)
+  G_GNUC_WARN_UNUSED_RESULT;
 FM_API FmDigests *fm_digests_load  (const char *file, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Where two trainings part. */

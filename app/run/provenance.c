@@ -1,5 +1,5 @@
-/* provenance.c: what a stage was made with: asked of the loader, the libraries and the system, never of the environment,
- * which says what somebody wanted. */
+/* provenance.c: what a stage was made with: asked of the loader, the libraries and the system, never of the
+ * environment, which says what somebody wanted. */
 #include "config.h"
 
 #define _GNU_SOURCE /* dladdr, dl_iterate_phdr */
@@ -159,7 +159,8 @@ add_text (JsonObject *object, const char *name, const char *text)
 static void
 add_system (JsonObject *object)
 {
-  g_autofree char *processor = field_of ("/proc/cpuinfo", "model name"), *memory = field_of ("/proc/meminfo", "MemTotal");
+  g_autofree char *processor = field_of ("/proc/cpuinfo", "model name");
+  g_autofree char *memory = field_of ("/proc/meminfo", "MemTotal");
   g_autofree char *most = line_of (0, "cpuinfo_max_freq"), *governor = line_of (0, "scaling_governor");
   struct utsname system;
 
@@ -175,8 +176,8 @@ add_system (JsonObject *object)
   add_text (object, "governor", governor);
 }
 
-/* OpenBLAS chooses its core when it is loaded, by the processor or by a variable that misspells it: only it knows. Another
- * BLAS has no such functions and is known by its file. */
+/* OpenBLAS chooses its core when it is loaded, by the processor or by a variable that misspells it: only it knows.
+ * Another BLAS has no such functions and is known by its file. */
 static void
 add_blas (JsonObject *object, JsonObject *files)
 {
@@ -256,7 +257,8 @@ fm_provenance_add_stage (JsonObject *provenance, const char *kind, guint64 seed,
   JsonObject *stage = json_object_new ();
   JsonArray *plugins = json_array_new ();
   const FmTaskClass *cls = fm_task_get_class (task);
-  g_autofree char *params = fm_params_to_string (cls->params, fm_task_get_params (task)), *data = fm_task_data_key (task);
+  g_autofree char *params = fm_params_to_string (cls->params, fm_task_get_params (task));
+  g_autofree char *data = fm_task_data_key (task);
   gint64 layers = fm_architecture_get_layers (architecture);
 
   for (FmRole role = FM_ROLE_MIXER; role <= FM_ROLE_BLOCK; role++)
@@ -268,8 +270,9 @@ fm_provenance_add_stage (JsonObject *provenance, const char *kind, guint64 seed,
         {
           const FmPlugin *plugin = fm_architecture_get_plugin (architecture, role, (gint) i);
 
-          g_ptr_array_add (texts, plugin ? fm_params_to_string (plugin->descriptor->params,
-                                             fm_architecture_get_params (architecture, role, (gint) i)) : g_strdup (""));
+          g_ptr_array_add (texts, plugin == NULL ? g_strdup ("")
+                                    : fm_params_to_string (plugin->descriptor->params,
+                                        fm_architecture_get_params (architecture, role, (gint) i)));
           same &= plugin == fm_architecture_get_plugin (architecture, role, 0)
                   && g_str_equal (g_ptr_array_index (texts, i), g_ptr_array_index (texts, 0));
         }
@@ -291,18 +294,6 @@ fm_provenance_add_stage (JsonObject *provenance, const char *kind, guint64 seed,
   json_object_set_object_member (provenance, "stage", stage);
 }
 
-char *
-fm_provenance_machine (const char *provenance)
-{
-  static const char * const of_stage[] = { "clock_mhz", "clock_end_mhz", "files", "plugins", "stage" };
-  g_autoptr (JsonNode) node = json_from_string (provenance, NULL);
-  JsonObject *object = node && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
-
-  for (guint i = 0; object && i < G_N_ELEMENTS (of_stage); i++)
-    json_object_remove_member (object, of_stage[i]);
-  return object ? json_to_string (node, FALSE) : g_strdup (provenance);
-}
-
 /* --- Then and now --------------------------------------------------------------------------------------------------*/
 
 /* (nullable) (transfer full): a text or number at "a/b/c"; what another program wrote need not be there. */
@@ -322,8 +313,9 @@ value_at (JsonObject *object, const char *path)
     return NULL;
   if (json_node_get_value_type (node) == G_TYPE_STRING)
     return g_strdup (json_node_get_string (node));
-  return json_node_get_value_type (node) == G_TYPE_INT64 ? g_strdup_printf ("%" G_GINT64_FORMAT, json_node_get_int (node))
-                                                        : NULL;
+  if (json_node_get_value_type (node) == G_TYPE_INT64)
+    return g_strdup_printf ("%" G_GINT64_FORMAT, json_node_get_int (node));
+  return NULL;
 }
 
 GPtrArray *

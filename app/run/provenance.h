@@ -1,7 +1,7 @@
 /* provenance.h: what a stage was made with and by, so that a stranger can tell whether another one had the same.
  *
- * A worker writes it as a JSON object into the stage's row. Flat members speak of the machine and the program and can be
- * shown as they are: program, processor, processors, threads, memory_bytes, kernel, device, device_title, driver,
+ * A worker writes it as a JSON object into the stage's row. Flat members speak of the machine and the program and can
+ * be shown as they are: program, processor, processors, threads, memory_bytes, kernel, device, device_title, driver,
  * device_note, clock_mhz, clock_end_mhz, clock_max_mhz, governor, blas, blas_core, blas_flavour. What no file of the
  * system tells is left out. Nested ones speak of files and of the stage:
  *
@@ -23,10 +23,6 @@ FM_API void fm_provenance_add_clock (JsonObject *provenance, const char *name);
 /** fm_provenance_add_stage: what the stage works with; plugin files are hashed as the loader mapped them. */
 FM_API void fm_provenance_add_stage (JsonObject *provenance, const char *kind, guint64 seed,
                                      FmArchitecture *architecture, FmTask *task);
-
-/** fm_provenance_machine: (transfer full): of a stored object what speaks of machine and program alone, so that stages of
- * one machine have one text; what cannot be read is given back as it is. */
-FM_API char *fm_provenance_machine (const char *provenance);
 
 /**
  * fm_provenance_changes:

@@ -162,7 +162,8 @@ compare_digests (Comparison *c)
   c->found->tensor = g_strdup (parting.tensor);
   if (parting.names_differ)
     {
-      g_string_printf (c->where, " before the first step: the model has other tensors, %s the first of them", parting.tensor);
+      g_string_printf (c->where, " before the first step: the model has other tensors, %s the first of them",
+                       parting.tensor);
       c->found->step = 0;
       return;
     }
@@ -173,9 +174,10 @@ compare_digests (Comparison *c)
   else if (parting.step == parting.same_step + 1)
     g_string_append_printf (c->where, " at step %" G_GINT64_FORMAT, parting.step);
   else
-    g_string_append_printf (c->where, " between step %" G_GINT64_FORMAT " and step %" G_GINT64_FORMAT, parting.same_step,
-                            parting.step);
-  g_string_append_printf (c->where, ", first in %s (%u of %u tensors)", parting.tensor, parting.differing, parting.tensors);
+    g_string_append_printf (c->where, " between step %" G_GINT64_FORMAT " and step %" G_GINT64_FORMAT,
+                            parting.same_step, parting.step);
+  g_string_append_printf (c->where, ", first in %s (%u of %u tensors)", parting.tensor, parting.differing,
+                          parting.tensors);
 }
 
 /* The largest difference of two tensors of the same shape, -1 where they have not the same shape. */
@@ -213,7 +215,8 @@ static void
 name_tensor (Comparison *c, const char *then, const char *now)
 {
   g_autoptr (FmDevice) device = fm_device_open ("cpu", 1, NULL);
-  g_autoptr (FmVariables) a = device ? fm_variables_new (device, 0) : NULL, b = device ? fm_variables_new (device, 0) : NULL;
+  g_autoptr (FmVariables) a = device ? fm_variables_new (device, 0) : NULL;
+  g_autoptr (FmVariables) b = device ? fm_variables_new (device, 0) : NULL;
   g_autoptr (GPtrArray) paths = NULL;
   g_autoptr (GError) error = NULL;
   const char *first = NULL;
@@ -404,7 +407,7 @@ compare_outcomes (Comparison *c, GError **error)
 
 /* --- Within noise --------------------------------------------------------------------------------------------------*/
 
-/* (transfer full): step -> gdouble *, of the first steps: points of the curve, and what the digests know between them. */
+/* (transfer full): step -> gdouble *, of the first steps: points of the curve, and what digests know between them. */
 static GHashTable *
 early_losses (FmStore *store, const char *stage)
 {
@@ -436,7 +439,8 @@ begins_alike (Comparison *c)
 
   for (int step = 0; step <= FM_REPLAY_EARLY; step++)
     {
-      const gdouble *a = g_hash_table_lookup (then, GINT_TO_POINTER (step)), *b = g_hash_table_lookup (now, GINT_TO_POINTER (step));
+      const gdouble *a = g_hash_table_lookup (then, GINT_TO_POINTER (step));
+      const gdouble *b = g_hash_table_lookup (now, GINT_TO_POINTER (step));
       gdouble most = step <= 1 ? FM_REPLAY_FIRST_LOSS : FM_REPLAY_EARLY_LOSS;
 
       if (a == NULL || b == NULL || !isfinite (*a) || fabs (*b - *a) <= most * fabs (*a))
@@ -448,19 +452,18 @@ begins_alike (Comparison *c)
   return TRUE;
 }
 
-/* One score of a run, NAN where it has none. */
+/* One score of the stage that stands at @place in a run's chain, NAN where it has none. */
 static gdouble
-score_of (FmStore *store, const FmRunRecord *run, const FmMetricRow *score)
+score_of (FmStore *store, const FmRunRecord *run, guint place, const FmMetricRow *score)
 {
-  for (guint k = 0; k < run->stages->len; k++)
-    {
-      g_autoptr (GPtrArray) rows = fm_store_load_metrics (store, g_ptr_array_index (run->stages, k), NULL);
-      const FmMetricRow *row = rows ? find_metric (rows, score) : NULL;
+  g_autoptr (GPtrArray) rows = NULL;
+  const FmMetricRow *row;
 
-      if (row)
-        return row->value;
-    }
-  return NAN;
+  if (place >= run->stages->len)
+    return NAN;
+  rows = fm_store_load_metrics (store, g_ptr_array_index (run->stages, place), NULL);
+  row = rows ? find_metric (rows, score) : NULL;
+  return row ? row->value : NAN;
 }
 
 /* Spread of a score over seeds, pooled over the variants of the batch on this task and device; without the run itself,
@@ -470,7 +473,9 @@ spread_of (Comparison *c, const FmRunRecord *run, GPtrArray *runs, const FmMetri
 {
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
   gdouble squares = 0;
+  guint place = G_MAXUINT;
 
+  g_ptr_array_find_with_equal_func (run->stages, c->item->stage, g_str_equal, &place);
   *df = 0;
   for (guint i = 0; i < runs->len; i++)
     {
@@ -489,7 +494,7 @@ spread_of (Comparison *c, const FmRunRecord *run, GPtrArray *runs, const FmMetri
               || !g_str_equal (r->device, run->device) || g_strcmp0 (r->state, "done") != 0
               || g_ptr_array_find_with_equal_func (r->stages, c->item->stage, g_str_equal, NULL))
             continue;
-          value = score_of (c->replay->then, r, score);
+          value = score_of (c->replay->then, r, place, score);
           g_array_append_val (values, value);
         }
       e = fm_estimate ((const gdouble *) values->data, values->len, 0.95);
@@ -515,8 +520,8 @@ score_is_within (Comparison *c, const FmRunRecord *run, GPtrArray *runs, const F
       *how = g_strdup_printf ("what seeds differ by (%u degrees of freedom)", df);
       return fabs (now - then->value) <= fm_t_quantile (1 - 0.025 / n_scores, df) * sd * G_SQRT2;
     }
-  *how = g_strdup_printf ("%.3g point%s of accuracy and %.0f %% of the loss", 100 * margin, 100 * margin == 1 ? "" : "s",
-                          100 * FM_REPLAY_LOSS);
+  *how = g_strdup_printf ("%.3g point%s of accuracy and %.0f %% of the loss", 100 * margin,
+                          100 * margin == 1 ? "" : "s", 100 * FM_REPLAY_LOSS);
   return fabs (now - then->value) <= (g_str_equal (then->name, "loss") ? FM_REPLAY_LOSS * fabs (then->value) : margin);
 }
 
@@ -593,8 +598,8 @@ compare_training (Comparison *c, const FmRunRecord *run, GError **error)
 
 /* --- Measuring -----------------------------------------------------------------------------------------------------*/
 
-/* Logarithms of the medians of blocks. A block is a process; of one process alone, a fifth of its samples in order, since
- * its rounds lie apart in time. */
+/* Logarithms of the medians of blocks. A block is a process; of one process alone, a fifth of its samples in order,
+ * since its rounds lie apart in time. */
 static FmEstimate
 blocks_of (GPtrArray *samples, const FmLatencySample *like)
 {
@@ -685,7 +690,8 @@ compare_measuring (Comparison *c, const FmRunRecord *run, GError **error)
           continue;
         }
       within &= low <= log1p (judging->latency_margin) && high >= -log1p (judging->latency_margin);
-      append (c->parts, "%s %.3g times what it took [%.3g, %.3g]", like->kind, exp (b.mean - a.mean), exp (low), exp (high));
+      append (c->parts, "%s %.3g times what it took [%.3g, %.3g]", like->kind, exp (b.mean - a.mean), exp (low),
+              exp (high));
       if (isnan (c->found->ratio))
         {
           c->found->ratio = exp (b.mean - a.mean);

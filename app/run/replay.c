@@ -137,8 +137,8 @@ look_at_data (JsonObject *recipe, FmRecipe **parsed, GError **error)
   now = fm_task_data_key ((*parsed)->task);
   if (then && !g_str_equal (then, now))
     {
-      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "the data of task %s is not what the run saw (%.24s then, %.24s "
-                   "now), so nothing could be compared", fm_json_text (task, "id", ""), then, now);
+      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "the data of task %s is not what the run saw (%.24s then, "
+                   "%.24s now), so nothing could be compared", fm_json_text (task, "id", ""), then, now);
       return FALSE;
     }
   if (task && then)
@@ -218,8 +218,8 @@ copy_run (FmReplay *replay, const FmRunRecord *run, gint64 position, gboolean me
 
   if (g_strcmp0 (run->state, "done") != 0 && g_strcmp0 (run->state, "diverged") != 0)
     {
-      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "it is %s, so there is no result to compare with%s", run->state,
-                   g_strcmp0 (run->state, "skipped") == 0 ? "" : "; `formarium resume` finishes it");
+      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "it is %s, so there is no result to compare with%s",
+                   run->state, g_strcmp0 (run->state, "skipped") == 0 ? "" : "; `formarium resume` finishes it");
       return FALSE;
     }
   for (guint i = 0; i < run->stages->len; i++)
@@ -266,8 +266,8 @@ copy_runs (FmReplay *replay, const gint64 *runs, guint n, gboolean measure, GErr
         return FALSE;
       if (!copy_run (replay, run, i, measure, error))
         {
-          g_prefix_error (error, "Run %" G_GINT64_FORMAT " (%s, seed %" G_GINT64_FORMAT ") cannot be replayed: ", run->id,
-                          run->variant, run->seed);
+          g_prefix_error (error, "Run %" G_GINT64_FORMAT " (%s, seed %" G_GINT64_FORMAT ") cannot be replayed: ",
+                          run->id, run->variant, run->seed);
           return FALSE;
         }
     }

@@ -11,7 +11,8 @@
  *              seeds of the batch's variants on this task and device, pooled and without the run itself (95 %, adjusted
  *              for the number of scores by Bonferroni), from FM_REPLAY_DF degrees of freedom on; with fewer no further
  *              than the batch's margin of accuracy, and FM_REPLAY_LOSS of the loss.
- *              Measuring: the 95 % interval of the ratio of latencies, over blocks, touches the batch's margin around 1.
+ *              Measuring: the 95 % interval of the ratio of latencies, over blocks, touches the batch's margin around
+ *              1.
  *   different  anything else
  *   unknown    measured on other hardware, where no agreement is to be expected
  *   failed     the replay itself did not come to an end
@@ -24,9 +25,9 @@
 
 G_BEGIN_DECLS
 
-#define FM_REPLAY_FIRST_LOSS 1e-3 /* relative; kernels agree to some 1e-5, and to 1e-3 where products run in half precision */
+#define FM_REPLAY_FIRST_LOSS 1e-4 /* relative; kernels in single precision agree to some 1e-6 */
 #define FM_REPLAY_EARLY      8
-#define FM_REPLAY_EARLY_LOSS 1e-2 /* relative */
+#define FM_REPLAY_EARLY_LOSS 1e-3 /* relative */
 #define FM_REPLAY_LOSS       0.05 /* relative */
 #define FM_REPLAY_DF         4
 
@@ -78,7 +79,7 @@ FM_API gint64     fm_replay_get_batch   (FmReplay *replay);
 /** fm_replay_get_changes: (transfer none) (element-type char *): what differs from then; plugin files first. */
 FM_API GPtrArray *fm_replay_get_changes (FmReplay *replay);
 
-/** fm_replay_compare: (transfer full) (element-type FmReplayStage): after the runner has ended; in the order of the runs. */
+/** fm_replay_compare: (transfer full) (element-type FmReplayStage): once the runner has ended; in the order of the runs. */
 FM_API GPtrArray *fm_replay_compare (FmReplay *replay, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 FM_API const char *fm_replay_verdict_word (FmReplayVerdict verdict, const char *kind); /* "within noise", ... */

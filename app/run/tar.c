@@ -49,7 +49,8 @@ is_plain_name (const char *name)
     {
       gboolean first = c == name || c[-1] == '/';
 
-      if (*c == '/' ? first || ++slashes > 2 : !g_ascii_isalnum (*c) && *c != '_' && (first || strchr (".-", *c) == NULL))
+      if (*c == '/' ? first || ++slashes > 2
+                    : !g_ascii_isalnum (*c) && *c != '_' && (first || strchr (".-", *c) == NULL))
         return FALSE;
     }
   return !g_str_has_suffix (name, "/");
@@ -103,7 +104,8 @@ hash_member (const FmTarMember *member, guint64 *size, GError **error)
   if (member->file && mapped == NULL)
     return NULL;
   *size = mapped ? g_mapped_file_get_length (mapped) : g_bytes_get_size (member->bytes);
-  return mapped ? g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) g_mapped_file_get_contents (mapped), *size)
+  return mapped ? g_compute_checksum_for_data (G_CHECKSUM_SHA256,
+                                               (const guchar *) g_mapped_file_get_contents (mapped), *size)
                 : g_compute_checksum_for_bytes (G_CHECKSUM_SHA256, member->bytes);
 }
 
@@ -150,13 +152,14 @@ write_all (FILE *out, const char *path, GPtrArray *members, gint64 time_s, GErro
       const FmTarMember *member = g_ptr_array_index (members, i);
       g_autoptr (GMappedFile) mapped = member->file ? g_mapped_file_new (member->file, FALSE, error) : NULL;
       gsize size = mapped ? g_mapped_file_get_length (mapped) : member->file ? 0 : g_bytes_get_size (member->bytes);
+      const char *data;
 
       if (member->file && mapped == NULL)
         return FALSE;
       if (size != g_array_index (sizes, guint64, i))
         return fail (error, path, "%s changed while it was packed", member->name);
-      if (!put_member (out, member->name, mapped ? g_mapped_file_get_contents (mapped) : g_bytes_get_data (member->bytes, NULL),
-                       size, time_s))
+      data = mapped ? g_mapped_file_get_contents (mapped) : g_bytes_get_data (member->bytes, NULL);
+      if (!put_member (out, member->name, data, size, time_s))
         return fail (error, path, "cannot be written (%s)", g_strerror (errno));
     }
   if (!put (out, zeros, sizeof zeros) || fflush (out) != 0 || g_fsync (fileno (out)) != 0)

@@ -1,8 +1,8 @@
-/* tar.h: plain tar files (POSIX.1-1988 "ustar", regular files alone) whose first member SHA256SUMS lists all others, so that
- * `tar xf FILE && sha256sum -c SHA256SUMS` checks one anywhere.
+/* tar.h: plain tar files (POSIX.1-1988 "ustar", regular files alone) whose first member SHA256SUMS lists all others, so
+ * that `tar xf FILE && sha256sum -c SHA256SUMS` checks one anywhere.
  *
- * Read is only what is written here: a header, a padding or a name that this writer would not have made is refused, so no
- * bit of a file can change unnoticed and no name leads out of the folder. Source of the layout: IEEE Std 1003.1, pax,
+ * Read is only what is written here: a header, a padding or a name that this writer would not have made is refused, so
+ * no bit of a file can change unnoticed and no name leads out of the folder. Source of the layout: IEEE Std 1003.1, pax,
  * "ustar Interchange Format". */
 #pragma once
 
@@ -35,8 +35,8 @@ FM_API gboolean fm_tar_write  (const char *path, GPtrArray *members, gint64 time
  * fm_tar_unpack:
  * @folder: exists and is empty
  *
- * Every member lies in @folder afterwards and has the hash that SHA256SUMS says; else an error that names @path and what
- * is wrong, and @folder holds rubbish.
+ * Every member lies in @folder afterwards and has the hash that SHA256SUMS says; else an error that names @path and
+ * what is wrong, and @folder holds rubbish.
  */
 FM_API gboolean fm_tar_unpack (const char *path, const char *folder, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** fm_tar_is_one: does @path begin as fm_tar_write() begins a file? Says nothing of the rest. */
