@@ -21,18 +21,46 @@ test_settled (void)
   const gdouble interrupted[] = { 300, 302, 4000, 301, 300, 303, 298, 2500, 301, 299 };
   const gdouble creeping[] = { 300.9, 300.8, 300.7, 300.6, 300.5, 300.4, 300.3, 300.2, 300.1, 300 }; /* 0.3 % in all */
   const gdouble after[] = { 900, 500, 350, 300, 302, 299, 301, 300, 303, 298, 300, 301, 299 };
+  /* A line through these rises by 6 %, but so it does through many that only tremble. */
+  const gdouble restless[] = { 300, 330, 285, 340, 290, 335, 280, 325, 310, 345 };
   const gdouble few[] = { 2e6, 1.2e6, 1.19e6 };
 
   g_assert_false (fm_has_settled (cold, G_N_ELEMENTS (cold)));
   g_assert_false (fm_has_settled (slower, G_N_ELEMENTS (slower)));
   g_assert_true (fm_has_settled (flat, G_N_ELEMENTS (flat)));
   g_assert_true (fm_has_settled (interrupted, G_N_ELEMENTS (interrupted)));
+  g_assert_true (fm_has_settled (restless, G_N_ELEMENTS (restless)));
   g_assert_true (fm_has_settled (creeping, G_N_ELEMENTS (creeping)));
   g_assert_true (fm_has_settled (after, G_N_ELEMENTS (after)));
   g_assert_false (fm_has_settled (few, 0));
   g_assert_false (fm_has_settled (few, 1));
   g_assert_false (fm_has_settled (few, 2));
   g_assert_true (fm_has_settled (few, 3));
+}
+
+/* --- The interval itself ------------------------------------------------------------------------------------------*/
+
+/* Half widths by hand: t (0.975, 4 degrees of freedom) = 2.776445 times the spread over the root of n. */
+static void
+test_interval (void)
+{
+  const gdouble wild_first[] = { 0.1, -0.1, 0.1, -0.1, 0, 0, NAN, 0, 0, 0, 0 }; /* spread of the first five: 0.1 */
+  const gdouble wild_later[] = { 0, 0, 0, 0, 0, 0.1, -0.1, 0.1, -0.1, 0.1 }; /* of all ten: sqrt (0.049 / 9) */
+  const gdouble three[] = { 0.1, 0.2, 0.3 };
+  FmEstimate e = fm_blocks_estimate (wild_first, 5);
+
+  g_assert_cmpfloat_with_epsilon (e.high - e.mean, 2.776445 * 0.1 / sqrt (5), 1e-6);
+  e = fm_blocks_estimate (wild_first, G_N_ELEMENTS (wild_first));
+  g_assert_cmpuint (e.n, ==, 10);
+  g_assert_cmpfloat_with_epsilon (e.high - e.mean, 2.776445 * 0.1 / sqrt (10), 1e-6);
+  e = fm_blocks_estimate (wild_later, G_N_ELEMENTS (wild_later));
+  g_assert_cmpfloat_with_epsilon (e.mean, 0.01, 1e-12);
+  g_assert_cmpfloat_with_epsilon (e.high - e.mean, 2.776445 * sqrt (0.049 / 9) / sqrt (10), 1e-6);
+  e = fm_blocks_estimate (three, 3);
+  g_assert_cmpfloat_with_epsilon (e.high - e.mean, 4.302653 * 0.1 / sqrt (3), 1e-6); /* 2 degrees of freedom */
+  e = fm_blocks_estimate (three, 1);
+  g_assert_true (isnan (e.low));
+  g_assert_cmpfloat (e.mean, ==, 0.1);
 }
 
 /* --- How often is it wrong? ---------------------------------------------------------------------------------------*/
@@ -332,6 +360,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/app/blocks/settled", test_settled);
+  g_test_add_func ("/app/blocks/interval", test_interval);
   g_test_add_func ("/app/blocks/calibration", test_calibration);
   add_test ("/app/blocks/paired", test_paired);
   add_test ("/app/blocks/seeds", test_seeds);

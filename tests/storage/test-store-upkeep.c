@@ -178,6 +178,7 @@ test_merge (Fixture *f, gconstpointer data)
   g_autoptr (FmStore) other = open_other (f, "other.db");
   g_autoptr (FmMergeReport) report = NULL, again = NULL;
   g_autoptr (FmStageResult) failed = fm_stage_result_new (FM_STAGE_FAILED);
+  g_autoptr (FmStageResult) measured = fm_stage_result_new (FM_STAGE_DONE);
   g_autoptr (FmBatchRecord) batch = NULL;
   g_autoptr (GPtrArray) faults = NULL, rows = NULL;
   g_autofree char *before = NULL, *after = NULL, *theirs_before = NULL, *theirs_after = NULL, *text = NULL;
@@ -190,6 +191,10 @@ test_merge (Fixture *f, gconstpointer data)
   add_batch (other, "first", 2);
   finish_with_file (other, "train-1-0", "theirs");
   finish_with_file (other, "measure-1-0", "theirs too");
+  fm_stage_result_add_process (measured, 0, "a session", 0)->measured_peak_bytes = 5;
+  fm_stage_result_add_latency (measured, 0, "batch1", 1, 300);
+  fm_stage_result_add_metric (measured, NULL, NULL, NULL, "unstable", 1);
+  finish (other, "measure-1-1", measured);
   failed->reason = g_strdup ("no memory");
   finish (other, "train-1-1", failed);
   g_assert_true (fm_store_claim_stage (other, "train-0-2", &claim, &error)); /* runs there: planned here */
@@ -202,7 +207,7 @@ test_merge (Fixture *f, gconstpointer data)
   g_assert_cmpuint (report->conflicts->len, ==, 0);
   g_assert_cmpint (report->batches, ==, 1);
   g_assert_cmpint (report->runs, ==, 6);
-  g_assert_cmpint (report->stages, ==, 7);
+  g_assert_cmpint (report->stages, ==, 8);
   g_assert_cmpint (report->files, ==, 2);
   g_assert_true (g_file_get_contents (file, &text, NULL, NULL));
   g_assert_cmpstr (text, ==, "theirs");
@@ -213,6 +218,10 @@ test_merge (Fixture *f, gconstpointer data)
   g_assert_cmpint (sql_int (f->path, "SELECT count(*) FROM stage WHERE state = 'failed' AND reason = 'no memory'"), ==, 1);
   g_assert_cmpint (sql_int (f->path, "SELECT count(*) FROM outcome"), ==, 3);
   g_assert_cmpint (sql_int (f->path, "SELECT count(*) FROM run_tag"), ==, 0);
+  g_assert_cmpint (sql_int (f->path, "SELECT count(*) FROM measure_process WHERE session = 'a session' AND stage = "
+                            "'measure-1-1'"), ==, 1);
+  g_assert_cmpint (sql_int (f->path, "SELECT count(*) FROM latency_median WHERE median_us = 300"), ==, 1);
+  g_assert_cmpint (sql_int (f->path, "SELECT unstable FROM stage WHERE id = 'measure-1-1'"), ==, 1);
   batch = fm_store_load_batch (f->store, 1, &error);
   g_assert_cmpstr (batch->tags, ==, "paper");
   rows = fm_store_load_results (f->store, 1, &error);
@@ -265,7 +274,9 @@ test_merge_conflicts (Fixture *f, gconstpointer data)
   finish (other, "train-1-0", diverged);
   measured = fm_stage_result_new (FM_STAGE_DONE);
   fm_stage_result_add_latency (measured, 0, "batch1", 1, 100);
+  fm_stage_result_add_metric (measured, NULL, NULL, NULL, "unstable", 0);
   finish (f->store, "measure-0-0", measured);
+  ((FmMetricRow *) g_ptr_array_index (measured->metrics, 0))->value = 1;
   fm_stage_result_add_latency (measured, 0, "batch1", 1, 101);
   finish (other, "measure-0-0", measured);
   g_assert_true (fm_store_set_name (f->store, FM_LABELLED_BATCH, 1, "here", &error));
