@@ -95,7 +95,7 @@ compare_with_baseline (FmResultsPage *self)
       g_autofree char *text = isnan (value) ? g_strdup ("–")
                                             : g_strdup_printf ("%s%s   <b>%s %s</b>%s", number, i == 0 ? "" : "×",
                                                                fm_verdict_sign (verdict), fm_verdict_word (verdict),
-                                                               i == 1 && r->unstable ? _(", unstable") : "");
+                                                               i == 1 && r->unstable ? _("\n<small>unstable</small>") : "");
 
       if (i == 0)
         {
@@ -631,6 +631,7 @@ build_plot (FmResultsPage *self)
       self->compare_values[i] = GTK_LABEL (fm_label ("", "numeric"));
       gtk_label_set_wrap (self->compare_values[i], FALSE);
       gtk_label_set_xalign (self->compare_values[i], 1.0);
+      gtk_label_set_justify (self->compare_values[i], GTK_JUSTIFY_RIGHT);
       gtk_box_append (GTK_BOX (box), self->compare_figures[i]);
       gtk_box_append (GTK_BOX (box), GTK_WIDGET (self->compare_values[i]));
       gtk_list_box_append (GTK_LIST_BOX (label), fm_row (_(names[i]), NULL, box));
