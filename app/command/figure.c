@@ -24,8 +24,8 @@ read_size (const char *text, gdouble *width, gdouble *height, GError **error)
       if (end != second && *end == '\0' && *width >= 100 && *width <= 4000 && *height >= 100 && *height <= 4000)
         return TRUE;
     }
-  g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "--size %s: must be WIDTHxHEIGHT in px, each 100 to 4000, as 880x440",
-               text);
+  g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT,
+               "--size %s: must be WIDTHxHEIGHT in px, each 100 to 4000, as 880x440", text);
   return FALSE;
 }
 
@@ -68,10 +68,12 @@ const FmCommand fm_command_figure = {
   .summary = "Write one figure of a batch as a picture or as numbers",
   .example = "formarium figure plot first.batch -o plot.svg",
   .usage = "NAME [BATCH]",
-  .help = "NAME: plot (accuracy against latency, with memory), accuracy and loss (curves over training), scaling and\n"
-          "scaling-memory (cost against length, where a batch has several lengths); on several tasks, lengths or devices\n"
-          "plot-1, plot-2, ... in the order of the batch; verdicts, where it is a claim. `map` and `routing` draw what one run\n"
-          "looks at. BATCH as in `report`.",
+  .help =
+      "NAME: plot (accuracy against latency, with memory), accuracy and loss (curves over training), scaling and\n"
+      "scaling-memory (cost against length, where a batch has several lengths); on several tasks, lengths or devices\n"
+      "plot-1, plot-2, ... in the order of the batch; verdicts, where it is a claim. `map` and `routing` draw what one "
+      "run\n"
+      "looks at. BATCH as in `report`.",
   .flags = flags,
   .min_words = 1,
   .max_words = 2,

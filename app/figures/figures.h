@@ -210,8 +210,8 @@ typedef struct
   gboolean certain; /* at both lengths the intervals leave no doubt about the order */
 } FmCrossing;
 
-/** fm_scaling_crossings: (transfer full) (element-type FmCrossing): ascending; of more than four lines only those with the
- * baseline. */
+/** fm_scaling_crossings: (transfer full) (element-type FmCrossing): ascending; of more than four lines only those with
+ * the baseline. */
 FM_API GArray *fm_scaling_crossings (const FmScaling *scaling);
 /** fm_scaling_text: (transfer full): crossings and how fast each line grows at its end, in sentences. */
 FM_API char   *fm_scaling_text      (const FmScaling *scaling);

@@ -1,5 +1,5 @@
-/* plot.c: accuracy against latency; area is peak memory, the line is the Pareto front of the two; a ring marks what only
- * its memory brings to the front of all three. */
+/* plot.c: accuracy against latency; area is peak memory, the line is the Pareto front of the two; a ring marks what
+ * only its memory brings to the front of all three. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -188,7 +188,8 @@ draw_memory_front (const FmPlot *plot, const Frame *frame, cairo_t *cr, const Fm
       if (!is_drawn (p) || g_ptr_array_find (front, p, NULL) || !is_on_whole_front (plot, p))
         continue;
       cairo_new_sub_path (cr);
-      cairo_arc (cr, x_of (frame, p), y_of (frame, p->y.mean), MAX (bubble_of (frame, p), 9 * frame->scale), 0, 2 * G_PI);
+      cairo_arc (cr, x_of (frame, p), y_of (frame, p->y.mean), MAX (bubble_of (frame, p), 9 * frame->scale), 0,
+                 2 * G_PI);
       fm_set_colour (cr, fm_style_colour (style, FM_COLOUR_DIM));
       cairo_set_line_width (cr, 1.3);
       cairo_set_dash (cr, dashes, G_N_ELEMENTS (dashes), 0);

@@ -48,8 +48,8 @@ certain_side (const FmEstimate *a, const FmEstimate *b)
   return a->low > b->high ? 1 : a->high < b->low ? -1 : 0;
 }
 
-/* Where two lines cross between lengths that both have. Costs within FM_COST_MARGIN count as the same, as in every verdict
- * on costs: such a length says nothing about the order, so lines that only touch do not cross. */
+/* Where two lines cross between lengths that both have. Costs within FM_COST_MARGIN count as the same, as in every
+ * verdict on costs: such a length says nothing about the order, so lines that only touch do not cross. */
 static void
 find_crossings (const FmScaling *scaling, gsize first, gsize second, GArray *found)
 {
@@ -140,9 +140,9 @@ fm_scaling_text (const FmScaling *scaling)
       g_autofree char *at = fm_format_number (c->x, 0), *low = fm_format_number (c->x_low, 0);
       g_autofree char *high = fm_format_number (c->x_high, 0);
 
-      g_string_append_printf (out, "%sFrom %s = %s on (measured at %s and %s) %s takes less than %s%s.", out->len > 0 ? " " : "",
-                              scaling->x_title, at, low, high, scaling->lines[c->cheaper].label,
-                              scaling->lines[c->dearer].label,
+      g_string_append_printf (out, "%sFrom %s = %s on (measured at %s and %s) %s takes less than %s%s.",
+                              out->len > 0 ? " " : "", scaling->x_title, at, low, high,
+                              scaling->lines[c->cheaper].label, scaling->lines[c->dearer].label,
                               c->certain ? "" : ", if the means are right: intervals overlap at one of the two");
     }
   if (crossings->len == 0 && scaling->n_lines > 1)
@@ -158,7 +158,8 @@ fm_scaling_text (const FmScaling *scaling)
       high = fm_format_number (to, 0);
       if (!begun)
         g_string_append_printf (out, "%sBetween the last two lengths, %s and %s, ", out->len > 0 ? " " : "", low, high);
-      g_string_append_printf (out, "%s%s grows as %s^%s", begun ? ", " : "", scaling->lines[l].label, scaling->x_title, power);
+      g_string_append_printf (out, "%s%s grows as %s^%s", begun ? ", " : "", scaling->lines[l].label, scaling->x_title,
+                              power);
       begun = TRUE;
     }
   if (begun)
@@ -169,8 +170,8 @@ fm_scaling_text (const FmScaling *scaling)
 /* --- Axes ---------------------------------------------------------------------------------------------------------*/
 
 static gboolean
-frame_init (Frame *frame, const FmScaling *scaling, cairo_t *cr, gdouble width, gdouble height, const FmFigureStyle *style,
-            gdouble left)
+frame_init (Frame *frame, const FmScaling *scaling, cairo_t *cr, gdouble width, gdouble height,
+            const FmFigureStyle *style, gdouble left)
 {
   gdouble x_low = INFINITY, x_high = -INFINITY, y_low = INFINITY, y_high = -INFINITY, right = 0, unit, pad;
   guint points = 0;
@@ -219,8 +220,8 @@ y_of (const Frame *f, gdouble y)
   return f->box.y + f->box.height - (log (y) - f->y_low) / (f->y_high - f->y_low) * f->box.height;
 }
 
-/* Round numbers of an axis from @low to @high (logarithms): 1, 2, 5 of each decade, or powers of ten where these would be
- * too many. (transfer full) (element-type gdouble) */
+/* Round numbers of an axis from @low to @high (logarithms): 1, 2, 5 of each decade, or powers of ten where these would
+ * be too many. (transfer full) (element-type gdouble) */
 static GArray *
 round_numbers (gdouble low, gdouble high, guint most)
 {
@@ -253,7 +254,8 @@ tick_text (gdouble value)
 
 /* Width that the numbers of the y axis need; with @frame NULL only that. */
 static gdouble
-y_axis (cairo_t *cr, const FmFigureStyle *style, const Frame *frame, gdouble low, gdouble high, guint most, const char *unit)
+y_axis (cairo_t *cr, const FmFigureStyle *style, const Frame *frame, gdouble low, gdouble high, guint most,
+        const char *unit)
 {
   g_autoptr (GArray) ticks = round_numbers (low, high, most);
   gdouble widest = 0;
@@ -262,8 +264,9 @@ y_axis (cairo_t *cr, const FmFigureStyle *style, const Frame *frame, gdouble low
     {
       gdouble value = g_array_index (ticks, gdouble, i), w, y;
       g_autofree char *number = tick_text (value);
-      g_autofree char *text = i + 1 == ticks->len && unit != NULL && *unit != '\0' ? g_strconcat (number, " ", unit, NULL)
-                                                                                   : g_strdup (number);
+      g_autofree char *text = i + 1 == ticks->len && unit != NULL && *unit != '\0'
+                                  ? g_strconcat (number, " ", unit, NULL)
+                                  : g_strdup (number);
 
       fm_text_measure (cr, style, text, FM_TEXT_TICK, FALSE, &w, NULL);
       widest = MAX (widest, w);
@@ -317,8 +320,8 @@ x_axis (const FmScaling *scaling, cairo_t *cr, const FmFigureStyle *style, const
       cairo_move_to (cr, floor (at) + 0.5, frame->box.y + frame->box.height);
       cairo_line_to (cr, floor (at) + 0.5, frame->box.y + frame->box.height + 5 * style->scale);
       cairo_stroke (cr);
-      fm_text (cr, style, text, FM_TEXT_TICK, FALSE, fm_style_colour (style, FM_COLOUR_DIM), FM_ALIGN_LEFT, at - width / 2,
-               y);
+      fm_text (cr, style, text, FM_TEXT_TICK, FALSE, fm_style_colour (style, FM_COLOUR_DIM), FM_ALIGN_LEFT,
+               at - width / 2, y);
       free_to = at - width / 2 - 8 * style->scale;
       last = FALSE;
     }
@@ -380,7 +383,8 @@ draw_ends (const FmScaling *scaling, const Frame *frame, cairo_t *cr, const FmFi
       ends[l] = y_of (frame, line->y[last].mean);
       boxes[l].y = ends[l] - boxes[l].height / 2;
     }
-  fm_spread_boxes (boxes, scaling->n_lines, frame->box.y - 8 * style->scale, frame->box.y + frame->box.height + 4 * style->scale);
+  fm_spread_boxes (boxes, scaling->n_lines, frame->box.y - 8 * style->scale,
+                   frame->box.y + frame->box.height + 4 * style->scale);
   for (gsize l = 0; l < scaling->n_lines; l++)
     {
       gdouble middle = boxes[l].y + boxes[l].height / 2;
@@ -395,12 +399,13 @@ draw_ends (const FmScaling *scaling, const Frame *frame, cairo_t *cr, const FmFi
           cairo_line_to (cr, boxes[l].x - 2, middle);
           cairo_stroke (cr);
         }
-      fm_text (cr, style, scaling->lines[l].label, FM_TEXT_LABEL, FALSE, fm_style_colour (style, FM_COLOUR_INK), FM_ALIGN_LEFT,
-               boxes[l].x, middle);
+      fm_text (cr, style, scaling->lines[l].label, FM_TEXT_LABEL, FALSE, fm_style_colour (style, FM_COLOUR_INK),
+               FM_ALIGN_LEFT, boxes[l].x, middle);
     }
 }
 
-/* A ring where two lines cross (dashed where the intervals leave it open), a thread down to the axis, and the length. */
+/* A ring where two lines cross (dashed where the intervals leave it open), a thread down to the axis, and the length.
+ */
 static void
 draw_crossings (const FmScaling *scaling, const Frame *frame, cairo_t *cr, const FmFigureStyle *style)
 {
@@ -550,8 +555,8 @@ describe_scaling (gconstpointer model, gint64 index)
         g_autofree char *x = fm_format_number (line->x[i], 0);
         g_autofree char *y = fm_format_number (line->y[i].mean, decimals_of (line->y[i].mean));
 
-        g_string_append_printf (out, "%s %s %s at %s = %s", out->len > strlen (line->label) ? "," : ":", y, scaling->y_unit,
-                                scaling->x_title, x);
+        g_string_append_printf (out, "%s %s %s at %s = %s", out->len > strlen (line->label) ? "," : ":", y,
+                                scaling->y_unit, scaling->x_title, x);
       }
   return g_strdup (out->str);
 }

@@ -62,13 +62,14 @@ fm_page_add_measuring (FmPage *page, FmReportData *data)
 
   for (guint i = 0; i < fm_results_table_get_n_rows (data->table); i++)
     fallbacks += fm_results_row_get (fm_results_table_get_row (data->table, i))->fallbacks;
-  fm_page_printf (page,
-                  "<h2 id=\"measured\">How it was measured</h2>\n<p>%s. Every run trained and was measured in a "
-                  "process of its own; latencies were taken while this program's other workers kept still, the "
-                  "variants taking turns. The seed is the unit of every statement: intervals are over seeds, not over test "
-                  "examples. "
-                  "Operations that ran elsewhere than asked: %s.</p>\n",
-                  counts, fallbacks == 0 ? "none" : "some, so latencies are not of one device");
+  fm_page_printf (
+      page,
+      "<h2 id=\"measured\">How it was measured</h2>\n<p>%s. Every run trained and was measured in a "
+      "process of its own; latencies were taken while this program's other workers kept still, the "
+      "variants taking turns. The seed is the unit of every statement: intervals are over seeds, not over test "
+      "examples. "
+      "Operations that ran elsewhere than asked: %s.</p>\n",
+      counts, fallbacks == 0 ? "none" : "some, so latencies are not of one device");
   if (data->machines->len == 0)
     g_string_append (page->out, "<p class=\"note\">No run has finished, so no machine can be named.</p>\n");
 }
@@ -105,5 +106,6 @@ fm_page_add_redo (FmPage *page, FmReportData *data)
                         "<span>this page</span></div>\n",
                   data->batch->id);
   if (data->batch->text != NULL)
-    fm_page_printf (page, "<details open><summary>The batch file</summary><pre>%s</pre></details>\n", data->batch->text);
+    fm_page_printf (page, "<details open><summary>The batch file</summary><pre>%s</pre></details>\n",
+                    data->batch->text);
 }

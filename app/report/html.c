@@ -1,5 +1,5 @@
-/* html.c: one self-contained page: no foreign file, readable without script, on paper, on a phone and by a screen reader.
- * The sentence comes first, then the table, figures only after it. */
+/* html.c: one self-contained page: no foreign file, readable without script, on paper, on a phone and by a screen
+ * reader. The sentence comes first, then the table, figures only after it. */
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -63,8 +63,10 @@ fm_page_details (FmPage *page, const char *summary, FmFigureTable *table)
 {
   g_autoptr (FmFigureTable) owned = table;
 
-  fm_page_printf (page, "<details><summary>%s</summary><div class=\"box\" tabindex=\"0\" role=\"region\" aria-label=\"%s\">"
-                        "<table class=\"sort\">\n", summary, owned->caption != NULL ? owned->caption : summary);
+  fm_page_printf (page,
+                  "<details><summary>%s</summary><div class=\"box\" tabindex=\"0\" role=\"region\" aria-label=\"%s\">"
+                  "<table class=\"sort\">\n",
+                  summary, owned->caption != NULL ? owned->caption : summary);
   for (guint r = 0; r < owned->rows->len; r++)
     {
       char **row = g_ptr_array_index (owned->rows, r);
@@ -87,9 +89,14 @@ add_cell (FmPage *page, const FmReportTable *table, const FmReportRow *row, guin
   gboolean verdict = column->left && cell->sign != NULL, number = !column->left && cell->extra != NULL;
   char value[G_ASCII_DTOSTR_BUF_SIZE];
 
-  g_string_append_printf (page->out, "<td class=\"%s%s%s\"", strcmp (column->title, "Variant") == 0 ? "l name" : column->left ? "l" : "n",
+  g_string_append_printf (page->out, "<td class=\"%s%s%s\"",
+                          strcmp (column->title, "Variant") == 0 ? "l name"
+                          : column->left                         ? "l"
+                                                                 : "n",
                           column->mono ? " mono" : "",
-                          verdict ? " wide" : column->left && !column->mono && strlen (cell->text) > 60 ? " say" : "");
+                          verdict                                                     ? " wide"
+                          : column->left && !column->mono && strlen (cell->text) > 60 ? " say"
+                                                                                      : "");
   if (isfinite (cell->value))
     g_string_append_printf (page->out, " data-v=\"%s\"", g_ascii_formatd (value, sizeof value, "%.10g", cell->value));
   g_string_append_c (page->out, '>');
@@ -103,13 +110,16 @@ add_cell (FmPage *page, const FmReportTable *table, const FmReportRow *row, guin
     fm_page_printf (page, "<span class=\"sign\">%s</span>", cell->sign);
   if (cell->to != NULL)
     fm_page_printf (page, "<a href=\"#%s\">", cell->to);
-  fm_page_printf (page, number || strcmp (cell->text, "FAIL") == 0 ? "<strong>%s</strong>" : column->mono && !column->left ? "<code>%s</code>"
-                                                                                                  : "%s", cell->text);
+  fm_page_printf (page,
+                  number || strcmp (cell->text, "FAIL") == 0 ? "<strong>%s</strong>"
+                  : column->mono && !column->left            ? "<code>%s</code>"
+                                                             : "%s",
+                  cell->text);
   if (cell->to != NULL)
     g_string_append (page->out, "</a>");
   if (cell->extra != NULL) /* a long one would push other columns out of the page */
-    fm_page_printf (page, " <span class=\"%s\">%s</span>", number && g_utf8_strlen (cell->extra, -1) > 16 ? "dim under" : "dim",
-                    cell->extra);
+    fm_page_printf (page, " <span class=\"%s\">%s</span>",
+                    number && g_utf8_strlen (cell->extra, -1) > 16 ? "dim under" : "dim", cell->extra);
   g_string_append (page->out, "</td>");
 }
 
@@ -120,8 +130,8 @@ add_level_row (FmPage *page, const FmReportRow *row, guint n_columns)
   const FmReportCell *name = g_ptr_array_index (row->cells, 0), *score = g_ptr_array_index (row->cells, 1);
   const FmReportCell *help = g_ptr_array_index (row->cells, row->cells->len - 1);
 
-  fm_page_printf (page, "<tr><td class=\"l name\">%s</td><td>%s</td><td class=\"l\" colspan=\"%u\">%s</td></tr>\n", name->text,
-                  score->text, n_columns - 2, help->text);
+  fm_page_printf (page, "<tr><td class=\"l name\">%s</td><td>%s</td><td class=\"l\" colspan=\"%u\">%s</td></tr>\n",
+                  name->text, score->text, n_columns - 2, help->text);
 }
 
 static void
@@ -135,8 +145,10 @@ add_table_row (FmPage *page, const FmReportTable *table, const FmReportRow *row,
     add_cell (page, table, row, c);
   g_string_append (page->out, "</tr>\n");
   if (row->more != NULL)
-    fm_page_printf (page, "<tr class=\"more\"><td colspan=\"%u\"><details><summary>Recipe</summary><pre>%s</pre></details>"
-                          "</td></tr>\n", n_columns, row->more);
+    fm_page_printf (page,
+                    "<tr class=\"more\"><td colspan=\"%u\"><details><summary>Recipe</summary><pre>%s</pre></details>"
+                    "</td></tr>\n",
+                    n_columns, row->more);
 }
 
 void

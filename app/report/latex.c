@@ -1,5 +1,5 @@
-/* latex.c: the tables of a report for a paper: a document that compiles as it stands (booktabs), with the sentence above the
- * table, what was held equal in its caption and each table between two comments for who wants it alone. */
+/* latex.c: the tables of a report for a paper: a document that compiles as it stands (booktabs), with the sentence
+ * above the table, what was held equal in its caption and each table between two comments for who wants it alone. */
 #include "app/report/report-private.h"
 
 #include <string.h>
@@ -10,14 +10,44 @@ static const struct
   gunichar    c;
   const char *tex;
 } signs[] = {
-  { '\\', "\\textbackslash{}" }, { '{', "\\{" }, { '}', "\\}" }, { '$', "\\$" }, { '&', "\\&" }, { '#', "\\#" },
-  { '%', "\\%" }, { '_', "\\_" }, { '^', "\\textasciicircum{}" }, { '~', "\\textasciitilde{}" }, { '<', "\\textless{}" },
-  { '>', "\\textgreater{}" }, { '"', "\\textquotedbl{}" }, { '|', "\\textbar{}" }, { 0x2212, "$-$" }, { 0xd7, "$\\times$" },
-  { 0x2013, "--" }, { 0x2014, "---" }, { 0x221e, "$\\infty$" }, { 0xb5, "\\textmu{}" }, { 0xb2, "\\textsuperscript{2}" },
-  { 0xb1, "$\\pm$" }, { 0x2265, "$\\geq$" }, { 0x2264, "$\\leq$" }, { 0x201c, "``" }, { 0x201d, "''" },
-  { 0x2018, "`" }, { 0x2019, "'" }, { 0x2026, "\\ldots{}" }, { 0xb7, "\\textperiodcentered{}" },
-  { 0x2713, "$\\checkmark$" }, { 0x2717, "$\\times$" }, { 0x2715, "$\\times$" },
-  { 0x25b2, "$\\blacktriangle$" }, { 0x25bc, "$\\blacktriangledown$" }, { 0xa0, "~" }, { 0x202f, "\\," }, { 0x2009, "\\," },
+  { '\\', "\\textbackslash{}" },
+  { '{', "\\{" },
+  { '}', "\\}" },
+  { '$', "\\$" },
+  { '&', "\\&" },
+  { '#', "\\#" },
+  { '%', "\\%" },
+  { '_', "\\_" },
+  { '^', "\\textasciicircum{}" },
+  { '~', "\\textasciitilde{}" },
+  { '<', "\\textless{}" },
+  { '>', "\\textgreater{}" },
+  { '"', "\\textquotedbl{}" },
+  { '|', "\\textbar{}" },
+  { 0x2212, "$-$" },
+  { 0xd7, "$\\times$" },
+  { 0x2013, "--" },
+  { 0x2014, "---" },
+  { 0x221e, "$\\infty$" },
+  { 0xb5, "\\textmu{}" },
+  { 0xb2, "\\textsuperscript{2}" },
+  { 0xb1, "$\\pm$" },
+  { 0x2265, "$\\geq$" },
+  { 0x2264, "$\\leq$" },
+  { 0x201c, "``" },
+  { 0x201d, "''" },
+  { 0x2018, "`" },
+  { 0x2019, "'" },
+  { 0x2026, "\\ldots{}" },
+  { 0xb7, "\\textperiodcentered{}" },
+  { 0x2713, "$\\checkmark$" },
+  { 0x2717, "$\\times$" },
+  { 0x2715, "$\\times$" },
+  { 0x25b2, "$\\blacktriangle$" },
+  { 0x25bc, "$\\blacktriangledown$" },
+  { 0xa0, "~" },
+  { 0x202f, "\\," },
+  { 0x2009, "\\," },
 };
 
 /* A letter that pdfTeX has no glyph for is shown by its number, so that the document compiles and nothing is lost. */
@@ -201,7 +231,8 @@ append_long_table (GString *out, const FmReportTable *table, GHashTable *names)
 {
   if (table->rows->len == 0)
     return;
-  g_string_append (out, "\n{\\scriptsize\\setlength{\\tabcolsep}{2.5pt}\\setlength{\\LTcapwidth}{\\textwidth}\n\\begin{longtable}{");
+  g_string_append (
+      out, "\n{\\scriptsize\\setlength{\\tabcolsep}{2.5pt}\\setlength{\\LTcapwidth}{\\textwidth}\n\\begin{longtable}{");
   for (guint c = 0; table->columns[c].title != NULL; c++)
     {
       gsize longest = 0;
@@ -277,9 +308,11 @@ fm_report_to_latex (FmStore *store, gint64 batch, GError **error)
   named = fm_results_table_comparisons_text (data->table);
   redo = fm_report_redo (data, 0);
   date = fm_report_date (data);
-  out = g_string_new ("% Written by Formarium; compiles with pdflatex (twice, so that long tables align). Each table of the text lies between two lines of signs.\n"
+  out = g_string_new ("% Written by Formarium; compiles with pdflatex (twice, so that long tables align). Each table "
+                      "of the text lies between two lines of signs.\n"
                       "\\documentclass[10pt]{article}\n\\usepackage[T1]{fontenc}\n\\usepackage[utf8]{inputenc}\n"
-                      "\\usepackage{textcomp}\n\\usepackage{amssymb}\n\\usepackage{booktabs}\n\\usepackage{tabularx}\n\\usepackage{longtable}\n"
+                      "\\usepackage{textcomp}\n\\usepackage{amssymb}\n\\usepackage{booktabs}\n\\usepackage{tabularx}"
+                      "\n\\usepackage{longtable}\n"
                       "\\usepackage[margin=20mm]{geometry}\n\\usepackage[hidelinks]{hyperref}\n\\begin{document}\n"
                       "\\section*{");
   append_tex (out, data->batch->title != NULL ? data->batch->title : "Results");

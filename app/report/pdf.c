@@ -1,5 +1,5 @@
-/* pdf.c: the report on pages of A4, drawn with cairo: sentence, table, figures, heads, how to do it again. Nothing in it
- * depends on when it is written: the date is the batch's. */
+/* pdf.c: the report on pages of A4, drawn with cairo: sentence, table, figures, heads, how to do it again. Nothing in
+ * it depends on when it is written: the date is the batch's. */
 #include "config.h"
 
 #include <cairo-pdf.h>
@@ -207,8 +207,10 @@ natural_widths (Pages *p, const Setting *s, guint column, gdouble *whole, gdoubl
   for (guint r = 0; r < s->table->rows->len; r++)
     {
       const FmReportRow *row = g_ptr_array_index (s->table->rows, r);
-      g_autofree char *text = row->dim && column > 1 ? g_strdup ("") : fm_report_cell_text (g_ptr_array_index (row->cells, column));
-      gdouble width = text_width (p, text, look_size (s, column), look_of (s, column, NULL)) + (column == 0 && row->variant != FM_REPORT_NO_VARIANT ? 13 : 0);
+      g_autofree char *text =
+          row->dim && column > 1 ? g_strdup ("") : fm_report_cell_text (g_ptr_array_index (row->cells, column));
+      gdouble width = text_width (p, text, look_size (s, column), look_of (s, column, NULL)) +
+                      (column == 0 && row->variant != FM_REPORT_NO_VARIANT ? 13 : 0);
 
       *whole = MAX (*whole, width);
     }
@@ -257,7 +259,8 @@ table_row (Pages *p, const Setting *s, const FmReportRow *row, gboolean shown)
       gdouble size = row != NULL ? look_size (s, c) : 0.93 * s->size;
       guint look = row != NULL ? look_of (s, c, row) : DIM | BOLD;
       g_autoptr (PangoLayout) layout = layout_new (p, text, size, look, s->widths[c] - indent);
-      gboolean link = shown && cell != NULL && cell->to != NULL && *text != '\0' && g_hash_table_contains (p->names, cell->to);
+      gboolean link =
+          shown && cell != NULL && cell->to != NULL && *text != '\0' && g_hash_table_contains (p->names, cell->to);
       gboolean named = shown && c == 0 && row != NULL && row->name != NULL;
 
       if (row != NULL && row->dim && c == 2) /* what it is in words, across the other columns */
@@ -410,11 +413,11 @@ add_attention (Pages *p, FmReportData *data)
   if (!fm_report_view_choose (data, &view))
     return;
   heading (p, "Attention", width + 64);
-  note = g_strdup_printf ("Layer %d, head %d, on %s example %d%s%s%s. The head is the sharpest one of its layer in the first "
-                          "variant; the same number in another variant is another head. Weights, not an explanation.",
-                          (int) view.layer + 1, (int) view.head + 1, view.lead->split ? view.lead->split : "test",
-                          (int) view.lead->example, view.lead->label ? " (" : "", view.lead->label ? view.lead->label : "",
-                          view.lead->label ? ")" : "");
+  note = g_strdup_printf (
+      "Layer %d, head %d, on %s example %d%s%s%s. The head is the sharpest one of its layer in the first "
+      "variant; the same number in another variant is another head. Weights, not an explanation.",
+      (int)view.layer + 1, (int)view.head + 1, view.lead->split ? view.lead->split : "test", (int)view.lead->example,
+      view.lead->label ? " (" : "", view.lead->label ? view.lead->label : "", view.lead->label ? ")" : "");
   paragraph (p, note, SMALL, DIM, 6);
   for (guint i = 0; i < data->looks->len; i++)
     {
@@ -476,8 +479,9 @@ add_routing (Pages *p, FmReportData *data)
       draw (p, &fm_figure_expert_shares, &view, MARGIN, p->y, width, height, 0.62);
       draw (p, &fm_figure_expert_load, &view, MARGIN + width + 20, p->y, width, height, 0.62);
       p->y += height + 4;
-      paragraph (p, "Left: share of the tokens of each layer that every expert gets. Right: the first layer over training.",
-                 SMALL, DIM, 10);
+      paragraph (
+          p, "Left: share of the tokens of each layer that every expert gets. Right: the first layer over training.",
+          SMALL, DIM, 10);
     }
 }
 

@@ -1,4 +1,5 @@
-/* report-figures.c: the models of a report's figures, with their captions; pages of HTML and of PDF draw the same ones. */
+/* report-figures.c: the models of a report's figures, with their captions; pages of HTML and of PDF draw the same ones.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -98,8 +99,10 @@ plot (const Ground *ground)
   o->figure.figure = &fm_figure_plot;
   o->figure.model = &o->plot;
   o->figure.alternative = g_strconcat (title, "; the table below it has the numbers", NULL);
-  o->figure.caption = g_strconcat (title, ". Area is peak memory; the line is the Pareto front of the two, a dashed ring what "
-                                   "is best for its memory; bars are 95 % intervals.", NULL);
+  o->figure.caption = g_strconcat (title,
+                                   ". Area is peak memory; the line is the Pareto front of the two, a dashed ring what "
+                                   "is best for its memory; bars are 95 % intervals.",
+                                   NULL);
   return o;
 }
 
@@ -339,8 +342,8 @@ scaling (FmReportData *data, const char *name, const char *title, const char *y_
 
 /* Cost of a mode ("prefill:1024") against the length in its name. NULL where no variant has two lengths. */
 static Owned *
-mode_scaling (FmReportData *data, const char *name, const char *title, const char *mode, const char *y_title, const char *unit,
-              gsize offset)
+mode_scaling (FmReportData *data, const char *name, const char *title, const char *mode, const char *y_title,
+              const char *unit, gsize offset)
 {
   Owned *o = g_new0 (Owned, 1);
   guint seeds = 0;
@@ -422,8 +425,9 @@ fm_report_figures (FmReportData *data)
       g_ptr_array_add (figures, curves (&ground, data->accuracy, "accuracy", "Validation accuracy over training", "%",
                                         zoomed_low (&ground, data->accuracy)));
       if (data->loss->len > 0)
-        g_ptr_array_add (figures, curves (&ground, data->loss, "loss", data->training_loss ? "Training loss, nats"
-                                                                                            : "Validation loss, nats", "", NAN));
+        g_ptr_array_add (figures,
+                         curves (&ground, data->loss, "loss",
+                                 data->training_loss ? "Training loss, nats" : "Validation loss, nats", "", NAN));
     }
   add_if (figures, scaling (data, "scaling", "Latency of one example against the length", "Latency", "µs",
                             G_STRUCT_OFFSET (FmResultRow, latency_us_median), FM_RESULT_DOUBLE, 1));
@@ -431,7 +435,7 @@ fm_report_figures (FmReportData *data)
                             G_STRUCT_OFFSET (FmResultRow, measured_peak_bytes), FM_RESULT_INT, 1e-6));
   add_if (figures, mode_scaling (data, "scaling-prefill", "Time to the first token against the length of the prompt",
                                  "prefill:", "First token", "ms", G_STRUCT_OFFSET (FmModeResult, first_token_ms)));
-  add_if (figures, mode_scaling (data, "scaling-decode", "Time of one more token against the length before it", "decode:",
-                                 "A token", "µs", G_STRUCT_OFFSET (FmModeResult, latency_us_median)));
+  add_if (figures, mode_scaling (data, "scaling-decode", "Time of one more token against the length before it",
+                                 "decode:", "A token", "µs", G_STRUCT_OFFSET (FmModeResult, latency_us_median)));
   return figures;
 }

@@ -1,5 +1,5 @@
-/* report-json.c: all of a report for programs; report.schema.json beside this file says what stands where. Written by hand:
- * json-glib 1.6 would write 0.845 as 0.84499999999999997. */
+/* report-json.c: all of a report for programs; report.schema.json beside this file says what stands where. Written by
+ * hand: json-glib 1.6 would write 0.845 as 0.84499999999999997. */
 #include <json-glib/json-glib.h>
 #include <math.h>
 #include <string.h>

@@ -101,8 +101,8 @@ enum
   FM_REPORT_STAGES, FM_REPORT_MACHINES,
 };
 
-/** fm_report_ground: (transfer full): what tells the row's task and device from those of other rows: "length=128, cpu"; ""
- * where all rows have the same. */
+/** fm_report_ground: (transfer full): what tells the row's task and device from those of other rows: "length=128, cpu";
+ * "" where all rows have the same. */
 char *fm_report_ground (FmReportData *data, const FmVariantResult *r);
 /** fm_report_cell_text: (transfer full): sign, text and extra as one. */
 char *fm_report_cell_text (const FmReportCell *cell);

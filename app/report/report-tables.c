@@ -1,5 +1,5 @@
-/* report-tables.c: the tables of a report, once for all documents. Each number names the row it comes from: a variant's its
- * runs, a run's its stages, a stage's the machine that made it. */
+/* report-tables.c: the tables of a report, once for all documents. Each number names the row it comes from: a variant's
+ * its runs, a run's its stages, a stage's the machine that made it. */
 #include <math.h>
 #include <string.h>
 
@@ -113,9 +113,9 @@ percent (gdouble share, guint decimals)
 char *
 fm_report_cell_text (const FmReportCell *cell)
 {
-  return g_strconcat (cell->sign != NULL && *cell->sign != '\0' ? cell->sign : "",
-                      cell->sign != NULL && *cell->sign != '\0' ? " " : "", cell->text,
-                      cell->extra != NULL && *cell->text != '\0' ? " " : "", cell->extra != NULL ? cell->extra : "", NULL);
+  return g_strconcat (
+      cell->sign != NULL && *cell->sign != '\0' ? cell->sign : "", cell->sign != NULL && *cell->sign != '\0' ? " " : "",
+      cell->text, cell->extra != NULL && *cell->text != '\0' ? " " : "", cell->extra != NULL ? cell->extra : "", NULL);
 }
 
 static char *
@@ -133,7 +133,8 @@ several (FmReportData *data, gsize offset)
 {
   for (guint i = 1; i < fm_results_table_get_n_rows (data->table); i++)
     if (g_strcmp0 (G_STRUCT_MEMBER (char *, fm_results_row_get (fm_results_table_get_row (data->table, 0)), offset),
-                   G_STRUCT_MEMBER (char *, fm_results_row_get (fm_results_table_get_row (data->table, i)), offset)) != 0)
+                   G_STRUCT_MEMBER (char *, fm_results_row_get (fm_results_table_get_row (data->table, i)), offset)) !=
+        0)
       return TRUE;
   return FALSE;
 }
@@ -382,8 +383,8 @@ fm_report_levels (FmReportData *data)
       if (!isfinite (task->chance_level))
         continue;
       append_task (of, data, task->name, task->parameters);
-      g_string_append_printf (out, "%sChance level%s%s%s %s %%", out->len > 0 ? " " : "", of->len > 0 ? " (" : "", of->str,
-                              of->len > 0 ? ")" : "", chance);
+      g_string_append_printf (out, "%sChance level%s%s%s %s %%", out->len > 0 ? " " : "", of->len > 0 ? " (" : "",
+                              of->str, of->len > 0 ? ")" : "", chance);
       for (guint i = 0; task->shortcuts != NULL && i < task->shortcuts->len; i++)
         {
           const FmShortcutRecord *shortcut = g_ptr_array_index (task->shortcuts, i);
@@ -435,7 +436,8 @@ fm_report_table_costs (FmReportData *data)
 
       add_variant_name (data, row, r, g_strdup (to));
       add_latency (row, fail ? NAN : r->latency_us_median, r->unstable, g_strdup (to));
-      add_number (row, fm_format_latency (fail ? NAN : r->latency_us_p95), fail ? NAN : r->latency_us_p95, g_strdup (to));
+      add_number (row, fm_format_latency (fail ? NAN : r->latency_us_p95), fail ? NAN : r->latency_us_p95,
+                  g_strdup (to));
       add_number (row, fm_format_number (fail ? NAN : r->throughput_per_s, 0), fail ? NAN : r->throughput_per_s,
                   g_strdup (to));
       add_number (row, fm_format_number (fail ? NAN : r->train_s, 1), fail ? NAN : r->train_s, g_strdup (to));
@@ -463,11 +465,11 @@ FmReportTable *
 fm_report_table_modes (FmReportData *data)
 {
   static const FmReportColumn columns[] = {
-    { "Variant", TRUE }, { "Mode", TRUE }, { "Batch" }, { "Tokens per second" }, { "First token, ms" }, { "A call, µs" },
-    { "p95, µs" }, { "Planned peak, MB" }, { "Cache, MB" }, { "Seeds" }, { NULL },
+    { "Variant", TRUE }, { "Mode", TRUE }, { "Batch" }, { "Tokens per second" }, { "First token, ms" },
+    { "A call, µs" }, { "p95, µs" }, { "Planned peak, MB" }, { "Cache, MB" }, { "Seeds" }, { NULL },
   }, with_energy[] = {
-    { "Variant", TRUE }, { "Mode", TRUE }, { "Batch" }, { "Tokens per second" }, { "First token, ms" }, { "A call, µs" },
-    { "p95, µs" }, { "Planned peak, MB" }, { "Cache, MB" }, { "Seeds" }, { "Energy, mJ" }, { NULL },
+    { "Variant", TRUE }, { "Mode", TRUE }, { "Batch" }, { "Tokens per second" }, { "First token, ms" },
+    { "A call, µs" }, { "p95, µs" }, { "Planned peak, MB" }, { "Cache, MB" }, { "Seeds" }, { "Energy, mJ" }, { NULL },
   };
   g_autoptr (FmModeList) means = fm_mode_list_over_seeds (data->modes);
   gboolean energy = has_energy (data);
@@ -518,7 +520,8 @@ static void
 add_ratio (FmReportRow *row, const FmComparison *cost, char *to)
 {
   gdouble ratio = exp (cost->difference.mean), low = exp (cost->difference.low), high = exp (cost->difference.high);
-  g_autofree char *number = fm_format_number (ratio, 2), *from = fm_format_number (low, 2), *until = fm_format_number (high, 2);
+  g_autofree char *number = fm_format_number (ratio, 2), *from = fm_format_number (low, 2),
+                  *until = fm_format_number (high, 2);
   FmReportCell *cell = add_number (row, isfinite (ratio) ? g_strconcat (number, "×", NULL) : g_strdup ("–"), ratio, to);
 
   if (!isfinite (ratio))
@@ -542,8 +545,9 @@ fm_report_table_comparisons (FmReportData *data)
   const FmResultsComparison *comparisons = fm_results_table_get_comparisons (data->table, &n);
 
   table->above = held_above (data);
-  table->below = g_strdup ("Accuracy: difference, its interval over seeds, and the verdict. Latency and memory: ratio, its "
-                           "interval over blocks of processes, and the verdict. Intervals are adjusted for all comparisons.");
+  table->below =
+      g_strdup ("Accuracy: difference, its interval over seeds, and the verdict. Latency and memory: ratio, its "
+                "interval over blocks of processes, and the verdict. Intervals are adjusted for all comparisons.");
   for (guint i = 0; i < n; i++)
     {
       const FmResultsComparison *c = &comparisons[i];
@@ -555,12 +559,13 @@ fm_report_table_comparisons (FmReportData *data)
 
       add_variant_name (data, row, a, g_strdup (to));
       add_cell (row, g_strdup (b->title), NAN);
-      cell = add_number (row, percent (c->comparison.difference.mean, 1), 100 * c->comparison.difference.mean, g_strdup (to));
+      cell = add_number (row, percent (c->comparison.difference.mean, 1), 100 * c->comparison.difference.mean,
+                         g_strdup (to));
       interval = interval_text (&c->comparison.difference, 100, 1);
-      cell->extra = g_strdup_printf ("%s%s%s %s", interval != NULL ? interval : "", interval != NULL ? " " : "",
-                                     fm_verdict_sign (c->comparison.verdict),
-                                     c->comparison.verdict == FM_VERDICT_NONE ? "not finished"
-                                                                              : fm_verdict_word (c->comparison.verdict));
+      cell->extra = g_strdup_printf (
+          "%s%s%s %s", interval != NULL ? interval : "", interval != NULL ? " " : "",
+          fm_verdict_sign (c->comparison.verdict),
+          c->comparison.verdict == FM_VERDICT_NONE ? "not finished" : fm_verdict_word (c->comparison.verdict));
       if (isfinite (c->comparison.p_adjusted))
         g_ascii_formatd (p, sizeof p, c->comparison.p_adjusted < 0.001 ? "%.0e" : "%.3f", c->comparison.p_adjusted);
       add_cell (row, g_strdup (p), c->comparison.p_adjusted);
@@ -626,7 +631,8 @@ fm_report_table_runs (FmReportData *data)
       add_latency (row, run->latency_us_median, run->unstable == 1, name_of_stage (run->measure_stage));
       add_number (row, fm_format_number (run->train_s, 1), run->train_s, name_of_stage (run->train_stage));
       add_number (row, fm_format_megabytes (run->measured_peak_bytes),
-                  run->measured_peak_bytes < 0 ? NAN : run->measured_peak_bytes / 1e6, name_of_stage (run->train_stage));
+                  run->measured_peak_bytes < 0 ? NAN : run->measured_peak_bytes / 1e6,
+                  name_of_stage (run->train_stage));
       add_cell (row, fm_report_redo (data, run->run_id), run->run_id);
     }
   return table;
@@ -697,7 +703,8 @@ fm_report_table_stages (FmReportData *data)
       add_cell (row, time_text (stage->started_us), stage->started_us);
       add_cell (row, fm_format_number (took, 1), took);
       add_cell (row, g_strdup_printf ("%" G_GINT64_FORMAT, stage->attempts), stage->attempts);
-      cell = add_cell (row, machine > 0 ? g_strdup_printf ("M%u", machine) : g_strdup ("–"), machine > 0 ? machine : NAN);
+      cell =
+          add_cell (row, machine > 0 ? g_strdup_printf ("M%u", machine) : g_strdup ("–"), machine > 0 ? machine : NAN);
       cell->to = machine > 0 ? g_strdup_printf ("machine-%u", machine) : NULL;
     }
   return table;
@@ -706,7 +713,9 @@ fm_report_table_stages (FmReportData *data)
 FmReportTable *
 fm_report_table_machines (FmReportData *data)
 {
-  static const FmReportColumn columns[] = { { "Machine", TRUE }, { "What the worker said about itself", TRUE }, { NULL } };
+  static const FmReportColumn columns[] = { { "Machine", TRUE },
+                                            { "What the worker said about itself", TRUE },
+                                            { NULL } };
   FmReportTable *table = table_new ("machines", "Machines", columns);
 
   for (guint i = 0; i < data->machines->len; i++)

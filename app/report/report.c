@@ -91,9 +91,10 @@ files_text (JsonObject *files)
   for (GList *m = members; m != NULL; m = m->next)
     {
       JsonNode *node = json_object_get_member (files, m->data);
-      const char *id = JSON_NODE_HOLDS_OBJECT (node)
-                         ? json_object_get_string_member_with_default (json_node_get_object (node), "build_id", "unknown")
-                         : "unknown";
+      const char *id =
+          JSON_NODE_HOLDS_OBJECT (node)
+              ? json_object_get_string_member_with_default (json_node_get_object (node), "build_id", "unknown")
+              : "unknown";
 
       g_string_append_printf (out, "%s%s %s", out->len > 0 ? ", " : "", (const char *) m->data, id);
     }

@@ -30,10 +30,12 @@ FM_API char *fm_report_to_html (FmStore *store, gint64 batch, GError **error) G_
  * @name: "plot", "accuracy", "loss", "scaling", "scaling-memory"
  * @path: .svg, .png or .pdf, or .csv for the numbers behind it
  *
- * Returns: (transfer full): what the figure shows, in words; NULL with FM_APP_ERROR_INPUT, which says which ones the batch has
+ * Returns: (transfer full): what the figure shows, in words; NULL with FM_APP_ERROR_INPUT, which says which ones the
+ * batch has
  */
 FM_API char *fm_report_write_figure (FmStore *store, gint64 batch, const char *name, gdouble width, gdouble height,
-                                     const FmFigureStyle *style, const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+                                     const FmFigureStyle *style, const char *path,
+                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /** fm_report_schema: (transfer full): the JSON Schema (draft 2020-12) that every .json of fm_report_write() keeps. */
 FM_API char *fm_report_schema (void);

@@ -194,10 +194,10 @@ browser_new (void)
   g_subprocess_launcher_take_fd (launcher, up[1], 4);
   browser->to = down[1];
   browser->from = up[0];
-  browser->process = g_subprocess_launcher_spawn (launcher, &error, program, "--headless=new", "--no-sandbox", "--disable-gpu",
-                                                  "--disable-background-networking", "--no-first-run",
-                                                  "--disable-component-update", "--disable-default-apps", profile,
-                                                  "--remote-debugging-pipe", NULL);
+  browser->process =
+      g_subprocess_launcher_spawn (launcher, &error, program, "--headless=new", "--no-sandbox", "--disable-gpu",
+                                   "--disable-background-networking", "--no-first-run", "--disable-component-update",
+                                   "--disable-default-apps", profile, "--remote-debugging-pipe", NULL);
   g_assert_no_error (error);
   created = browser_call (browser, "Target.createTarget", "{\"url\": \"about:blank\"}");
   target = g_strdup (json_object_get_string_member (created, "targetId"));

@@ -1,4 +1,5 @@
-/* browser.h: a headless Chromium that a test asks through a pipe (the DevTools protocol, messages of JSON that end in NUL). */
+/* browser.h: a headless Chromium that a test asks through a pipe (the DevTools protocol, messages of JSON that end in
+ * NUL). */
 #pragma once
 
 #include <gio/gio.h>

@@ -391,7 +391,8 @@ test_curves (void)
   picture_clear (&p);
 }
 
-/* Middles of the runs of columns that hold at least @least pixels of @colour: where the markers of a level line stand. */
+/* Middles of the runs of columns that hold at least @least pixels of @colour: where the markers of a level line stand.
+ */
 static guint
 marker_columns (const Picture *p, FmColour colour, guint least, gdouble *middles, guint most)
 {
@@ -689,7 +690,9 @@ test_odd (void)
   const gint markers[] = { -1, 0, 99 };
   const gdouble lengths[] = { 64, 128, NAN };
   const FmEstimate costs[] = { { 1, 10, NAN, NAN, NAN }, { 2, 10, 1, -5, 25 }, { 1, -3, NAN, NAN, NAN } };
-  const FmScalingLine growing[] = { { "a", 0, 3, lengths, costs }, { "b", 7, 1, lengths, costs }, { "", -1, 0, NULL, NULL } };
+  const FmScalingLine growing[] = { { "a", 0, 3, lengths, costs },
+                                    { "b", 7, 1, lengths, costs },
+                                    { "", -1, 0, NULL, NULL } };
   const FmScaling scalings[] = { { "", "N", "", "", "", 0, NULL }, { "", "N", "", "Cost", "", 3, growing },
                                  { "", "N", "tokens", "Cost", "µs", 1, growing + 1 } };
   const struct

@@ -535,8 +535,10 @@ test_exports (void)
   g_assert_no_error (error);
   report = json_node_get_object (json_parser_get_root (parser));
   g_assert_cmpstr (json_object_get_string_member (report, "format"), ==, "formarium-report");
-  g_assert_cmpuint (json_array_get_length (json_object_get_array_member (report, "variants")), ==, G_N_ELEMENTS (variants));
-  g_assert_cmpuint (json_array_get_length (json_object_get_array_member (report, "comparisons")), ==, G_N_ELEMENTS (variants) - 1);
+  g_assert_cmpuint (json_array_get_length (json_object_get_array_member (report, "variants")), ==,
+                    G_N_ELEMENTS (variants));
+  g_assert_cmpuint (json_array_get_length (json_object_get_array_member (report, "comparisons")), ==,
+                    G_N_ELEMENTS (variants) - 1);
   g_assert_cmpuint (json_array_get_length (json_object_get_array_member (report, "stages")), ==, 36);
   rows = json_object_get_array_member (report, "runs");
   g_assert_cmpuint (json_array_get_length (rows), ==, 18);
@@ -575,7 +577,9 @@ test_latex (void)
   fixture_fill (&f);
   latex = read_report (&f, "report.tex");
   assert_has (latex, "First \\textless{}comparison\\textgreater{} \\& more");
-  assert_has (latex, "\n\\hypertarget{variant-2}{}\\hyperlink{run-4}{softmax-attention $\\times$ switch} & \\hyperlink{run-4}{87.5 [");
+  assert_has (
+      latex,
+      "\n\\hypertarget{variant-2}{}\\hyperlink{run-4}{softmax-attention $\\times$ switch} & \\hyperlink{run-4}{87.5 [");
   assert_has (latex, "\nChance level & 10.0 \\\\\n");
   assert_has (latex, "\n\\hypertarget{stage-train10}{}\\texttt{train10} & train & done");
   assert_has (latex, "diverged at step 212 in layers.0.mixer");
@@ -591,7 +595,8 @@ test_latex (void)
       const char *argv[] = { compiler, "-interaction=nonstopmode", "-halt-on-error", to, source, NULL };
 
       g_assert_true (g_file_set_contents (source, latex, -1, NULL));
-      g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, NULL, &status, &error));
+      g_assert_true (
+          g_spawn_sync (NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, NULL, &status, &error));
       g_assert_no_error (error);
       if (status != 0)
         g_test_message ("%s", out);
@@ -648,7 +653,8 @@ test_pdf (void)
           const char *argv[] = { reader, "-layout", path, "-", NULL };
           g_autofree char *text = NULL;
 
-          g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &text, NULL, NULL, NULL));
+          g_assert_true (
+              g_spawn_sync (NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &text, NULL, NULL, NULL));
           assert_has (text, "First <comparison> & more");
           assert_has (text, "87.5 [");
           assert_has (text, "FAIL");
@@ -674,7 +680,8 @@ test_pdf (void)
 static int
 refused (const char *schema, const char *const *reports)
 {
-  g_autofree char *checker = g_build_filename (g_getenv ("FORMARIUM_SOURCE_DIR"), "tests", "app", "check-report.py", NULL);
+  g_autofree char *checker =
+      g_build_filename (g_getenv ("FORMARIUM_SOURCE_DIR"), "tests", "app", "check-report.py", NULL);
   g_autoptr (GPtrArray) argv = g_ptr_array_new ();
   g_autofree char *said = NULL;
   int status;
@@ -767,13 +774,14 @@ set_media (Browser *browser, const char *media, const char *scheme)
 }
 
 /* Names of the first table's rows, in order. */
-#define ORDER "[...document.querySelector('#results ~ .box table').tBodies[0].rows].map(r => r.cells[0].innerText.trim())" \
-              ".join('; ')"
+#define ORDER                                                                                                          \
+  "[...document.querySelector('#results ~ .box table').tBodies[0].rows].map(r => r.cells[0].innerText.trim())"         \
+  ".join('; ')"
 #define LATENCY "[...document.querySelectorAll('#results ~ .box th')].find(h => h.textContent.startsWith('Latency'))"
 #define SHOWN(selector) "getComputedStyle(document.querySelector('" selector "')).display"
 
-/* The page as a browser shows it. What it catches: a script that fails or sorts as text, a table that makes a phone scroll
- * sideways, drawings for the wrong scheme, anything that is fetched. */
+/* The page as a browser shows it. What it catches: a script that fails or sorts as text, a table that makes a phone
+ * scroll sideways, drawings for the wrong scheme, anything that is fetched. */
 static void
 test_page (void)
 {
@@ -800,14 +808,16 @@ test_page (void)
   /* Nothing fits to a phone by chance: three widths, the page never wider than the window. */
   for (gsize i = 0; i < G_N_ELEMENTS (widths); i++)
     {
-      g_autofree char *params = g_strdup_printf ("{\"width\": %s, \"height\": 800, \"deviceScaleFactor\": 1, \"mobile\": %s}",
-                                                 widths[i], i == 0 ? "false" : "true");
+      g_autofree char *params =
+          g_strdup_printf ("{\"width\": %s, \"height\": 800, \"deviceScaleFactor\": 1, \"mobile\": %s}", widths[i],
+                           i == 0 ? "false" : "true");
 
       call (browser, "Emulation.setDeviceMetricsOverride", params);
       assert_eval (browser, "String(window.innerWidth)", widths[i]);
       assert_eval (browser, "String(document.documentElement.scrollWidth - document.documentElement.clientWidth)", "0");
     }
-  assert_eval (browser, "String([...document.querySelectorAll('.box')].some(b => b.scrollWidth > b.clientWidth))", "true");
+  assert_eval (browser, "String([...document.querySelectorAll('.box')].some(b => b.scrollWidth > b.clientWidth))",
+               "true");
   call (browser, "Emulation.clearDeviceMetricsOverride", NULL);
 
   /* Sorted by keyboard alone: numbers as numbers, missing ones last both ways, chance where it was. */
@@ -824,25 +834,32 @@ test_page (void)
   assert_eval (browser, LATENCY ".getAttribute('aria-sort')", "none");
   browser_key (browser, "Enter");
   assert_eval (browser, LATENCY ".getAttribute('aria-sort')", "ascending");
-  assert_eval (browser, ORDER, "pooling; linear-attention; local-attention; softmax-attention; softmax-attention × switch; "
-                               "performer");
+  assert_eval (browser, ORDER,
+               "pooling; linear-attention; local-attention; softmax-attention; softmax-attention × switch; "
+               "performer");
   browser_key (browser, "Enter");
   assert_eval (browser, LATENCY ".getAttribute('aria-sort')", "descending");
-  assert_eval (browser, ORDER, "softmax-attention × switch; softmax-attention; local-attention; linear-attention; pooling; "
-                               "performer");
-  assert_eval (browser, "document.querySelector('#results ~ .box table').tFoot.rows[0].cells[0].innerText", "Chance level");
+  assert_eval (browser, ORDER,
+               "softmax-attention × switch; softmax-attention; local-attention; linear-attention; pooling; "
+               "performer");
+  assert_eval (browser, "document.querySelector('#results ~ .box table').tFoot.rows[0].cells[0].innerText",
+               "Chance level");
   assert_eval (browser, "String(document.querySelectorAll('[aria-sort=descending]').length)", "1");
-  assert_eval (browser, "(() => { const t = document.querySelector('#comparisons ~ .box table');"
-                        "t.querySelectorAll('th button')[2].click();"
-                        "return [...t.tBodies[0].rows].map(r => r.cells[0].innerText.trim()).slice(0, 4).join('; '); })()",
+  assert_eval (browser,
+               "(() => { const t = document.querySelector('#comparisons ~ .box table');"
+               "t.querySelectorAll('th button')[2].click();"
+               "return [...t.tBodies[0].rows].map(r => r.cells[0].innerText.trim()).slice(0, 4).join('; '); })()",
                "linear-attention; pooling; local-attention; softmax-attention × switch");
   /* A stage's recipe stays under its stage. */
-  assert_eval (browser, "(() => { const t = document.querySelector('#stages ~ .box table');"
-                        "t.querySelectorAll('th button')[0].click();"
-                        "return String([...t.tBodies[0].rows].every((r, i) => (r.className === 'more') === (i % 2 === 1))); })()",
-               "true");
-  assert_eval (browser, "(() => { document.querySelector('a[href=\"#run-4\"]').click();"
-                        "return location.hash + getComputedStyle(document.querySelector('#run-4 td')).backgroundColor; })()",
+  assert_eval (
+      browser,
+      "(() => { const t = document.querySelector('#stages ~ .box table');"
+      "t.querySelectorAll('th button')[0].click();"
+      "return String([...t.tBodies[0].rows].every((r, i) => (r.className === 'more') === (i % 2 === 1))); })()",
+      "true");
+  assert_eval (browser,
+               "(() => { document.querySelector('a[href=\"#run-4\"]').click();"
+               "return location.hash + getComputedStyle(document.querySelector('#run-4 td')).backgroundColor; })()",
                "#run-4rgb(255, 246, 214)");
 
   /* One drawing for each scheme, light on paper whatever the reader prefers. */
@@ -866,8 +883,9 @@ test_page (void)
   call (browser, "Emulation.setScriptExecutionDisabled", "{\"value\": true}");
   browser_open (browser, uri);
   assert_eval (browser, "String(document.querySelectorAll('button').length)", "0");
-  assert_eval (browser, ORDER, "softmax-attention; softmax-attention × switch; local-attention; linear-attention; pooling; "
-                               "performer");
+  assert_eval (browser, ORDER,
+               "softmax-attention; softmax-attention × switch; local-attention; linear-attention; pooling; "
+               "performer");
   call (browser, "Emulation.setScriptExecutionDisabled", "{\"value\": false}");
 
   /* Nothing is fetched and nothing complains. */
