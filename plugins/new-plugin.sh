@@ -40,7 +40,8 @@ build (FmGraph *g, const FmBuild *b, FmTensor *x)
 FM_PLUGIN_DEFINE (.id = "$id", .title = "$id",
   .summary = "One paragraph for somebody who has not read the paper.",
   .paper = { "Authors", $(date +%Y), NULL },
-  .complexity = "O(N D^2)", .role = FM_ROLE_MIXER, .caps = FM_CAP_BIDIRECTIONAL | FM_CAP_CAUSAL | FM_CAP_RAGGED,
+  .complexity = "O(N D^2)", .role = FM_ROLE_MIXER,
+  .caps = FM_CAP_BIDIRECTIONAL | FM_CAP_CAUSAL | FM_CAP_RAGGED | FM_CAP_DECODE,
   .params = params, .params_size = sizeof (Params), .build = build);
 C
 # The list stays sorted.

@@ -19,6 +19,7 @@
 #define MOST_SHARE       2.0  /* above 1: bytes came from a cache */
 #define HOST_S           1e-4 /* of a step: its batch, its curves */
 #define START_S          1.0 /* of a worker: libraries, data, graph */
+#define MODE_S           0.7 /* of a mode that measure= names: five processes, a tenth of a second each, and warming up */
 #define MEASURE_S        2.0 /* of a measuring stage: its rounds, a look, the profile */
 #define EVALUATION_BATCH 64
 #define LOOKS            10 /* at validation while training: see train.c */
@@ -333,6 +334,15 @@ trial_settings (const FmBatchRun *run, guint k)
   return tune && k < json_array_get_length (tune) ? fm_tuning_to_string (json_array_get_object_element (tune, k)) : NULL;
 }
 
+static gdouble
+measure_seconds (const FmBatchStage *stage)
+{
+  g_autoptr (JsonObject) recipe = fm_json_parse (stage->recipe, -1, NULL);
+  JsonArray *modes = recipe ? fm_json_array (recipe, "measure") : NULL;
+
+  return MEASURE_S + MODE_S * (modes ? json_array_get_length (modes) : 0);
+}
+
 static FmStageEstimate *
 stage_estimate (const FmBatchStage *stage, const FmBatchRun *run, GHashTable *left, const Cost *cost)
 {
@@ -342,7 +352,7 @@ stage_estimate (const FmBatchStage *stage, const FmBatchRun *run, GHashTable *le
   e->stage = stage;
   e->run = run;
   e->left = run->unmet == NULL && g_hash_table_contains (left, stage);
-  e->seconds = trial ? cost->trial_s : train ? cost->train_s : MEASURE_S;
+  e->seconds = trial ? cost->trial_s : train ? cost->train_s : measure_seconds (stage);
   e->flops = trial ? cost->trial_flops : train ? cost->train_flops : cost->measure_flops;
   e->peak_bytes = train ? cost->peak_bytes : 0;
   e->parameters = cost->parameters;
