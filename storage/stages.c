@@ -497,6 +497,34 @@ insert_artifacts (FmStore *store, const char *id, const GPtrArray *rows, GError 
 }
 
 static gboolean
+add_artifacts (FmStore *store, const char *id, const GPtrArray *artifacts, GError **error)
+{
+  FmStageState state;
+
+  if (!fm_store_load_stage_state (store, id, &state, error))
+    return FALSE;
+  if (state != FM_STAGE_DONE)
+    {
+      g_set_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_LEASED, "Stage %s is %s; files are added to one that is done.", id,
+                   fm_stage_state_to_string (state));
+      return FALSE;
+    }
+  for (guint i = 0; i < artifacts->len; i++)
+    if (!fm_store_do (store, error, "DELETE FROM artifact WHERE stage = ? AND path = ?", "tt", id,
+                      ((const FmArtifactRow *) g_ptr_array_index (artifacts, i))->path))
+      return FALSE;
+  return insert_artifacts (store, id, artifacts, error);
+}
+
+gboolean
+fm_store_add_artifacts (FmStore *store, const char *id, const GPtrArray *artifacts, GError **error)
+{
+  if (!fm_store_enter (store, error))
+    return FALSE;
+  return fm_store_leave (store, add_artifacts (store, id, artifacts, error), error);
+}
+
+static gboolean
 finish_stage (FmStore *store, const char *id, const FmStageResult *result, GError **error)
 {
   return require_claim (store, id, error) &&

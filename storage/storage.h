@@ -481,6 +481,11 @@ FM_API void fm_stage_result_add_artifact (FmStageResult *result, const char *kin
 FM_API gboolean fm_store_finish_stage (FmStore *store, const char *id, const FmStageResult *result, GError **error)
   G_GNUC_WARN_UNUSED_RESULT;
 
+/** fm_store_add_artifacts: (element-type FmArtifactRow): files of a stage that is done, once more: a checkpoint that was taken
+ * away to make room and is made again. Rows with the same path are replaced. */
+FM_API gboolean fm_store_add_artifacts (FmStore *store, const char *id, const GPtrArray *artifacts, GError **error)
+  G_GNUC_WARN_UNUSED_RESULT;
+
 /** fm_store_append_curve: points of a stage still running, for whoever watches; vanish if it does not finish. */
 FM_API gboolean fm_store_append_curve (FmStore *store, const char *id, const GPtrArray *points, GError **error);
 FM_API FmCurvePoint *fm_curve_point_new  (gint64 step, const char *name, const char *tag, gdouble value);

@@ -29,6 +29,7 @@ typedef struct
   gdouble        work;       /* FLOPs, for the share of the whole */
   guint64        peak_bytes; /* planned */
   FmStageState   state;
+  gboolean       restores; /* done, but its checkpoint is gone and wanted: trained again for it, without a claim */
   gboolean       blocked; /* its data is missing or an input failed: not in this session */
   guint          deaths;  /* workers of it that died, in this session */
   guint          refusals; /* times it was busy elsewhere */

@@ -5,6 +5,7 @@
 #include "app/run/runner-private.h"
 
 #include <glib/gstdio.h>
+#include <math.h>
 
 #define MOST_LOG     (64 * 1024) /* bytes of a log that are kept: the last ones tell why */
 #define MEASURE_WORK 4e10 /* FLOPs that a measuring stage counts as, in the share of the whole */
@@ -65,6 +66,58 @@ costs_the_same (const FmRunnerStage *a, const FmRunnerStage *b)
         return FALSE;
     }
   return TRUE;
+}
+
+static FmRunnerStage *
+find_stage (FmRunner *runner, const char *id)
+{
+  for (guint i = 0; i < runner->stages->len; i++)
+    {
+      FmRunnerStage *stage = g_ptr_array_index (runner->stages, i);
+
+      if (g_str_equal (stage->record->id, id))
+        return stage;
+    }
+  return NULL;
+}
+
+/* Does @stage start from weights that @input left? A training stage starts from trials, too, which leave none. */
+static gboolean
+needs_weights (const FmRunnerStage *stage, const FmRunnerStage *input)
+{
+  return !g_str_equal (input->record->kind, FM_STAGE_KIND_TRIAL)
+         && (!fm_runner_stage_is_training (stage) || json_object_has_member (stage->recipe, "init"));
+}
+
+/* Stages that are done, but whose checkpoint was taken away to make room while one that is to run starts from it: they are
+ * trained again, since their recipe is there. One of them may start from another. */
+static void
+find_pruned (FmRunner *runner)
+{
+  gboolean more = TRUE;
+
+  while (more)
+    {
+      more = FALSE;
+      for (guint i = 0; i < runner->stages->len; i++)
+        {
+          const FmRunnerStage *stage = g_ptr_array_index (runner->stages, i);
+
+          for (guint k = 0; stage->state == FM_STAGE_PLANNED && k < stage->record->inputs->len; k++)
+            {
+              const char *id = g_ptr_array_index (stage->record->inputs, k);
+              g_autofree char *file = fm_store_artifact_path (runner->store, id, FM_CHECKPOINT_FILE);
+              FmRunnerStage *input = find_stage (runner, id);
+
+              if (input == NULL || input->state != FM_STAGE_DONE || !needs_weights (stage, input)
+                  || g_file_test (file, G_FILE_TEST_EXISTS))
+                continue;
+              input->restores = TRUE;
+              input->state = FM_STAGE_PLANNED;
+              more = TRUE;
+            }
+        }
+    }
 }
 
 gboolean
@@ -137,6 +190,7 @@ fm_runner_load_stages (FmRunner *runner, GHashTable *only, GError **error)
         estimate_stage (stage);
       before = stage;
     }
+  find_pruned (runner);
   for (guint r = 0; r < runner->runs->len; r++)
     {
       FmRunRecord *run = g_ptr_array_index (runner->runs, r);
@@ -150,19 +204,6 @@ fm_runner_load_stages (FmRunner *runner, GHashTable *only, GError **error)
 }
 
 /* --- Starting one --------------------------------------------------------------------------------------------------*/
-
-static FmRunnerStage *
-find_stage (FmRunner *runner, const char *id)
-{
-  for (guint i = 0; i < runner->stages->len; i++)
-    {
-      FmRunnerStage *stage = g_ptr_array_index (runner->stages, i);
-
-      if (g_str_equal (stage->record->id, id))
-        return stage;
-    }
-  return NULL;
-}
 
 /* Another runner had the stage meanwhile: is it over? */
 static gboolean
@@ -254,6 +295,11 @@ fm_runner_claim_stage (FmRunner *runner, FmRunnerStage *stage, gboolean *ours)
   FmClaim claim;
 
   *ours = FALSE;
+  if (stage->restores) /* nothing of it is written but the file; two who do it at once write the same */
+    {
+      *ours = TRUE;
+      return TRUE;
+    }
   if (has_failed_elsewhere (runner, stage))
     {
       fm_runner_tell_stage (runner, FM_RUN_EVENT_STAGE_ENDED, stage, NULL);
@@ -284,6 +330,13 @@ fm_runner_claim_stage (FmRunner *runner, FmRunnerStage *stage, gboolean *ours)
   return TRUE;
 }
 
+/* Nobody is at the stage any more. */
+static gboolean
+give_back (FmRunner *runner, FmRunnerStage *stage, GError **error)
+{
+  return stage->restores || fm_store_unclaim_stage (runner->store, stage->record->id, error);
+}
+
 static void
 add_member (JsonObject *object, const char *name, JsonNode *value, gpointer request)
 {
@@ -303,17 +356,21 @@ fm_runner_start_worker (FmRunner *runner, FmRunnerStage *stage, guint threads, J
   worker = fm_tuning_add_trials (runner->store, stage->record, stage->recipe, request, &error)
              ? fm_runner_worker_new (runner, stage, request, &error) : NULL;
   if (worker == NULL
-      || !fm_store_set_stage_worker (runner->store, stage->record->id,
-                                     g_ascii_strtoll (g_subprocess_get_identifier (worker->process), NULL, 10), &error))
+      || (!stage->restores
+          && !fm_store_set_stage_worker (runner->store, stage->record->id,
+                                     g_ascii_strtoll (g_subprocess_get_identifier (worker->process), NULL, 10),
+                                         &error)))
     {
       if (worker)
         g_ptr_array_add (runner->workers, worker);
-      else if (!fm_store_unclaim_stage (runner->store, stage->record->id, NULL))
+      else if (!give_back (runner, stage, NULL))
         g_debug ("stage %s stays claimed until the lease is taken over", stage->record->id);
       fm_runner_fail (runner, g_steal_pointer (&error));
       return FALSE;
     }
   g_ptr_array_add (runner->workers, worker);
+  if (stage->restores)
+    fm_runner_log (runner, worker, "Its checkpoint was taken away and is wanted: trained again; what it found stays");
   if (runner->paused)
     fm_runner_worker_send (worker, "{\"do\":\"pause\"}\n");
   runner->dirty = TRUE;
@@ -383,6 +440,45 @@ fm_runner_find_log (FmRunner *runner, const char *stage)
   return g_steal_pointer (&path);
 }
 
+/* The score of a stage as its row in the store, or the result of a worker, says it. */
+static gdouble
+score_of (GPtrArray *metrics)
+{
+  gdouble score = NAN;
+
+  for (guint i = 0; i < metrics->len; i++)
+    {
+      const FmMetricRow *row = g_ptr_array_index (metrics, i);
+
+      if (g_str_equal (row->split, "test") && g_str_equal (row->name, "accuracy") && g_str_equal (row->tag, "")
+          && (isnan (score) || g_str_equal (row->target, "")))
+        score = row->value;
+    }
+  return score;
+}
+
+/* A stage that was done has its checkpoint again. Its numbers stay; another score than theirs is told. */
+static gboolean
+restored (FmRunner *runner, FmRunnerWorker *worker, GError **error)
+{
+  FmRunnerStage *stage = worker->stage;
+  g_autoptr (GPtrArray) metrics = fm_store_load_metrics (runner->store, stage->record->id, error);
+  gdouble before = metrics ? score_of (metrics) : NAN, now = score_of (worker->result->metrics);
+
+  stage->state = FM_STAGE_DONE;
+  stage->restores = FALSE;
+  if (metrics == NULL)
+    return FALSE;
+  if (before != now && !(isnan (before) && isnan (now)))
+    {
+      g_autofree char *text
+        = g_strdup_printf ("The checkpoint is not quite the one that was taken away: test accuracy %.6g, before %.6g", now, before);
+
+      fm_runner_log (runner, worker, text);
+    }
+  return fm_store_add_artifacts (runner->store, stage->record->id, worker->result->artifacts, error);
+}
+
 /* What becomes of a stage whose worker has exited; @reason (out): why it failed. */
 gboolean
 fm_runner_settle (FmRunner *runner, FmRunnerWorker *worker, const char *how, char **reason, GError **error)
@@ -392,7 +488,9 @@ fm_runner_settle (FmRunner *runner, FmRunnerWorker *worker, const char *how, cha
   g_autoptr (FmStageResult) failed = NULL;
   FmStageResult *result = worker->result;
 
-  if (result && result->state != FM_STAGE_FAILED)
+  if (result && stage->restores && result->state == FM_STAGE_DONE)
+    return restored (runner, worker, error);
+  if (result && !stage->restores && result->state != FM_STAGE_FAILED)
     {
       stage->state = result->state;
       *reason = g_strdup (result->reason);
@@ -400,17 +498,17 @@ fm_runner_settle (FmRunner *runner, FmRunnerWorker *worker, const char *how, cha
     }
   stage->state = FM_STAGE_PLANNED;
   if (worker->killed)
-    return fm_store_unclaim_stage (runner->store, id, error);
+    return give_back (runner, stage, error);
   if (result && worker->absent)
     {
       stage->blocked = TRUE;
       *reason = g_strdup (result->reason);
-      return fm_store_unclaim_stage (runner->store, id, error) && skip_runs (runner, stage, result->reason, error);
+      return give_back (runner, stage, error) && skip_runs (runner, stage, result->reason, error);
     }
   if (result == NULL && ++stage->deaths < FM_RUNNER_MOST_DEATHS)
     {
       fm_runner_log (runner, worker, how);
-      return fm_store_unclaim_stage (runner->store, id, error);
+      return give_back (runner, stage, error);
     }
   if (result == NULL)
     {
@@ -419,6 +517,8 @@ fm_runner_settle (FmRunner *runner, FmRunnerWorker *worker, const char *how, cha
     }
   stage->state = FM_STAGE_FAILED;
   *reason = g_strdup (result->reason);
+  if (stage->restores) /* the store keeps what the stage found before */
+    return TRUE;
   keep_log (runner, stage, result);
   return fm_store_finish_stage (runner->store, id, result, error);
 }

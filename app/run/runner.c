@@ -134,7 +134,7 @@ store_points (FmRunner *runner, GError **error)
     {
       FmRunnerWorker *worker = g_ptr_array_index (runner->workers, i);
 
-      if (worker->points->len == 0 || worker->result)
+      if (worker->points->len == 0 || worker->result || worker->stage->restores)
         continue;
       if (!fm_store_append_curve (runner->store, worker->stage->record->id, worker->points, error))
         return FALSE;

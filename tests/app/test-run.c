@@ -243,6 +243,51 @@ test_retry (void)
   g_assert_cmpstr (json_object_get_string_member (row_at (later, 0), "state"), ==, "done");
 }
 
+/* A stage that is to run starts from a checkpoint that was taken away: the training stage makes it again, and keeps what it
+ * found. */
+static void
+test_pruned (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *path = place_batch (place, "pruned", "softmax-attention x mlp", 1, 12, NULL);
+  g_autofree char *more = place_batch (place, "measured", "softmax-attention x mlp", 1, 12, "measure=train");
+  g_autofree char *folder = g_path_get_dirname (place->store);
+  g_autoptr (Run) first = program ("run", path, "--json", NULL), freed = NULL, again = NULL, checked = NULL;
+  g_autoptr (JsonArray) rows = run_rows (first), later = NULL;
+  const char *train = json_object_get_string_member (row_at (rows, 0), "train_stage");
+  g_autofree char *file = g_build_filename (folder, "formarium.artifacts", train, "checkpoint.safetensors", NULL);
+  g_autofree char *before = NULL, *after = NULL;
+  g_autoptr (FmStageRecord) stage = NULL;
+  g_autoptr (FmStore) store = NULL;
+  g_autoptr (GError) error = NULL;
+  gsize n_before = 0, n_after = 0;
+
+  g_assert_cmpint (first->status, ==, 0);
+  g_assert_true (g_file_get_contents (file, &before, &n_before, NULL));
+  freed = program ("store", "prune", "--checkpoints", NULL);
+  g_assert_cmpint (freed->status, ==, 0);
+  g_assert_false (g_file_test (file, G_FILE_TEST_EXISTS));
+
+  again = program ("run", more, "--json", NULL);
+  g_assert_cmpint (again->status, ==, 0);
+  g_assert_nonnull (strstr (again->err, "Its checkpoint was taken away and is wanted: trained again"));
+  g_assert_null (strstr (again->err, "not quite the one"));
+  later = run_rows (again);
+  g_assert_cmpstr (json_object_get_string_member (row_at (later, 0), "train_stage"), ==, train);
+  g_assert_cmpstr (json_object_get_string_member (row_at (later, 0), "state"), ==, "done");
+  g_assert_cmpfloat (json_object_get_double_member (row_at (later, 0), "train_s"), ==,
+                     json_object_get_double_member (row_at (rows, 0), "train_s")); /* the old row stayed */
+  g_assert_true (g_file_get_contents (file, &after, &n_after, NULL));
+  g_assert_cmpmem (before, n_before, after, n_after);
+  checked = program ("store", "check", NULL);
+  g_assert_cmpint (checked->status, ==, 0);
+  store = fm_store_open (place->store, FM_STORE_READ, &error);
+  g_assert_no_error (error);
+  stage = fm_store_load_stage (store, train, &error);
+  g_assert_cmpint (stage->state, ==, FM_STAGE_DONE);
+  g_assert_cmpint (stage->attempts, ==, 1);
+}
+
 /* Data that is not here: its cell is skipped and says how to add it, the other runs; later it is tried again. */
 static void
 test_absent (void)
@@ -557,6 +602,7 @@ main (int argc, char **argv)
   g_test_add_func ("/run/diverged", test_diverged);
   g_test_add_func ("/run/diverged-ahead", test_diverged_ahead);
   g_test_add_func ("/run/retry", test_retry);
+  g_test_add_func ("/run/pruned", test_pruned);
   g_test_add_func ("/run/absent", test_absent);
   g_test_add_func ("/run/mixture", test_mixture);
   g_test_add_func ("/run/learns", test_learns);
