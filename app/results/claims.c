@@ -283,7 +283,13 @@ estimate_time (Work *w, FmClaimFinding *f, FmResultsRow *left, FmResultsRow *rig
     if (g_hash_table_contains (theirs, block))
       g_ptr_array_add (blocks, block);
   if (blocks->len == 0)
-    return TRUE;
+    {
+      /* Stages that an earlier batch had measured are not measured again. */
+      if (f->reason == NULL && g_hash_table_size (ours) > 0 && g_hash_table_size (theirs) > 0)
+        f->reason = g_strdup ("both sides were measured, but at different times, which do not compare; take a seed that "
+                              "this store has not measured");
+      return TRUE;
+    }
   g_ptr_array_sort (blocks, compare_texts); /* so that sums round alike each time */
   values = g_new (gdouble, 2 * (gsize) blocks->len);
   for (guint i = 0; i < blocks->len; i++)

@@ -282,6 +282,7 @@ typedef struct
   gint64   batch;
   gint64   position;
   guint    blocks; /* of measuring processes; 0: a store that knows none */
+  gboolean apart;  /* each variant measured in a session of its own */
 } Fixture;
 
 /* A batch more, with lines @keys of [batch]; what variants are added belongs to it. */
@@ -315,6 +316,7 @@ fixture_open (Fixture *f, const char *expect)
   g_assert_no_error (error);
   f->batch = 0;
   f->blocks = 0;
+  f->apart = FALSE;
   fixture_begin (f, "", expect);
 }
 
@@ -409,7 +411,7 @@ add_variant (Fixture *f, const Variant *v)
         {
           guint process = (b + s + *v->mixer) % f->blocks;
 
-          fm_stage_result_add_process (measured, process, "session", b);
+          fm_stage_result_add_process (measured, process, f->apart ? v->mixer : "session", b);
           fm_stage_result_add_latency (measured, process, "batch1", 1, v->latency_us * (1 + b) * (1 + noise));
         }
       finish (f->store, train, FM_STAGE_KIND_TRAIN, v->states[s] == 'p' || v->states[s] == 's' ? NULL : trained, NULL);
@@ -649,6 +651,28 @@ test_blocks (void)
   g_assert_cmpfloat_with_epsilon (fm_claim_finding_show (finding, finding->estimate), 2.5, 0.02);
   g_assert_cmpfloat (finding->high - finding->low, <, 0.02);
   g_assert_cmpint (result->verdict, ==, FM_CLAIM_VERDICT_REPRODUCED);
+  fixture_close (&f);
+}
+
+/* Measured in different sessions: nothing to compare, and that is said. */
+static void
+test_apart (void)
+{
+  static const Variant softmax = { "softmax-attention", "", "ddd", 0.8, 1.0, 1000, 1000, 100000 };
+  static const Variant linear = { "linear-attention", "", "ddd", 0.8, 1.0, 400, 1000, 90000 };
+  g_autoptr (FmClaimResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  Fixture f;
+
+  fixture_open (&f, "1=latency ratio(softmax-attention, linear-attention) >= 2\n");
+  f.blocks = 5;
+  f.apart = TRUE;
+  add_variant (&f, &softmax);
+  add_variant (&f, &linear);
+  result = fm_claim_result_load (f.store, f.batch, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (result->verdict, ==, FM_CLAIM_VERDICT_UNDECIDED);
+  g_assert_nonnull (strstr (((FmClaimFinding *) g_ptr_array_index (result->findings, 0))->reason, "at different times"));
   fixture_close (&f);
 }
 
@@ -951,6 +975,7 @@ main (int argc, char **argv)
   g_test_add_func ("/claims/family", test_family);
   g_test_add_func ("/claims/added-seeds", test_added_seeds);
   g_test_add_func ("/claims/blocks", test_blocks);
+  g_test_add_func ("/claims/apart", test_apart);
   g_test_add_func ("/claims/changed", test_changed);
   g_test_add_func ("/claims/chart", test_chart);
   g_test_add_func ("/claims/report", test_report);
