@@ -36,6 +36,27 @@ heads_of (FmGraph *g, FmTensor *x, const FmBuild *b, const char *name)
   return fm_split_heads (g, fm_linear (g, x, b->width, name), ((const Params *) b->params)->heads);
 }
 
+/* All tokens against the globals that their window does not hold. In a mask the globals would widen every row to all keys
+ * before it; so the two parts are attended to apart and merged by their log-sum-exp. */
+static FmAttentionPartial
+to_globals (FmGraph *g, const FmBuild *b, FmTensor *q, FmTensor *k, FmTensor *v, gint64 globals, gdouble scale)
+{
+  const Params *p = b->params;
+  FmTensor *zero = fm_constant (g, FM_F32, FM_SHAPE (1), 0.0), *hidden = fm_constant (g, FM_F32, FM_SHAPE (1), -INFINITY);
+  FmTensor *i = fm_reshape (g, fm_cast (g, fm_iota (g, b->length), FM_F32), FM_SHAPE (b->length, 1));
+  FmTensor *j = fm_cast (g, fm_iota (g, globals), FM_F32), *far = fm_abs (g, fm_sub (g, i, j)), *near, *steps;
+  FmAttentionMask mask = { .key_lengths = b->lengths };
+
+  steps = fm_mul_scalar (g, far, 1.0 / (gdouble) p->dilation);
+  near = fm_less (g, fm_abs (g, fm_sub (g, steps, fm_round (g, steps))),
+                  fm_constant (g, FM_F32, FM_SHAPE (1), 0.25 / (gdouble) p->dilation));
+  near = fm_mul (g, near, fm_less (g, far, fm_constant (g, FM_F32, FM_SHAPE (1), (gdouble) (p->window * p->dilation) + 0.5)));
+  if (b->causal)
+    near = fm_maximum (g, near, fm_less (g, i, j));
+  mask.bias = fm_reshape (g, fm_where (g, near, hidden, zero), FM_SHAPE (1, 1, b->length, globals));
+  return fm_attention_partial (g, q, fm_slice (g, k, 2, 0, globals), fm_slice (g, v, 2, 0, globals), scale, &mask);
+}
+
 /* The first rows of @all replaced by @first. */
 static FmTensor *
 with_first (FmGraph *g, FmTensor *first, FmTensor *all)
@@ -66,7 +87,18 @@ build (FmGraph *g, const FmBuild *b, FmTensor *x)
       q = heads_of (g, x, b, "q");
       k = heads_of (g, x, b, "k");
       v = heads_of (g, x, b, "v");
-      y = fm_attention (g, "attention", q, k, v, scale, &mask);
+      if (globals == 0)
+        y = fm_attention (g, "attention", q, k, v, scale, &mask);
+      else
+        {
+          FmAttentionMask near = { .causal = b->causal, .window = mask.window, .dilation = p->dilation,
+                                   .key_lengths = b->lengths };
+          FmAttentionPartial parts[] = { fm_attention_partial (g, q, k, v, scale, &near),
+                                         to_globals (g, b, q, k, v, globals, scale) };
+
+          parts[0] = fm_attention_merge (g, parts, 2);
+          y = fm_attention_finish (g, parts);
+        }
     }
   if (globals > 0)
     {
