@@ -668,6 +668,8 @@ test_pdf (void)
   g_assert_true (holds (bytes[0], length[0], "/Outlines"));
   g_assert_true (holds (bytes[0], length[0], "stage-train10"));
   g_assert_true (holds (bytes[0], length[0], "/Subtype /Link"));
+  g_assert_true (holds (bytes[0], length[0], "/Dest"));
+  g_assert_false (holds (bytes[0], length[0], "/URI")); /* none leads out of it */
   g_assert_cmpmem (bytes[0], length[0], bytes[1], length[1]);
   g_assert_cmpint (strncmp (bytes[0], "%PDF-", 5), ==, 0);
   g_assert_cmpuint (length[0], >, 10000);
@@ -902,6 +904,106 @@ test_page (void)
   fixture_close (&f);
 }
 
+/* A run of one variant at one length, of two seeds that agree. */
+static void
+add_length_run (Fixture *f, const char *mixer, gint64 length, gint seed, gint64 position, gdouble latency_us)
+{
+  Variant v = { mixer, "mlp", 0.5, 0, latency_us, 0.1 * length, FALSE };
+  g_autoptr (FmRunRecord) run = fm_run_record_new ();
+  g_autofree char *name = g_strdup_printf ("%s%d%d", mixer, (int) length, seed);
+  g_autofree char *train = g_strconcat ("train-", name, NULL), *measure = g_strconcat ("measure-", name, NULL);
+  g_autoptr (FmStageRecord) training = fm_stage_record_new (train, FM_STAGE_KIND_TRAIN, "{\"steps\": 10}");
+  g_autoptr (FmStageRecord) measuring = fm_stage_record_new (measure, FM_STAGE_KIND_MEASURE, "{}");
+  g_autoptr (GError) error = NULL;
+
+  g_ptr_array_add (measuring->inputs, g_strdup (train));
+  g_assert_true (fm_store_add_stage (f->store, training, &error) && fm_store_add_stage (f->store, measuring, &error));
+  run->batch = f->batch;
+  run->position = position;
+  run->variant = g_strdup_printf ("%s x mlp, length=%d", mixer, (int) length);
+  run->architecture = g_strconcat ("a-", mixer, NULL);
+  run->task = g_strdup_printf ("t%d", (int) length);
+  run->device = g_strdup ("d");
+  run->seed = seed;
+  g_ptr_array_add (run->stages, g_strdup (train));
+  g_ptr_array_add (run->stages, g_strdup (measure));
+  g_assert_true (fm_store_add_run (f->store, run, &error));
+  g_assert_no_error (error);
+  finish_training (f->store, train, &v, 0);
+  finish_measuring (f->store, measure, &v, 0);
+}
+
+/* A batch over lengths: one picture of scores a length, one of costs over all, and each variant in one colour. What it
+ * catches: lengths mixed in one plot, a line of another variant's points, a colour that changes with the length. */
+static void
+test_lengths (void)
+{
+  static const char *const mixers[] = { "softmax-attention", "linear-attention", "local-attention" };
+  static const gdouble latencies[][2] = { { 100, 400 }, { 200, 250 }, { 300, 310 } };
+  static const char *const names[] = { "plot-1", "accuracy-1", "loss-1", "plot-2", "accuracy-2", "loss-2", "scaling",
+                                       "scaling-memory" };
+  Fixture f;
+  gint64 position = 0;
+  g_autoptr (FmResultsTable) table = NULL;
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  g_autoptr (GError) error = NULL;
+  g_autofree char *json = NULL, *html = NULL;
+  JsonArray *figures;
+
+  fixture_open (&f);
+  g_assert_true (fm_store_lease_batch (f.store, f.batch, &error));
+  for (gint l = 0; l < 2; l++)
+    {
+      g_autoptr (FmTaskRecord) task = fm_task_record_new ();
+
+      task->id = g_strdup_printf ("t%d", 64 << l);
+      task->name = g_strdup ("mqar");
+      task->parameters = g_strdup_printf ("length=%d pairs=8", 64 << l);
+      task->chance_level = 0.1;
+      g_assert_true (fm_store_add_task (f.store, task, &error));
+    }
+  for (gsize m = 0; m < G_N_ELEMENTS (mixers); m++)
+    {
+      g_autoptr (FmArchitectureRecord) a = fm_architecture_record_new ();
+
+      a->id = g_strconcat ("a-", mixers[m], NULL);
+      a->skeleton = g_strdup ("encoder layers=2 width=64 hidden=256");
+      g_ptr_array_add (a->roles, fm_role_record_new ("mixer", -1, mixers[m], "h", ""));
+      g_ptr_array_add (a->roles, fm_role_record_new ("feedforward", -1, "mlp", "h", ""));
+      g_assert_true (fm_store_add_architecture (f.store, a, &error));
+      for (gint l = 0; l < 2; l++)
+        for (gint seed = 0; seed < 2; seed++)
+          add_length_run (&f, mixers[m], 64 << l, seed, position++, latencies[m][l]);
+    }
+  g_assert_true (fm_store_release_batch (f.store, f.batch, FM_BATCH_DONE, &error));
+  g_assert_no_error (error);
+
+  table = fm_results_table_load (f.store, f.batch, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (fm_results_table_get_n_rows (table), ==, 6);
+  for (guint i = 0; i < 6; i++)
+    g_assert_cmpint (fm_results_row_get (fm_results_table_get_row (table, i))->index, ==, i / 2);
+
+  json = read_report (&f, "lengths.json");
+  g_assert_true (json_parser_load_from_data (parser, json, -1, &error));
+  figures = json_object_get_array_member (json_node_get_object (json_parser_get_root (parser)), "figures");
+  g_assert_cmpuint (json_array_get_length (figures), ==, G_N_ELEMENTS (names));
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    g_assert_cmpstr (json_object_get_string_member (json_array_get_object_element (figures, i), "name"), ==, names[i]);
+  /* Twice as dear at 64, 1.6 times as cheap at 128: log 2 / (log 2 + log 1.6) of the way between, in logarithms. */
+  assert_has (json_object_get_string_member (json_array_get_object_element (figures, 6), "caption"),
+              "From N = 97 on (measured at 64 and 128) linear takes less than baseline.");
+  assert_has (json_object_get_string_member (json_array_get_object_element (figures, 6), "caption"),
+              "baseline grows as N^2.00, linear grows as N^0.32, local grows as N^0.05");
+  g_assert_cmpuint (json_array_get_length (json_object_get_array_member (json_array_get_object_element (figures, 0),
+                                                                         "table")), ==, 4);
+  html = read_report (&f, "lengths.html");
+  assert_has (html, "Chance level, length=64");
+  assert_has (html, "Chance level, length=128");
+  assert_has (html, "Test accuracy against latency (length=128)");
+  fixture_close (&f);
+}
+
 /* One figure by its name, as picture and as numbers. */
 static void
 test_one_figure (void)
@@ -1099,6 +1201,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/report/empty", test_empty);
   g_test_add_func ("/app/report/exports", test_exports);
   g_test_add_func ("/app/report/latex", test_latex);
+  g_test_add_func ("/app/report/lengths", test_lengths);
   g_test_add_func ("/app/report/one-figure", test_one_figure);
   g_test_add_func ("/app/report/page", test_page);
   g_test_add_func ("/app/report/pdf", test_pdf);
