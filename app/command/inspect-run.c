@@ -5,6 +5,8 @@
 
 #include "app/json.h"
 
+#include <math.h>
+
 #include <string.h>
 
 static void
@@ -28,6 +30,40 @@ add_time (JsonObject *object, const char *name, gint64 time_us)
     json_object_set_string_member (object, name, text);
 }
 
+/* Curves of the whole model, each a list of [step, value]; those of a layer or an expert are in the store and the report. */
+static gboolean
+add_curves (JsonObject *object, FmStore *store, const FmStageRecord *stage, GError **error)
+{
+  g_autoptr (GPtrArray) points = fm_store_load_curve (store, stage->id, NULL, -1, error);
+  JsonObject *curves;
+
+  if (points == NULL)
+    return FALSE;
+  curves = json_object_new ();
+  for (guint i = 0; i < points->len; i++)
+    {
+      const FmCurvePoint *point = g_ptr_array_index (points, i);
+      JsonArray *pair;
+
+      if (*point->tag)
+        continue;
+      if (!json_object_has_member (curves, point->name))
+        json_object_set_array_member (curves, point->name, json_array_new ());
+      pair = json_array_new ();
+      json_array_add_int_element (pair, point->step);
+      if (isfinite (point->value))
+        json_array_add_double_element (pair, point->value);
+      else
+        json_array_add_null_element (pair);
+      json_array_add_array_element (json_object_get_array_member (curves, point->name), pair);
+    }
+  if (json_object_get_size (curves) > 0)
+    json_object_set_object_member (object, "curves", curves);
+  else
+    json_object_unref (curves);
+  return TRUE;
+}
+
 /* What a stage came to: its loss from the first to the last point of the curve, its scores, its latency. */
 static gboolean
 add_results (JsonObject *object, FmStore *store, const FmStageRecord *stage, GError **error)
@@ -40,8 +76,13 @@ add_results (JsonObject *object, FmStore *store, const FmStageRecord *stage, GEr
     return FALSE;
   if (curve->len > 0)
     {
-      json_object_set_double_member (results, "first_loss", ((FmCurvePoint *) g_ptr_array_index (curve, 0))->value);
-      json_object_set_double_member (results, "last_loss", ((FmCurvePoint *) g_ptr_array_index (curve, curve->len - 1))->value);
+      gdouble first = ((FmCurvePoint *) g_ptr_array_index (curve, 0))->value;
+      gdouble last = ((FmCurvePoint *) g_ptr_array_index (curve, curve->len - 1))->value;
+
+      if (isfinite (first))
+        json_object_set_double_member (results, "first_loss", first);
+      if (isfinite (last))
+        json_object_set_double_member (results, "last_loss", last);
     }
   for (guint i = 0; i < metrics->len; i++)
     {
@@ -153,7 +194,7 @@ print_chain (JsonArray *rows)
       if (*trains)
         g_print (", trains %s", trains);
       g_print ("; %s", text_of (row, "state"));
-      if (results && json_object_has_member (results, "last_loss"))
+      if (results && json_object_has_member (results, "first_loss") && json_object_has_member (results, "last_loss"))
         g_print (", loss %.3g to %.3g", json_object_get_double_member (results, "first_loss"),
                  json_object_get_double_member (results, "last_loss"));
       if (results && json_object_has_member (results, "test_accuracy"))
@@ -179,7 +220,8 @@ fm_inspect_run (const FmArgs *args, gint64 id)
       if (stage == NULL)
         return fm_command_error (g_steal_pointer (&error));
       json_array_add_object_element (rows, stage_to_json (run, stage));
-      if (!add_results (json_array_get_object_element (rows, i), store, stage, &error))
+      if (!add_results (json_array_get_object_element (rows, i), store, stage, &error)
+          || (fm_args_has (args, "--json") && !add_curves (json_array_get_object_element (rows, i), store, stage, &error)))
         return fm_command_error (g_steal_pointer (&error));
     }
   if (fm_args_has (args, "--json"))

@@ -581,6 +581,32 @@ count_moments (FmVariables *v)
 
 #define TINY "feedforward=mlp\nwidth=16\nhidden=32\nbatch=8\nevaluate=32\nseeds=1\n"
 
+/* `inspect RUN`: what each stage of the chain got, in a line and in JSON with its curves. */
+static void
+assert_inspected (void)
+{
+  g_autoptr (Run) text = program ("inspect", "1", NULL), json = program ("inspect", "1", "--json", NULL);
+  g_autoptr (JsonArray) rows = run_rows (json);
+  static const guint points[] = { 9, 6 };
+
+  g_assert_cmpint (text->status, ==, 0);
+  g_assert_nonnull (strstr (text->out, "1. train "));
+  g_assert_nonnull (strstr (text->out, ": 9 steps on mqar, from nothing; done, loss "));
+  g_assert_nonnull (strstr (text->out, ", init=layers.*=layers.{2*};embed=new;head=new, trains head;embed;layers.1.mixer; done"));
+  g_assert_cmpuint (json_array_get_length (rows), ==, 3);
+  for (guint i = 0; i < 2; i++)
+    {
+      JsonObject *row = json_array_get_object_element (rows, i), *results = json_object_get_object_member (row, "results");
+      JsonArray *loss = json_object_get_array_member (json_object_get_object_member (row, "curves"), "loss");
+      JsonArray *last = json_array_get_array_element (loss, json_array_get_length (loss) - 1);
+
+      g_assert_cmpuint (json_array_get_length (loss), ==, points[i]);
+      g_assert_cmpint (json_array_get_int_element (last, 0), ==, points[i]);
+      g_assert_cmpfloat (json_array_get_double_element (last, 1), ==, json_object_get_double_member (results, "last_loss"));
+      g_assert_true (json_object_has_member (results, "test_accuracy"));
+    }
+}
+
 /* Four layers on recall, every second of them on list operations, of which one and the ends are trained. */
 static void
 test_adapt (void)
@@ -619,6 +645,7 @@ test_adapt (void)
         g_error ("%s is not %s of the base to the bit", frozen[i], from[i]);
     g_assert_false (same (adapted, "layers.1.mixer.q.weight", base, "layers.2.mixer.q.weight"));
     g_assert_cmpuint (count_moments (adapted), ==, 0);
+    assert_inspected ();
     g_assert_cmpuint (curve->len, ==, 9); /* a curve of each stage */
     g_assert_cmpstr (row->state, ==, "done");
     g_assert_cmpstr (row->task, ==, "listops");
@@ -668,6 +695,11 @@ test_soup (void)
     "[stage parts]\neach=rate in 0.001;0.01;0.02\nbudget=steps:4\n[stage soup]\ninit=mean\n" SMALL);
   const char *name = "layers.0.feedforward.in.weight";
 
+  if (!g_test_slow ())
+    {
+      g_test_skip ("five stages to see in a run what /app/stages/numbers sees of a mean; with -m slow");
+      return;
+    }
   run_well (path);
   {
     g_auto (Done) done = done_of (place, 1);
