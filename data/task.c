@@ -566,6 +566,33 @@ fm_task_outcomes (FmTask *task, guint target, const FmBatch *batch, const gfloat
     }
 }
 
+void
+fm_task_answers (FmTask *task, guint target, const FmBatch *batch, const gfloat *logits, FmAnswer *answers)
+{
+  gint64 classes_n;
+  const gint32 *right;
+
+  g_return_if_fail (target < task->info.n_targets && target < batch->n_targets);
+  g_return_if_fail (task->info.targets[target].kind == FM_TARGET_CLASS);
+
+  classes_n = task->info.targets[target].classes;
+  right = batch->targets[target].data;
+  for (gint64 b = 0; b < batch->valid; b++)
+    {
+      const gfloat *z = logits + b * classes_n;
+      gboolean finite = TRUE;
+      gint64 best = 0;
+
+      for (gint64 c = 0; c < classes_n; c++)
+        {
+          finite = finite && isfinite (z[c]);
+          best = z[c] > z[best] ? c : best;
+        }
+      answers[b] = (FmAnswer){ .answer = finite ? best : -1, .right = right[b] < 0 ? -1 : right[b],
+                               .score = finite && classes_n == 2 ? z[1] - z[0] : 0 };
+    }
+}
+
 gdouble
 fm_outcomes_accuracy (const FmOutcome *outcomes, gsize n)
 {

@@ -248,6 +248,17 @@ typedef struct
 FM_API void fm_task_outcomes (FmTask *task, guint target, const FmBatch *batch, const gfloat *logits,
                               FmOutcome *outcomes);
 
+/* What a model answered on a unit with one answer, for metrics that ask for more than right or wrong. */
+typedef struct
+{
+  gfloat answer; /* class; -1 where its scores are not finite */
+  gfloat right;  /* class; -1 where nothing was asked */
+  gfloat score;  /* of class 1 over class 0, in nats, where there are two; else 0 */
+} FmAnswer;
+
+/** fm_task_answers: of a CLASS target; the arguments of fm_task_outcomes(). */
+FM_API void fm_task_answers (FmTask *task, guint target, const FmBatch *batch, const gfloat *logits, FmAnswer *answers);
+
 /** fm_outcomes_accuracy: sum of correct over sum of count; NaN when nothing was asked. */
 FM_API gdouble fm_outcomes_accuracy (const FmOutcome *outcomes, gsize n);
 FM_API gdouble fm_outcomes_loss     (const FmOutcome *outcomes, gsize n); /* mean nats an answer */

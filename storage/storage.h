@@ -387,6 +387,10 @@ typedef struct
   GBytes *triples; /* gfloat correct, count, loss for each scoring unit in order; compressed in the file only */
 } FmOutcomeRow;
 
+/* Behind a target's name: triples of another meaning, where a unit has one answer: gfloat class answered, class that is
+ * right, score of class 1 over class 0. */
+#define FM_OUTCOMES_ANSWERS "/answers"
+
 typedef struct
 {
   gint64  process; /* number of the worker process, from 0 */

@@ -18,6 +18,7 @@ static const FmCommand * const commands[] = {
   &fm_command_resume,
   &fm_command_results,
   &fm_command_claims,
+  &fm_command_compare,
   &fm_command_report,
   &fm_command_reproduce,
   &fm_command_bundle,

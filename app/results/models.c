@@ -1,14 +1,16 @@
 #include "app/results/models.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "app/results/format.h"
 
 /* (transfer full): what @stage left of @split and @target. */
 static GBytes *
-load_triples (FmStore *store, const char *stage, const char *split, const char *target, GError **error)
+load_triples (FmStore *store, const char *stage, const char *split, const char *target, gboolean answers, GError **error)
 {
   g_autoptr (GPtrArray) rows = fm_store_load_outcomes (store, stage, error);
+  gboolean scored = FALSE;
 
   if (rows == NULL)
     return NULL;
@@ -16,15 +18,30 @@ load_triples (FmStore *store, const char *stage, const char *split, const char *
     {
       const FmOutcomeRow *row = g_ptr_array_index (rows, i);
 
-      if (g_strcmp0 (row->split, split) == 0 && (target == NULL || g_strcmp0 (row->target, target) == 0))
+      gboolean has_answers = g_str_has_suffix (row->target, FM_OUTCOMES_ANSWERS);
+      gsize length = strlen (row->target) - (has_answers ? strlen (FM_OUTCOMES_ANSWERS) : 0);
+
+      if (g_strcmp0 (row->split, split) != 0
+          || (target != NULL && (strlen (target) != length || strncmp (row->target, target, length) != 0)))
+        continue;
+      if (has_answers == answers)
         return g_bytes_ref (row->triples);
+      scored = TRUE;
+    }
+  if (scored)
+    {
+      g_set_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT,
+                   "stage %s left right and wrong of the %s split, but not which class was answered: its task has several "
+                   "answers an example, or it was trained before such answers were kept", stage, split);
+      return NULL;
     }
   g_set_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT, "stage %s left no outcomes of the %s split%s%s", stage,
                split, target != NULL ? " for " : "", target != NULL ? target : "");
   return NULL;
 }
 
-/* Outcomes as columns of the metric: the triples are right answers, answers, nats. */
+/* Outcomes as columns of the metric: the triples are right answers, answers, nats; or class answered, class that is right,
+ * score of class 1. */
 static gdouble *
 columns_of (GBytes *triples, FmMetric metric, gsize *n)
 {
@@ -36,10 +53,29 @@ columns_of (GBytes *triples, FmMetric metric, gsize *n)
   columns = g_new (gdouble, 2 * *n + 1);
   for (gsize i = 0; i < *n; i++)
     {
-      columns[2 * i] = values[3 * i + (metric == FM_METRIC_ACCURACY ? 0 : 2)];
+      columns[2 * i] = values[3 * i + (metric == FM_METRIC_LOSS_NATS || metric == FM_METRIC_AUC ? 2 : 0)];
       columns[2 * i + 1] = values[3 * i + 1];
     }
   return columns;
+}
+
+static gboolean
+check_two_classes (const gdouble *columns, gsize n, const char *split, GError **error)
+{
+  gsize of[2] = { 0, 0 };
+  gboolean others = FALSE;
+
+  for (gsize i = 0; i < n; i++)
+    if (columns[2 * i + 1] == 0 || columns[2 * i + 1] == 1)
+      of[columns[2 * i + 1] == 1]++;
+    else
+      others = TRUE;
+  if (!others && of[0] > 0 && of[1] > 0)
+    return TRUE;
+  g_set_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT,
+               "the area under the curve is of two classes, and the %s split has %s; macro F1 is of any number", split,
+               others ? "more" : "one");
+  return FALSE;
 }
 
 static void
@@ -70,11 +106,12 @@ fm_models_compare (FmStore *store, const char *first, const char *second, const 
   g_autoptr (GBytes) b = NULL;
   g_autofree gdouble *x = NULL, *y = NULL;
   gsize n, m;
-  gboolean same;
+  gboolean same, answers;
 
-  g_return_val_if_fail (metric == FM_METRIC_ACCURACY || metric == FM_METRIC_LOSS_NATS, FALSE);
-  a = load_triples (store, first, split, target, error);
-  b = a != NULL ? load_triples (store, second, split, target, error) : NULL;
+  g_return_val_if_fail (metric != FM_METRIC_F1 && metric != FM_METRIC_BITS_PER_BYTE, FALSE);
+  answers = metric == FM_METRIC_MACRO_F1 || metric == FM_METRIC_AUC;
+  a = load_triples (store, first, split, target, answers, error);
+  b = a != NULL ? load_triples (store, second, split, target, answers, error) : NULL;
   if (b == NULL)
     return FALSE;
   x = columns_of (a, metric, &n);
@@ -88,6 +125,8 @@ fm_models_compare (FmStore *store, const char *first, const char *second, const 
                    "stages %s and %s were not scored on the same examples of the %s split", first, second, split);
       return FALSE;
     }
+  if (metric == FM_METRIC_AUC && !check_two_classes (x, n, split, error))
+    return FALSE;
   *comparison = (FmModelsComparison) { .metric = metric };
   comparison->first = fm_metric_compute (metric, (FmUnits) { n, x }, NULL);
   comparison->second = fm_metric_compute (metric, (FmUnits) { n, y }, NULL);
@@ -108,7 +147,7 @@ signed_number (gdouble value, guint decimals)
 char *
 fm_models_sentence (const FmModelsComparison *c)
 {
-  gboolean share = c->metric == FM_METRIC_ACCURACY;
+  gboolean share = fm_metric_is_share (c->metric);
   gdouble unit = share ? 100 : 1;
   guint decimals = share ? 1 : 3;
   g_autofree char *mean = signed_number (unit * c->difference.mean, decimals);

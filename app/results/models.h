@@ -25,7 +25,8 @@ typedef struct
  * @second: of another, scored on the same units
  * @split: "test"
  * @target: (nullable): the first target with outcomes where NULL
- * @metric: ACCURACY or LOSS_NATS, which the stored outcomes give
+ * @metric: ACCURACY or LOSS_NATS, which the stored outcomes give; MACRO_F1, or AUC of two classes, where the answers of
+ *   each example were stored, too
  *
  * Units with one answer each are judged by the exact McNemar test, others by the interval of the paired bootstrap.
  * FM_STORAGE_ERROR_ABSENT where a stage left no outcomes, or the two were not scored on the same units.

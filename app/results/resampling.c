@@ -7,13 +7,14 @@ static const struct
 {
   const char *name;
   guint       columns;
-  gboolean    larger_is_better;
+  gboolean    larger_is_better, share;
 } metrics[] = {
-  [FM_METRIC_ACCURACY] = { "accuracy", 2, TRUE },
-  [FM_METRIC_LOSS_NATS] = { "loss in nats", 2, FALSE },
-  [FM_METRIC_BITS_PER_BYTE] = { "bits per byte", 2, FALSE },
-  [FM_METRIC_F1] = { "F1", 3, TRUE },
-  [FM_METRIC_AUC] = { "AUC", 2, TRUE },
+  [FM_METRIC_ACCURACY] = { "accuracy", 2, TRUE, TRUE },
+  [FM_METRIC_LOSS_NATS] = { "loss in nats", 2, FALSE, FALSE },
+  [FM_METRIC_BITS_PER_BYTE] = { "bits per byte", 2, FALSE, FALSE },
+  [FM_METRIC_F1] = { "F1", 3, TRUE, TRUE },
+  [FM_METRIC_AUC] = { "AUC", 2, TRUE, FALSE },
+  [FM_METRIC_MACRO_F1] = { "macro F1", 2, TRUE, TRUE },
 };
 
 guint
@@ -32,6 +33,12 @@ gboolean
 fm_metric_larger_is_better (FmMetric metric)
 {
   return metrics[metric].larger_is_better;
+}
+
+gboolean
+fm_metric_is_share (FmMetric metric)
+{
+  return metrics[metric].share;
 }
 
 typedef struct
@@ -84,6 +91,39 @@ area_under_curve (FmUnits units, const guint32 *weights, const Scored *order)
   return positives > 0 && negatives > 0 ? won / (positives * negatives) : NAN;
 }
 
+/* Right, answered and asked by class; a unit of a class that cannot be (NaN, another model's) counts for nothing. */
+static gdouble
+macro_f1 (FmUnits units, const guint32 *weights)
+{
+  g_autofree gdouble *counts = NULL;
+  gsize classes = 0;
+  gdouble sum = 0, n = 0;
+
+  for (gsize i = 0; i < 2 * units.n; i++)
+    if (units.values[i] >= 0 && units.values[i] < FM_METRIC_CLASSES)
+      classes = MAX (classes, (gsize) units.values[i] + 1);
+  counts = g_new0 (gdouble, 3 * classes + 1);
+  for (gsize i = 0; i < units.n; i++)
+    {
+      gdouble answer = units.values[2 * i], right = units.values[2 * i + 1], weight = weights != NULL ? weights[i] : 1;
+
+      if (answer >= 0 && answer < FM_METRIC_CLASSES)
+        counts[3 * (gsize) answer + 1] += weight;
+      if (right >= 0 && right < FM_METRIC_CLASSES)
+        counts[3 * (gsize) right + 2] += weight;
+      if (right >= 0 && right < FM_METRIC_CLASSES && answer == right)
+        counts[3 * (gsize) right] += weight;
+    }
+  for (gsize c = 0; c < classes; c++)
+    {
+      gdouble both = counts[3 * c + 1] + counts[3 * c + 2];
+
+      sum += both > 0 ? 2 * counts[3 * c] / both : 0;
+      n += both > 0;
+    }
+  return n > 0 ? sum / n : NAN;
+}
+
 static gdouble
 compute (FmMetric metric, FmUnits units, const guint32 *weights, const Scored *order)
 {
@@ -92,6 +132,8 @@ compute (FmMetric metric, FmUnits units, const guint32 *weights, const Scored *o
 
   if (metric == FM_METRIC_AUC)
     return area_under_curve (units, weights, order);
+  if (metric == FM_METRIC_MACRO_F1)
+    return macro_f1 (units, weights);
   for (gsize i = 0; i < units.n; i++)
     for (guint c = 0; c < columns; c++)
       sums[c] += units.values[i * columns + c] * (weights != NULL ? weights[i] : 1);

@@ -16,7 +16,10 @@ typedef enum
   FM_METRIC_BITS_PER_BYTE, /* summed cross-entropy in nats, bytes */
   FM_METRIC_F1,            /* true positives, false positives, false negatives */
   FM_METRIC_AUC,           /* score, 1 for a positive unit and 0 for a negative one */
+  FM_METRIC_MACRO_F1,      /* class answered, class that is right: from 0 to FM_METRIC_CLASSES - 1 */
 } FmMetric;
+
+#define FM_METRIC_CLASSES 4096 /* of a task that macro F1 is computed for, at most */
 
 /* One vector of numbers a scoring unit. */
 typedef struct
@@ -29,13 +32,17 @@ FM_API guint       fm_metric_columns (FmMetric metric);
 FM_API const char *fm_metric_name    (FmMetric metric); /* "accuracy", "bits per byte" */
 /** fm_metric_larger_is_better: FALSE for loss and bits per byte. */
 FM_API gboolean    fm_metric_larger_is_better (FmMetric metric);
+/** fm_metric_is_share: a share of 1, shown as percent and its differences as points. */
+FM_API gboolean    fm_metric_is_share (FmMetric metric);
 
 /**
  * fm_metric_compute:
  * @weights: (array length=units.n) (nullable): how often each unit is drawn; NULL: once
  *
  * Accuracy and the losses are sums over sums, so a unit with more answers weighs more. F1 = 2 TP / (2 TP + FP + FN) over
- * all units (micro; van Rijsbergen, "Information Retrieval", 1979). AUC is the Mann-Whitney statistic over pairs of a
+ * all units (micro; van Rijsbergen, "Information Retrieval", 1979). Macro F1 is the plain mean of the classes' F1, over
+ * classes that are right or answered at least once (Opitz and Burst, "Macro F1 and Macro F1", 2019: the mean of F1, not F1
+ * of the means). AUC is the Mann-Whitney statistic over pairs of a
  * positive and a negative unit, ties counting half (Hanley and McNeil, "The meaning and use of the area under a
  * receiver operating characteristic (ROC) curve", 1982).
  *

@@ -92,8 +92,8 @@ fm_evaluator_run (FmEvaluator *e, const FmBatch *batch, const gfloat **logits, G
 }
 
 gboolean
-fm_evaluator_split (FmEvaluator *e, const char *split, guint target, guint64 limit, GArray *outcomes, FmQuiet *quiet,
-                    GError **error)
+fm_evaluator_split (FmEvaluator *e, const char *split, guint target, guint64 limit, GArray *outcomes, GArray *answers,
+                    FmQuiet *quiet, GError **error)
 {
   guint64 seen = 0;
 
@@ -117,6 +117,11 @@ fm_evaluator_split (FmEvaluator *e, const char *split, guint target, guint64 lim
         return FALSE;
       g_array_set_size (outcomes, before + (guint) batch.valid);
       fm_task_outcomes (e->task, target, &batch, e->logits[target], &g_array_index (outcomes, FmOutcome, before));
+      if (answers)
+        {
+          g_array_set_size (answers, before + (guint) batch.valid);
+          fm_task_answers (e->task, target, &batch, e->logits[target], &g_array_index (answers, FmAnswer, before));
+        }
       seen += (guint64) batch.valid;
       if (batch.valid < e->batch)
         break;

@@ -122,10 +122,11 @@ gboolean      fm_evaluator_run (FmEvaluator *evaluator, const FmBatch *batch, co
  * fm_evaluator_split:
  * @limit: examples at most (whole batches), 0 = all
  * @outcomes: (element-type FmOutcome): appended, for target @target
+ * @answers: (nullable) (element-type FmAnswer): likewise, of a CLASS target
  * @quiet: (nullable): a step of the machine is taken for every batch
  */
 gboolean      fm_evaluator_split (FmEvaluator *evaluator, const char *split, guint target, guint64 limit,
-                                  GArray *outcomes, FmQuiet *quiet, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+                                  GArray *outcomes, GArray *answers, FmQuiet *quiet, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* --- worker.c ------------------------------------------------------------------------------------------------------*/
 

@@ -122,7 +122,8 @@ look_at_validation (Training *t, gint64 step, GError **error)
       g_autoptr (GArray) outcomes = g_array_new (FALSE, FALSE, sizeof (FmOutcome));
       gdouble own;
 
-      if (!fm_evaluator_split (t->evaluator, "validation", i, LOOK_EXAMPLES / info->n_targets, outcomes, t->job->quiet, error))
+      if (!fm_evaluator_split (t->evaluator, "validation", i, LOOK_EXAMPLES / info->n_targets, outcomes, NULL,
+                               t->job->quiet, error))
         return FALSE;
       own = fm_outcomes_accuracy ((FmOutcome *) outcomes->data, outcomes->len);
       accuracy += own / info->n_targets;
@@ -270,12 +271,15 @@ score_split (Training *t, const char *split, GError **error)
 
   for (guint i = 0; i < info->n_targets; i++)
     {
-      g_autoptr (GArray) outcomes = g_array_new (FALSE, FALSE, sizeof (FmOutcome));
+      g_autoptr (GArray) outcomes = g_array_new (FALSE, FALSE, sizeof (FmOutcome)), answers = NULL;
       g_autoptr (GBytes) triples = NULL;
       const FmOutcome *rows;
       const char *target = info->targets[i].name;
 
-      if (!fm_evaluator_split (t->evaluator, split, i, (guint64) t->recipe->evaluate, outcomes, t->job->quiet, error))
+      if (info->targets[i].kind == FM_TARGET_CLASS)
+        answers = g_array_new (FALSE, FALSE, sizeof (FmAnswer));
+      if (!fm_evaluator_split (t->evaluator, split, i, (guint64) t->recipe->evaluate, outcomes, answers, t->job->quiet,
+                               error))
         return FALSE;
       rows = (const FmOutcome *) outcomes->data;
       fm_stage_result_add_metric (t->result, split, target, tag, "accuracy", fm_outcomes_accuracy (rows, outcomes->len));
@@ -284,6 +288,13 @@ score_split (Training *t, const char *split, GError **error)
       loss += fm_outcomes_loss (rows, outcomes->len) / info->n_targets;
       triples = g_bytes_new (rows, outcomes->len * sizeof (FmOutcome));
       fm_stage_result_add_outcomes (t->result, split, target, triples);
+      if (answers)
+        {
+          g_autofree char *name = g_strconcat (target, FM_OUTCOMES_ANSWERS, NULL);
+          g_autoptr (GBytes) packed = g_bytes_new (answers->data, answers->len * sizeof (FmAnswer));
+
+          fm_stage_result_add_outcomes (t->result, split, name, packed);
+        }
     }
   if (g_str_equal (split, "validation"))
     {

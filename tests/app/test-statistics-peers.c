@@ -202,6 +202,9 @@ check_checkpoints (const Case *c)
   else if (strcmp (c->kind, "auc") == 0)
     near (c, fm_metric_compute (FM_METRIC_AUC, (FmUnits) { in (c, 0), &g_array_index (c->in, gdouble, 1) }, NULL),
           out (c, 0), 0, 1e-13);
+  else if (strcmp (c->kind, "macro-f1") == 0)
+    near (c, fm_metric_compute (FM_METRIC_MACRO_F1, (FmUnits) { in (c, 0), &g_array_index (c->in, gdouble, 1) }, NULL),
+          out (c, 0), 0, 1e-13);
   else
     {
       gsize n = in (c, 0);
@@ -237,7 +240,7 @@ test_kinds (gconstpointer data)
     { "distributions", { "t-cdf", "t-quantile", "f-tail", "binomial-cdf", "t-power", "power" }, check_distribution, 400 },
     { "descriptions", { "estimate", "quantile", "holm" }, check_description, 20 },
     { "layouts", { "pooled", "paired" }, check_matrix, 9 },
-    { "checkpoints", { "mcnemar", "auc", "bootstrap" }, check_checkpoints, 9 },
+    { "checkpoints", { "mcnemar", "auc", "macro-f1", "bootstrap" }, check_checkpoints, 11 },
   };
   g_autoptr (GPtrArray) cases = load ();
 

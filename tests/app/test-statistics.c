@@ -379,7 +379,8 @@ test_metrics (void)
 {
   const gdouble answers[] = { 3, 4, 0, 1, 1, 1 }, nats[] = { 2, 4, 1, 1, 3, 3 };
   const gdouble counts[] = { 3, 1, 0, 1, 0, 2, 2, 1, 1 }, scores[] = { 0.1, 0, 0.4, 1, 0.4, 0, 0.9, 1, 0.2, 0 };
-  const guint32 twice[] = { 2, 1, 1 }, none[] = { 0, 0, 0, 0, 0 };
+  const gdouble classes[] = { 0, 0, 1, 0, 0, 0, 1, 1, 2, 1, 2, 2, -1, 4 }, odd[] = { NAN, 1, 1e300, 1 };
+  const guint32 twice[] = { 2, 1, 1 }, none[] = { 0, 0, 0, 0, 0 }, without[] = { 1, 0, 1, 1, 1, 1 };
 
   near (fm_metric_compute (FM_METRIC_ACCURACY, (FmUnits) { 3, answers }, NULL), 4.0 / 6, 1e-15);
   near (fm_metric_compute (FM_METRIC_ACCURACY, (FmUnits) { 3, answers }, twice), 7.0 / 10, 1e-15);
@@ -389,6 +390,12 @@ test_metrics (void)
   /* Pairs: 0.4 beats 0.1 and 0.2 and ties with 0.4; 0.9 beats all three: 5.5 of 6. */
   near (fm_metric_compute (FM_METRIC_AUC, (FmUnits) { 5, scores }, NULL), 5.5 / 6, 1e-15);
   g_assert_true (isnan (fm_metric_compute (FM_METRIC_AUC, (FmUnits) { 5, scores }, none)));
+  /* F1 of the classes: 2*2/5, 2*1/4, 2*1/3; the second unit left out: 1, 2/3, 2/3; class 4 asked once, never answered. */
+  near (fm_metric_compute (FM_METRIC_MACRO_F1, (FmUnits) { 6, classes }, NULL), (0.8 + 0.5 + 2.0 / 3) / 3, 1e-15);
+  near (fm_metric_compute (FM_METRIC_MACRO_F1, (FmUnits) { 6, classes }, without), (1 + 2.0 / 3 + 2.0 / 3) / 3, 1e-15);
+  near (fm_metric_compute (FM_METRIC_MACRO_F1, (FmUnits) { 7, classes }, NULL), (0.8 + 0.5 + 2.0 / 3 + 0) / 4, 1e-15);
+  near (fm_metric_compute (FM_METRIC_MACRO_F1, (FmUnits) { 2, odd }, NULL), 0, 1e-15);
+  g_assert_true (isnan (fm_metric_compute (FM_METRIC_MACRO_F1, (FmUnits) { 5, classes }, none)));
   g_assert_true (isnan (fm_metric_compute (FM_METRIC_ACCURACY, (FmUnits) { 3, answers }, none)));
 }
 

@@ -355,7 +355,7 @@ test_keys (void)
 /* --- Two trained models -------------------------------------------------------------------------------------------*/
 
 static void
-add_outcomes (FmStore *store, const char *stage, const gfloat *triples, gsize n)
+add_outcomes_and_answers (FmStore *store, const char *stage, const gfloat *triples, const gfloat *answers, gsize n)
 {
   g_autoptr (FmStageRecord) record = fm_stage_record_new (stage, FM_STAGE_KIND_TRAIN, "{}");
   g_autoptr (FmStageResult) result = fm_stage_result_new (FM_STAGE_DONE);
@@ -366,8 +366,81 @@ add_outcomes (FmStore *store, const char *stage, const gfloat *triples, gsize n)
   g_assert_true (fm_store_add_stage (store, record, &error));
   g_assert_true (fm_store_claim_stage (store, stage, &claim, &error));
   fm_stage_result_add_outcomes (result, "test", "label", bytes);
+  if (answers)
+    {
+      g_autoptr (GBytes) packed = g_bytes_new (answers, 3 * n * sizeof (gfloat));
+
+      fm_stage_result_add_outcomes (result, "test", "label" FM_OUTCOMES_ANSWERS, packed);
+    }
   g_assert_true (fm_store_finish_stage (store, stage, result, &error));
   g_assert_no_error (error);
+}
+
+static void
+add_outcomes (FmStore *store, const char *stage, const gfloat *triples, gsize n)
+{
+  add_outcomes_and_answers (store, stage, triples, NULL, n);
+}
+
+/* F1 and AUC from the answers of two models on two classes; the second is right more often, and surer. */
+static void
+test_answers (void)
+{
+  enum { N = 200 };
+  gfloat right[3 * N], first[3 * N], second[3 * N], three[3 * N];
+  FmModelsComparison c;
+  g_autofree char *sentence = NULL;
+  g_autoptr (GError) error = NULL;
+  Fixture f;
+
+  for (int i = 0; i < N; i++)
+    {
+      gfloat class = i % 4 == 0, a = i % 10 < 3 ? 1 - class : class, b = i % 10 == 0 ? 1 - class : class;
+      gfloat outcome[] = { a == class, 1, 0.5 }, x[] = { a, class, a ? 1 : -1 }, y[] = { b, class, b ? 2 + i : -2 - i };
+      gfloat z[] = { i % 3, i % 3, 0 };
+
+      memcpy (right + 3 * i, outcome, sizeof outcome);
+      memcpy (first + 3 * i, x, sizeof x);
+      memcpy (second + 3 * i, y, sizeof y);
+      memcpy (three + 3 * i, z, sizeof z);
+    }
+  fixture_open (&f);
+  add_outcomes_and_answers (f.store, "first", right, first, N);
+  add_outcomes_and_answers (f.store, "second", right, second, N);
+  add_outcomes_and_answers (f.store, "three", right, three, N);
+  add_outcomes (f.store, "before", right, N);
+  /* Of the first 30 of the 50 and 110 of the 150 are right, so 70 and 130 are answered: F1 = 60/120 and 220/280. */
+  g_assert_true (fm_models_compare (f.store, "first", "second", "test", NULL, FM_METRIC_MACRO_F1, &c, &error));
+  g_assert_no_error (error);
+  g_assert_cmpfloat_with_epsilon (c.first, (60.0 / 120 + 220.0 / 280) / 2, 1e-12);
+  g_assert_cmpint (c.verdict, ==, FM_VERDICT_BETTER);
+  g_assert_true (isnan (c.p));
+  g_assert_cmpfloat (c.difference.low, >, 0);
+  g_assert_cmpfloat (c.difference.low, <, c.difference.mean);
+  g_assert_cmpfloat (c.difference.high, >, c.difference.mean);
+  sentence = fm_models_sentence (&c);
+  g_assert_nonnull (strstr (sentence, "the second is better: macro F1 +"));
+  g_assert_nonnull (strstr (sentence, "(paired bootstrap)"));
+  /* With two scores alone: the mean of both shares. */
+  g_assert_true (fm_models_compare (f.store, "first", "second", "test", "label", FM_METRIC_AUC, &c, &error));
+  g_assert_no_error (error);
+  g_assert_cmpfloat_with_epsilon (c.first, (30.0 / 50 + 110.0 / 150) / 2, 1e-12);
+  g_assert_cmpint (c.verdict, ==, FM_VERDICT_BETTER);
+  /* Accuracy is read from the outcomes as ever, whichever row comes first. */
+  g_assert_true (fm_models_compare (f.store, "first", "before", "test", NULL, FM_METRIC_ACCURACY, &c, &error));
+  g_assert_cmpfloat_with_epsilon (c.first, 0.7, 1e-12);
+  g_assert_false (fm_models_compare (f.store, "first", "three", "test", NULL, FM_METRIC_AUC, &c, &error));
+  g_assert_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT);
+  g_clear_error (&error);
+  g_assert_false (fm_models_compare (f.store, "three", "three", "test", NULL, FM_METRIC_AUC, &c, &error));
+  g_assert_nonnull (strstr (error->message, "two classes, and the test split has more"));
+  g_clear_error (&error);
+  g_assert_false (fm_models_compare (f.store, "first", "before", "test", NULL, FM_METRIC_MACRO_F1, &c, &error));
+  g_assert_nonnull (strstr (error->message, "not which class was answered"));
+  g_clear_error (&error);
+  g_assert_false (fm_models_compare (f.store, "first", "before", "test", "lab", FM_METRIC_ACCURACY, &c, &error));
+  g_assert_error (error, FM_STORAGE_ERROR, FM_STORAGE_ERROR_ABSENT);
+  fixture_close (&f);
 }
 
 static void
@@ -433,5 +506,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/verdicts/same-seeds-again", test_same_seeds_again);
   g_test_add_func ("/app/verdicts/keys", test_keys);
   g_test_add_func ("/app/verdicts/models", test_models);
+  g_test_add_func ("/app/verdicts/answers", test_answers);
   return g_test_run ();
 }

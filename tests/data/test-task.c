@@ -316,6 +316,7 @@ test_outcomes (void)
   FmArray target = { "value", FM_ARRAY_I32, 1, { 3 }, answers };
   FmBatch batch = { .n_targets = 1, .targets = &target, .size = 3, .valid = 3 };
   FmOutcome outcomes[3];
+  FmAnswer given[3];
 
   logits[2] = 1000.0f; /* sure and right */
   logits[10 + 4] = 2.0f;
@@ -331,6 +332,13 @@ test_outcomes (void)
   g_assert_cmpfloat (fm_outcomes_accuracy (outcomes, 2), ==, 0.5);
   g_assert_cmpfloat_with_epsilon (fm_outcomes_loss (outcomes, 2), log (9 + exp (2.0)) / 2, 1e-6);
   g_assert_true (isnan (fm_outcomes_accuracy (outcomes, 0)));
+  fm_task_answers (task, 0, &batch, logits, given);
+  g_assert_cmpfloat (given[0].answer, ==, 2);
+  g_assert_cmpfloat (given[0].right, ==, 2);
+  g_assert_cmpfloat (given[1].answer, ==, 4);
+  g_assert_cmpfloat (given[1].right, ==, 0);
+  g_assert_cmpfloat (given[1].score, ==, 0); /* ten classes */
+  g_assert_cmpfloat (given[2].answer, ==, -1);
 }
 
 /* Places that want no answer (-1) count neither way, and rows at and after `valid` are not touched. */

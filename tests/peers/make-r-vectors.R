@@ -139,4 +139,11 @@ case("bootstrap", c(n, rbind(first, second)), c(mean(second) - mean(first), sd(d
 # Power of a paired t test as R's power.t.test gives it, for the sentence on more seeds.
 for (n in c(3, 6, 12))
   case("power", c(n, 0.01, 0.006), power.t.test(n = n, delta = 0.01, sd = 0.006, type = "paired", strict = FALSE)$power)
+for (n in c(8, 60)) { # macro F1 from the table of answers against classes; a class that never occurs counts for nothing
+  right <- sample.int(4, n, TRUE) - 1
+  answer <- ifelse(runif(n) < 0.6, right, sample.int(6, n, TRUE) - 1)
+  counts <- table(factor(answer, 0:5), factor(right, 0:5))
+  both <- rowSums(counts) + colSums(counts)
+  case("macro-f1", c(n, rbind(answer, right)), mean((2 * diag(counts) / both)[both > 0]))
+}
 close(out)
