@@ -1,7 +1,8 @@
 /* fuzz-safetensors.c: checkpoints: a file that is refused leaves the variables as they were. */
+#define _GNU_SOURCE
 #include "fuzz.h"
 
-#include "compute/compute.h"
+#include "compute/compute-private.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
