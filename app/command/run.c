@@ -184,7 +184,7 @@ fm_command_print_results (FmStore *store, gint64 batch, gboolean json)
       if (modes)
         {
           g_autoptr (FmModeList) means = fm_mode_list_over_seeds (modes);
-          g_autofree char *above = text, *below = fm_mode_list_to_text (means);
+          g_autofree char *above = text, *below = fm_mode_list_to_text (means, terminal ? size.ws_col : 0);
 
           text = g_strconcat (above, *below ? "\n" : "", below, NULL);
         }

@@ -1,6 +1,7 @@
 /* modes.c: modes of a batch's runs from the metrics and latency samples that bear their name. */
 #include "config.h"
 
+#include "app/batch/measure-axes.h"
 #include "app/results/format.h"
 #include "app/results/modes.h"
 
@@ -200,6 +201,25 @@ add_provenance (FmModeList *list, FmStore *store, const FmResultRow *run, GError
   return TRUE;
 }
 
+/* One example, a batch, then what was asked for, by kind and length. */
+static gint64
+place_of (const FmModeResult *mode)
+{
+  FmMeter what;
+
+  if (!fm_meter_parse (mode->mode, &what, NULL)) /* "batch1" */
+    return 0;
+  return ((gint64) what.kind + 1) * (FM_METER_MOST_TOKENS + 1) + what.length;
+}
+
+static gint
+compare_modes (gconstpointer a, gconstpointer b)
+{
+  gint64 left = place_of (*(FmModeResult * const *) a), right = place_of (*(FmModeResult * const *) b);
+
+  return (left > right) - (left < right);
+}
+
 static gboolean
 add_run (FmModeList *list, FmStore *store, const FmResultRow *run, GError **error)
 {
@@ -234,7 +254,11 @@ add_run (FmModeList *list, FmStore *store, const FmResultRow *run, GError **erro
       if (g_str_has_prefix (mode->mode, "prefill:"))
         mode->first_token_ms = mode->latency_us_median / 1e3;
     }
-  return add_provenance (list, store, run, error);
+  if (!add_provenance (list, store, run, error))
+    return FALSE;
+  if (list->modes->len > first)
+    qsort (list->modes->pdata + first, list->modes->len - first, sizeof (gpointer), compare_modes);
+  return TRUE;
 }
 
 FmModeList *
@@ -333,6 +357,9 @@ cells_of (const FmModeResult *m, gboolean several)
   return cells;
 }
 
+/* What goes first where there is no room. */
+static const guint least[] = { P95, HEAP, DEVICE, PEAK, ROWS, CACHE, ENERGY, FIRST };
+
 static void
 append_cells (GString *out, char * const *cells, const glong *widths, const gboolean *shown)
 {
@@ -355,11 +382,11 @@ append_cells (GString *out, char * const *cells, const glong *widths, const gboo
 }
 
 char *
-fm_mode_list_to_text (const FmModeList *list)
+fm_mode_list_to_text (const FmModeList *list, guint width)
 {
   g_autoptr (GPtrArray) rows = g_ptr_array_new_with_free_func ((GDestroyNotify) g_strfreev);
   GString *out = g_string_new (NULL);
-  glong widths[N_COLUMNS];
+  glong widths[N_COLUMNS], total = 0;
   gboolean shown[N_COLUMNS], several = FALSE;
 
   for (guint i = 0; i < list->modes->len; i++)
@@ -381,7 +408,14 @@ fm_mode_list_to_text (const FmModeList *list)
           widths[c] = MAX (widths[c], g_utf8_strlen (cell, -1));
           shown[c] |= *cell != '\0';
         }
+      total += shown[c] ? widths[c] + 2 : 0;
     }
+  for (guint i = 0; i < G_N_ELEMENTS (least) && width > 0 && total - 2 > (glong) width; i++)
+    if (shown[least[i]])
+      {
+        shown[least[i]] = FALSE;
+        total -= widths[least[i]] + 2;
+      }
   if (rows->len > 0)
     {
       append_cells (out, (char * const *) titles, widths, shown);

@@ -40,8 +40,9 @@ FM_API FmModeList *fm_mode_list_load  (FmStore *store, GPtrArray *rows, GError *
 /** fm_mode_list_over_seeds: (transfer full): one for each variant, task, device and mode: means over runs. */
 FM_API FmModeList *fm_mode_list_over_seeds (const FmModeList *list);
 
-/** fm_mode_list_to_text: (transfer full): aligned columns and the notes below; "" when there is nothing to say. */
-FM_API char       *fm_mode_list_to_text (const FmModeList *list);
+/** fm_mode_list_to_text: (transfer full): aligned columns and the notes below; "" when there is nothing to say. @width: of
+ * the terminal: what does not fit is left out, costs of least interest first; 0: all. */
+FM_API char       *fm_mode_list_to_text (const FmModeList *list, guint width);
 
 /* The numbers of a mode by name, for exports. */
 typedef struct

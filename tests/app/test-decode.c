@@ -3,6 +3,10 @@
 
 #include "app/architecture/architecture.h"
 
+#if FM_HAVE_VULKAN
+#include "compute/vulkan/vulkan-private.h"
+#endif
+
 #include <math.h>
 #include <string.h>
 
@@ -183,6 +187,9 @@ test_vulkan (void)
     g_test_skip ("no Vulkan device here");
   else
     test_agrees ("vulkan");
+#if FM_HAVE_VULKAN
+  g_assert_cmpuint (fm_vulkan_validation_count (), ==, 0);
+#endif
 }
 
 /* What cannot go on token by token is refused by name, and says what would help. */
