@@ -320,6 +320,31 @@ read_manifest (FmBundle *bundle, const char *path, GError **error)
   return g_steal_pointer (&object);
 }
 
+/* "STAGE/FILE" and nothing that leads elsewhere, a device say: the rows come from a stranger. */
+static gboolean
+check_paths (FmBundle *bundle, const char *path, GError **error)
+{
+  g_autoptr (GPtrArray) stages = fm_store_load_stages (bundle->store, bundle->batch, error);
+
+  for (guint i = 0; stages && i < stages->len; i++)
+    {
+      const char *id = ((FmStageRecord *) g_ptr_array_index (stages, i))->id;
+      g_autoptr (GPtrArray) rows = fm_store_load_artifacts (bundle->store, id, error);
+
+      if (rows == NULL)
+        return FALSE;
+      for (guint k = 0; k < rows->len; k++)
+        {
+          const char *at = ((FmArtifactRow *) g_ptr_array_index (rows, k))->path;
+          g_autofree char *base = g_path_get_basename (at), *plain = g_strdup_printf ("%s/%s", id, base);
+
+          if (!g_str_equal (at, plain) || *id == '.' || *base == '.' || strchr (id, '/'))
+            return fail (error, path, "a row names the file %s, which is not in the folder of its stage", at);
+        }
+    }
+  return stages != NULL;
+}
+
 /* The rows are whole, are those that the manifest counts, and every file is there. */
 static gboolean
 check_rows (FmBundle *bundle, JsonObject *manifest, const char *path, GError **error)
@@ -341,8 +366,7 @@ check_rows (FmBundle *bundle, JsonObject *manifest, const char *path, GError **e
     if (counts[i] != (numbers ? fm_json_int (numbers, count_names[i], -1) : -1))
       return fail (error, path, ROWS " has %" G_GINT64_FORMAT " rows of %s where " MANIFEST " counts %" G_GINT64_FORMAT,
                    counts[i], count_names[i], numbers ? fm_json_int (numbers, count_names[i], -1) : -1);
-  faults = fm_store_check_artifacts (bundle->store, error);
-  if (faults == NULL)
+  if (!check_paths (bundle, path, error) || (faults = fm_store_check_artifacts (bundle->store, error)) == NULL)
     return FALSE;
   return faults->len == 0 || fail (error, path, "%s", (char *) g_ptr_array_index (faults, 0));
 }
