@@ -420,6 +420,17 @@ insert_latency (FmStore *store, const char *id, const GPtrArray *rows, GError **
   return TRUE;
 }
 
+/* What the view latency_medians says of one stage; asked with a stage, the view reads all of them. */
+static gboolean
+insert_medians (FmStore *store, const char *id, GError **error)
+{
+  return fm_store_do (store, error,
+                      "INSERT INTO latency_median SELECT stage, kind, process, max (n), avg (value_us) FROM (SELECT stage, "
+                      "kind, process, value_us, row_number () OVER (PARTITION BY kind, process ORDER BY value_us) AS place, "
+                      "count (*) OVER (PARTITION BY kind, process) AS n FROM latency_sample WHERE stage = ?) WHERE place IN "
+                      "((n + 1) / 2, (n + 2) / 2) GROUP BY kind, process", "t", id);
+}
+
 static gboolean
 insert_processes (FmStore *store, const char *id, const GPtrArray *rows, GError **error)
 {
@@ -533,9 +544,7 @@ finish_stage (FmStore *store, const char *id, const FmStageResult *result, GErro
          insert_points (store, id, result->curve, error) &&
          insert_outcomes (store, id, result->outcomes, error) &&
          insert_latency (store, id, result->latency, error) &&
-         fm_store_do (store, error,
-                      "INSERT INTO latency_median SELECT stage, kind, process, samples, median_us FROM latency_medians "
-                      "WHERE stage = ?", "t", id) &&
+         insert_medians (store, id, error) &&
          insert_processes (store, id, result->processes, error) &&
          insert_memory (store, id, result->memory, error) &&
          insert_profile (store, id, result->profile, error) &&

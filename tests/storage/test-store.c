@@ -365,6 +365,8 @@ test_results (Fixture *f, gconstpointer data)
   g_assert_cmpint (row->device_heap_bytes, ==, 77);
   g_assert_cmpint (row->trials, ==, 6);
   g_assert_cmpint (row->parameters_by_n, ==, 3136);
+  g_assert_cmpint (sql_int (f->path, "SELECT count (*) FROM (SELECT * FROM latency_medians EXCEPT SELECT stage, kind, "
+                            "process, samples, median_us FROM latency_median)"), ==, 0);
   blocks = fm_store_load_blocks (f->store, batch, "batch1", &error);
   g_assert_no_error (error);
   g_assert_cmpuint (blocks->len, ==, 5);
