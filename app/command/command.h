@@ -74,7 +74,10 @@ int fm_command_print_results (FmStore *store, gint64 batch, gboolean json);
 /** fm_command_open_store: of `--store` or the default. */
 FmStore *fm_command_open_store (const FmArgs *args, FmStoreMode mode, GError **error);
 
+/** fm_commands: (array zero-terminated=1): all subcommands, in the order the help shows them; in main.c. */
+const FmCommand * const *fm_commands (void);
+
 extern const FmCommand fm_command_bench, fm_command_bundle, fm_command_check, fm_command_claims, fm_command_compare,
-    fm_command_data, fm_command_figure, fm_command_inspect, fm_command_list, fm_command_map, fm_command_report,
-    fm_command_reproduce, fm_command_results, fm_command_resume, fm_command_routing, fm_command_run, fm_command_store,
-    fm_command_worker;
+    fm_command_completion, fm_command_data, fm_command_figure, fm_command_inspect, fm_command_list, fm_command_map,
+    fm_command_report, fm_command_reproduce, fm_command_results, fm_command_resume, fm_command_routing, fm_command_run,
+    fm_command_store, fm_command_worker;

@@ -31,8 +31,18 @@ static const FmCommand * const commands[] = {
   &fm_command_data,
   &fm_command_store,
   &fm_command_bench,
+  &fm_command_completion,
   &fm_command_worker,
 };
+
+const FmCommand * const *
+fm_commands (void)
+{
+  static const FmCommand *list[G_N_ELEMENTS (commands) + 1];
+
+  memcpy (list, commands, sizeof commands);
+  return list;
+}
 
 struct _FmArgs
 {
