@@ -34,6 +34,8 @@ static const Case cases[] = {
   { "reformer chunk=32 rounds=1", 1.15 },
   { "sinkhorn block=root", 1.6 },
   { "sinkhorn block=32 cut=2", 1.15 },
+  { "combiner span=root", 1.6 },
+  { "masformer full=0 span=32", 1.15 },
   { "synthesizer", 0 },
 };
 

@@ -150,6 +150,12 @@ static const Setting settings[] = {
   { "sinkhorn block=4", 0, FALSE, FALSE },
   { "sinkhorn block=5 softmax=two", 0, FALSE, FALSE },
   { "sinkhorn block=4 cut=2", 0, FALSE, FALSE },
+  { "combiner span=4", 0, TRUE, TRUE },
+  { "combiner span=5 summary=mean", 0, TRUE, TRUE },
+  { "masformer full=0 span=4", 0, TRUE, TRUE },
+  { "masformer full=0 span=5 form=block-own", 0, TRUE, TRUE },
+  { "masformer full=0 span=3 form=window", 0, TRUE, TRUE },
+  { "masformer full=1 span=3", 0, TRUE, TRUE },
   { "reformer chunk=4 buckets=4 rounds=1", 0, TRUE, TRUE },
   { "reformer chunk=3 buckets=6 rounds=3", 0, TRUE, TRUE },
   { "reformer chunk=30 buckets=2 rounds=2", 0, TRUE, TRUE },
@@ -258,6 +264,26 @@ test_causal (gconstpointer data)
     }
 }
 
+/* What lies in the padding reaches no token, by whole bits. */
+static void
+test_padding (gconstpointer data)
+{
+  const Setting *s = data;
+
+  for (guint causal = 0; causal <= (guint) s->causal; causal++)
+    {
+      g_auto (Run) a = { 0 }, b = { .x = fm_check_normals (3, 1, B * N * D) };
+
+      for (gsize i = 0; i < B; i++)
+        for (gsize k = (gsize) ragged[i] * D; k < N * D; k++)
+          b.x[i * N * D + k] = 100.0f * b.x[i * N * D + k] + 3.0f;
+      run (&a, s->settings, causal, ragged, "cpu");
+      run (&b, s->settings, causal, ragged, "cpu");
+      for (gsize i = 0; i < B; i++)
+        g_assert_cmpmem (a.c.y + i * N * D, (gsize) ragged[i] * D * 4, b.c.y + i * N * D, (gsize) ragged[i] * D * 4);
+    }
+}
+
 /* --- Patterns -----------------------------------------------------------------------------------------------------*/
 
 static gboolean
@@ -302,6 +328,20 @@ sees_blocks (gsize i, gsize j) /* blocks of 4, none at random: 6 of them */
   return a == 0 || a == 5 || b == 0 || b == 5 || (a > b ? a - b : b - a) <= 1;
 }
 
+static gboolean
+sees_next_blocks (gsize i, gsize j)
+{
+  gsize a = i / 4, b = j / 4;
+
+  return (a > b ? a - b : b - a) <= 1;
+}
+
+static gboolean
+sees_all (gsize i, gsize j)
+{
+  return TRUE;
+}
+
 static const struct { const char *settings; gboolean (*sees) (gsize i, gsize j); } patterns[] = {
   { "sparse-fixed block=5 summary=2", sees_fixed },
   { "sparse-fixed block=4 summary=1 first=yes", sees_fixed_first },
@@ -309,6 +349,8 @@ static const struct { const char *settings; gboolean (*sees) (gsize i, gsize j);
   { "longformer window=2 globals=3", sees_longformer },
   { "longformer window=2 dilation=3 globals=1", sees_dilated },
   { "bigbird block=4 random=0", sees_blocks },
+  { "masformer full=0 span=4", sees_next_blocks },
+  { "combiner span=4", sees_all },
 };
 
 static void
@@ -384,6 +426,7 @@ test_whole (void)
     "local-attention window=23", "local-attention form=block window=23", "longformer window=23 globals=0",
     "sparse-fixed block=23", "sparse-fixed block=3 summary=3", "sparse-strided stride=1",
     "bigbird block=23", "bigbird block=6", "sinkhorn block=23", "sinkhorn block=64",
+    "combiner span=23", "combiner span=1", "masformer full=9 span=2", "masformer full=0 span=23", "masformer full=0 span=22",
   };
 
   for (guint causal = 0; causal < 2; causal++)
@@ -669,8 +712,10 @@ main (int argc, char **argv)
     {
       g_autofree char *name = g_strdelimit (g_strdup (settings[i].settings), " =", '-');
       g_autofree char *shown = g_strdup_printf ("/mixers/shown/%s", name), *causal = g_strdup_printf ("/mixers/causal/%s", name);
+      g_autofree char *padding = g_strdup_printf ("/mixers/padding/%s", name);
 
       g_test_add_data_func (shown, &settings[i], test_shown);
+      g_test_add_data_func (padding, &settings[i], test_padding);
       if (g_test_slow ())
         {
           g_autofree char *vulkan = g_strdup_printf ("/mixers/vulkan/%s", name);
