@@ -475,9 +475,15 @@ run (const FmArgs *args)
     {
       Shown *shown = shown_new (g_ptr_array_index (paths, i), store, &error);
 
-      if (shown == NULL)
-        return fm_command_error (g_steal_pointer (&error));
-      g_ptr_array_add (all, shown);
+      if (shown != NULL)
+        {
+          g_ptr_array_add (all, shown);
+          continue;
+        }
+      status = fm_command_error (g_steal_pointer (&error));
+      /* Of all there are, one that cannot be read (a plugin is missing) does not hide the others. */
+      if (fm_args_count (args) > 0)
+        return status;
     }
   for (guint i = 0; i < all->len; i++)
     {
@@ -495,7 +501,7 @@ run (const FmArgs *args)
         return fm_command_error (g_steal_pointer (&error));
     }
   if (fm_args_has (args, "--json"))
-    status = fm_command_print_json (node);
+    status = MAX (status, fm_command_print_json (node));
   return status == FM_EXIT_OK && different && !fm_args_has (args, "--keep") ? FM_EXIT_DIFFERENT : status;
 }
 

@@ -3,6 +3,7 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static char *
 claim_file (Place *place, const char *expect)
@@ -170,6 +171,35 @@ test_wrong (void)
   g_assert_false (g_file_test (place->store, G_FILE_TEST_EXISTS));
 }
 
+/* A shipped claim whose plugin is missing is named, and the others are shown. */
+static void
+test_missing_plugin (void)
+{
+  g_autoptr (Place) place = place_new ();
+  g_autofree char *plugins = g_strdup (g_getenv ("FORMARIUM_PLUGIN_PATH"));
+  g_autofree char *mine = g_build_filename (place->folder, "plugins", NULL);
+  g_autoptr (GDir) dir = g_dir_open (plugins, 0, NULL);
+  g_autoptr (Run) all = NULL, one = NULL;
+  const char *name;
+
+  g_assert_cmpint (g_mkdir (mine, 0700), ==, 0);
+  while ((name = g_dir_read_name (dir)) != NULL)
+    if (g_str_has_suffix (name, ".so") && !g_str_equal (name, "switch.so"))
+      {
+        g_autofree char *from = g_build_filename (plugins, name, NULL), *to = g_build_filename (mine, name, NULL);
+
+        g_assert_cmpint (symlink (from, to), ==, 0);
+      }
+  g_setenv ("FORMARIUM_PLUGIN_PATH", mine, TRUE);
+  all = program ("claims", NULL);
+  one = program ("claims", "switch", NULL);
+  g_setenv ("FORMARIUM_PLUGIN_PATH", plugins, TRUE);
+  g_assert_cmpint (all->status, ==, 2);
+  g_assert_nonnull (strstr (all->err, "switch.batch"));
+  g_assert_nonnull (strstr (all->out, "linear-attention: not run here"));
+  assert_refused (one, "switch.batch");
+}
+
 /* Those that come with the program can be planned here, and a fresh store contradicts none. */
 static void
 test_shipped (void)
@@ -193,6 +223,7 @@ main (int argc, char **argv)
   g_test_add_func ("/claims-command/all", test_all);
   g_test_add_func ("/claims-command/other-build", test_other_build);
   g_test_add_func ("/claims-command/wrong", test_wrong);
+  g_test_add_func ("/claims-command/missing-plugin", test_missing_plugin);
   g_test_add_func ("/claims-command/shipped", test_shipped);
   return g_test_run ();
 }
