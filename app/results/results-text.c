@@ -166,6 +166,20 @@ points_text (gdouble share)
   return g_strdup_printf ("%s point%s", number, strcmp (number, "1") == 0 ? "" : "s");
 }
 
+static gboolean
+same_number (gdouble a, gdouble b)
+{
+  return a == b || (isnan (a) && isnan (b));
+}
+
+/* Member by member: what lies between them is not set. */
+static gboolean
+same_spread (const FmSpread *a, const FmSpread *b)
+{
+  return a->variants == b->variants && a->seeds == b->seeds && a->df == b->df && a->paired == b->paired
+         && same_number (a->sd, b->sd) && same_number (a->spread_p, b->spread_p);
+}
+
 /* What the matrices of the table were judged by: "residuals pooled over 5 variants and 3 seeds (8 degrees of freedom)" */
 static void
 append_spread (GString *out, const FmResultsComparison *comparisons, guint n)
@@ -177,8 +191,7 @@ append_spread (GString *out, const FmResultsComparison *comparisons, guint n)
     {
       const FmSpread *s = &comparisons[i].spread;
 
-      if (s->variants == 0 || (pooled != NULL && memcmp (s, pooled, sizeof *s) == 0)
-          || (paired != NULL && memcmp (s, paired, sizeof *s) == 0))
+      if (s->variants == 0 || (pooled != NULL && same_spread (s, pooled)) || (paired != NULL && same_spread (s, paired)))
         continue;
       pools += !s->paired && (pooled = s) != NULL;
       pairs += s->paired && (paired = s) != NULL;
