@@ -133,6 +133,8 @@ char **fm_batch_parse_role (FmBatchFile *file, const FmBatchEntry *entry, FmRole
 GPtrArray *fm_batch_split (FmBatchFile *file, const FmBatchEntry *entry, GError **error);
 
 /** fm_batch_parse_mixture: "2*mqar+listops" as names (char *) and weights (gint64); FALSE where a weight is none. */
+/** fm_batch_check_mixture: (transfer full): "2*mqar+listops" without spaces and needless weights; NULL with @error. */
+char    *fm_batch_check_mixture (FmBatchFile *file, const FmBatchEntry *entry, const char *text, GError **error);
 gboolean fm_batch_parse_mixture (const char *text, GPtrArray *ids, GArray *weights);
 
 /* --- select.c -----------------------------------------------------------------------------------------------------*/

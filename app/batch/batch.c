@@ -378,9 +378,8 @@ fm_batch_parse_mixture (const char *text, GPtrArray *ids, GArray *weights)
   return TRUE;
 }
 
-/* (transfer full): "2*mqar+listops" without spaces and needless weights; NULL with @error. */
-static char *
-check_mixture (FmBatchFile *file, const FmBatchEntry *entry, const char *text, GError **error)
+char *
+fm_batch_check_mixture (FmBatchFile *file, const FmBatchEntry *entry, const char *text, GError **error)
 {
   g_autoptr (GPtrArray) ids = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GArray) weights = g_array_new (FALSE, FALSE, sizeof (gint64));
@@ -440,7 +439,7 @@ parse_tasks (FmBatchFile *file, const FmBatchEntry *entry, GError **error)
     return FALSE;
   for (guint i = 0; i < list->len; i++)
     {
-      char *task = check_mixture (file, entry, g_ptr_array_index (list, i), error);
+      char *task = fm_batch_check_mixture (file, entry, g_ptr_array_index (list, i), error);
 
       if (task == NULL)
         return FALSE;

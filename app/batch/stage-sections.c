@@ -122,13 +122,9 @@ check_value (FmBatchFile *file, const FmBatchEntry *entry, const char *key, cons
 
   if (g_str_equal (key, "task"))
     {
-      g_autoptr (FmTask) none = NULL;
+      g_autofree char *task = fm_batch_check_mixture (file, entry, value, error);
 
-      if (fm_task_class_find (value))
-        return TRUE;
-      none = fm_task_new (value, NULL, error); /* its sentence offers the nearest name */
-      g_prefix_error (error, "%s: ", entry->key);
-      return fm_batch_blame (file, entry, error);
+      return task != NULL;
     }
   if (g_str_equal (key, "mixer") || g_str_equal (key, "feedforward"))
     {
@@ -414,6 +410,22 @@ count (const FmBatchSection *section)
   return section->values ? section->values->len : 1;
 }
 
+/* Is @owner the task, one of a mixture, or a plugin of a layer? */
+static gboolean
+names (const char *value, gboolean task, const char *owner)
+{
+  g_autoptr (GPtrArray) ids = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GArray) weights = g_array_new (FALSE, FALSE, sizeof (gint64));
+  g_auto (GStrv) layers = g_strsplit (value, ",", -1);
+
+  if (task)
+    return fm_batch_parse_mixture (value, ids, weights) && g_ptr_array_find_with_equal_func (ids, owner, g_str_equal, NULL);
+  for (guint i = 0; layers[i]; i++)
+    if (g_str_equal (g_strstrip (layers[i]), owner))
+      return TRUE;
+  return FALSE;
+}
+
 gboolean
 fm_batch_stages_use (FmBatchFile *file, const char *owner)
 {
@@ -425,11 +437,9 @@ fm_batch_stages_use (FmBatchFile *file, const char *owner)
         {
           const FmBatchEntry *entry;
           const char *value = value_of (g_ptr_array_index (file->stages, i), k, keys[n], &entry);
-          g_auto (GStrv) ids = g_strsplit (value ? value : "", ",", -1);
 
-          for (guint j = 0; ids[j]; j++)
-            if (g_str_equal (g_strstrip (ids[j]), owner))
-              return TRUE;
+          if (value && names (value, n == 0, owner))
+            return TRUE;
         }
   return FALSE;
 }

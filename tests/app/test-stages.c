@@ -379,7 +379,16 @@ test_each_task (void)
     HEAD "[stage base]\neach=task in listops;mqar\n[stage join]\ninit=mean;embed=new;head=new\n" SMALL);
   g_autoptr (FmBatchPlan) none = plan_text (
     HEAD "[stage base]\neach=task in listops;mqar\n[stage join]\ninit=mean;head=new\n" SMALL, &error);
+  g_autoptr (FmBatchPlan) mixed = good (
+    HEAD "[stage base]\ntask=mqar+2*listops\n[stage alone]\ninit=embed=new;head=new\n" SMALL
+    "[listops]\nmin_length=4\nmax_length=14;16\n");
   const FmBatchRun *run = run_at (plan, 0);
+
+  /* A mixture goes before one task; how long its expressions are makes variants, though no run is scored on them. */
+  g_assert_cmpint (mixed->n_variants, ==, 2);
+  g_assert_cmpstr (fm_task_get_class (run_at (mixed, 0)->task)->id, ==, "mqar");
+  g_assert_nonnull (strstr (((FmBatchStage *) g_ptr_array_index (run_at (mixed, 0)->earlier, 0))->recipe, "listops"));
+  g_assert_null (strstr (run_at (mixed, 0)->train->recipe, "listops"));
 
   g_assert_cmpuint (run->earlier->len, ==, 2);
   g_assert_nonnull (strstr (((FmBatchStage *) g_ptr_array_index (run->earlier, 0))->recipe, "\"id\":\"listops\""));
@@ -442,7 +451,7 @@ test_bad_files (void)
     { "[stage base]\n[stage b]\nfrom=bas\n", { "did you mean “base”?" } },
     { "[stage a]\nfrom=a\n", { "no stage before this one is called a" } },
     { "[stage a]\n[stage b]\nfrom=none\n", { "line 11, [stage a] no later stage starts from it" } },
-    { "[stage a]\ntask=mqr\n", { "task: ", "mqar" } },
+    { "[stage a]\ntask=mqr\n", { "line 12, [stage a] task=mqr: ", "mqar" } },
     { "[stage a]\nmixer=softmax-attentio\n[stage b]\n", { "line 12, [stage a] mixer=softmax-attentio", "softmax-attention" } },
     { "[stage a]\n[stage b]\ntask=listops\n", { "line 13, [stage b] task: the last stage is what the run is scored on" } },
     { "[stage a]\n[stage b]\neach=rate in 0.1;0.2\n", { "each: the last stage" } },
@@ -735,12 +744,15 @@ count_kind (const Done *done, const char *kind, gint64 *attempts)
 #define SHARED(budget) "[batch]\ntask=mqar\nmixer=softmax-attention;linear-attention\nlayers=1\n" TINY "budget=steps:6\n" \
                        "[stage base]\nmixer=softmax-attention\n[stage adapt]\nbudget=steps:" budget "\n" SMALL
 
-/* Two variants and then another budget: the base was trained once, at the first time. */
+/* Two variants and then another budget: the base was trained once, at the first time; and once more for its weights alone
+ * when they had been thrown away. */
 static void
 test_shared_base (void)
 {
   g_autoptr (Place) place = place_new ();
   g_autofree char *first = write_batch (place, "first", SHARED ("5")), *second = write_batch (place, "second", SHARED ("7"));
+  g_autofree char *third = write_batch (place, "third", SHARED ("8"));
+  g_autoptr (Run) pruned = NULL;
   gint64 ended, attempts = 0;
 
   run_well (first);
@@ -759,6 +771,16 @@ test_shared_base (void)
     g_assert_cmpuint (count_kind (&done, FM_STAGE_KIND_TRAIN, &attempts), ==, 3);
     g_assert_cmpint (attempts, ==, 3); /* the base once in its life, two trainings once each */
     g_assert_cmpint (((FmStageRecord *) done.stages->pdata[0])->ended_us, ==, ended);
+  }
+  pruned = program ("store", "prune", "--checkpoints", NULL);
+  g_assert_cmpint (pruned->status, ==, 0);
+  run_well (third);
+  {
+    g_auto (Done) done = done_of (place, 3);
+    g_autoptr (FmVariables) base = weights (&done, 0), adapted = weights (&done, 1);
+
+    g_assert_cmpint (((FmStageRecord *) done.stages->pdata[0])->ended_us, ==, ended);
+    g_assert_false (same (base, "norm.gain", adapted, "norm.gain"));
   }
 }
 
