@@ -62,7 +62,7 @@ static void
 on_event (const FmRunStatus *s, const FmRunEvent *event, gpointer data)
 {
   Progress *p = data;
-  g_autofree char *log = NULL;
+  g_autofree char *log = NULL, *place = NULL;
 
   switch (event->kind)
     {
@@ -72,8 +72,9 @@ on_event (const FmRunStatus *s, const FmRunEvent *event, gpointer data)
       break;
     case FM_RUN_EVENT_STAGE_ENDED:
       clear_bar (p);
-      g_printerr ("%" G_GINT64_FORMAT "/%" G_GINT64_FORMAT "  %s seed %" G_GINT64_FORMAT ": %s %s%s%s\n", s->n_done,
-                  s->n_stages, event->variant, event->seed, event->stage_kind, event->state,
+      place = event->place ? g_strdup_printf (" %u of %u", event->place, event->n_places) : g_strdup ("");
+      g_printerr ("%" G_GINT64_FORMAT "/%" G_GINT64_FORMAT "  %s seed %" G_GINT64_FORMAT ": %s%s %s%s%s\n", s->n_done,
+                  s->n_stages, event->variant, event->seed, event->stage_kind, place, event->state,
                   event->reason ? ": " : "", event->reason ? event->reason : "");
       log = fm_runner_find_log (p->runner, event->stage);
       if (log)

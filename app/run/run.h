@@ -90,6 +90,7 @@ typedef struct
   const char    *stage, *stage_kind, *variant;
   gint64         seed;
   const char    *state, *reason; /* of fm_stage_state_to_string(), or "skipped" for want of data */
+  guint          place, n_places; /* of a training in a chain of them, from 1; 0: it is alone */
   gint64         step;
   const char    *name, *tag;
   gdouble        value;

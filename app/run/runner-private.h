@@ -26,6 +26,7 @@ typedef struct
   char          *variant;
   gint64         seed, run; /* of the first run that wants it */
   gint64         steps;
+  guint          place, n_places; /* of a training in a chain of them, from 1; 0: it is alone */
   gdouble        work;       /* FLOPs, for the share of the whole */
   guint64        peak_bytes; /* planned */
   FmStageState   state;

@@ -177,6 +177,13 @@ fm_runner_load_stages (FmRunner *runner, GHashTable *only, GError **error)
                 if (!g_str_equal (stage->record->kind, FM_STAGE_KIND_TRIAL)) /* has its own */
                   stage->seed = run->seed;
                 stage->run = run->id;
+                /* The chain, then the one that measures; trials stand behind it. */
+                if (run->stages->len > 2 && g_str_equal (stage->record->kind, FM_STAGE_KIND_TRAIN)
+                    && !json_object_has_member (stage->recipe, "tune"))
+                  {
+                    stage->place = k + 1;
+                    stage->n_places = run->stages->len - 1;
+                  }
               }
         }
       /* Seeds of a variant cost the same; they stand together. */

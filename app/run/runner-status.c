@@ -19,6 +19,7 @@ fm_runner_tell_stage (FmRunner *runner, FmRunEventKind kind, FmRunnerStage *stag
 {
   fm_runner_tell (runner, &(FmRunEvent){ .kind = kind, .stage = stage->record->id, .stage_kind = stage->record->kind,
                                          .variant = stage->variant, .seed = stage->seed,
+                                         .place = stage->place, .n_places = stage->n_places,
                                          .state = stage->blocked ? "skipped" : fm_stage_state_to_string (stage->state),
                                          .reason = reason });
 }
