@@ -50,7 +50,8 @@ static FmTensor *
 next_token (FmGraph *g, const FmBuild *b, FmTensor *q, FmTensor *k, FmTensor *v, const Params *p)
 {
   gint64 B = fm_tensor_get_dim (q, 0), H = p->heads, d = b->width / H;
-  FmTensor *sum = fm_carried (g, b, "sum", FM_SHAPE (B, H, d, d)), *norm = fm_carried (g, b, "norm", FM_SHAPE (B, H, 1, d));
+  FmTensor *sum = fm_carried (g, b, "sum", FM_SHAPE (B, H, d, d));
+  FmTensor *norm = fm_carried (g, b, "norm", FM_SHAPE (B, H, 1, d));
 
   q = feature (g, q, p);
   k = feature (g, k, p);

@@ -99,10 +99,10 @@ FM_API void     fm_probe_set     (const FmBuild *b, guint index, FmTensor *t);
  * those the mask shows: all, those within `window` or those of its `block`, and no more than these are kept. With a
  * context (cross-attention) nothing is kept. The mask may hold causal, window, block and key_lengths.
  */
-FM_API FmTensor *fm_attention_cached (FmGraph *g, const FmBuild *b, const char *name, FmTensor *q, FmTensor *k, FmTensor *v,
-                                      gdouble scale, const FmAttentionMask *mask);
+FM_API FmTensor *fm_attention_cached (FmGraph *g, const FmBuild *b, const char *name, FmTensor *q, FmTensor *k,
+                                      FmTensor *v, gdouble scale, const FmAttentionMask *mask);
 
-/** fm_carried: (nullable): in DECODE what the pass before left in this layer under @name, f32; elsewhere NULL: nothing yet. */
+/** fm_carried: (nullable): in DECODE what the pass before left in this layer under @name, f32; NULL in other modes. */
 FM_API FmTensor *fm_carried (FmGraph *g, const FmBuild *b, const char *name, FmShape shape);
 /** fm_carry: leaves @t for the next pass; ignored but in PREFILL and DECODE. */
 FM_API void      fm_carry   (FmGraph *g, const FmBuild *b, const char *name, FmTensor *t);

@@ -107,7 +107,8 @@ FM_API void fm_model_graph_free (FmModelGraph *mg);
  *
  * Inputs: the task's by name, "lengths" when ragged, "target:NAME" (TRAIN), "@rate", "@step" (TRAIN), "@seed" i32 [2]
  * where something is random; DECODE has "@position" i32 [B], counted from 0, in place of "lengths". PREFILL and DECODE
- * give the logits of the last token: [B,classes], or [B,1,classes] of a target with one a token. Outputs: "@loss", "@norm", "@norms" (TRAIN), "logits:NAME" (EVALUATE), logs, probes.
+ * give the logits of the last token: [B,classes], or [B,1,classes] of a target with one a token. Outputs: "@loss",
+ * "@norm", "@norms" (TRAIN), "logits:NAME" (else), logs, probes.
  * Use fm_program_has_input(): inputs that nothing reads are not there.
  */
 FM_API FmModelGraph *fm_model_graph_new (FmModel *model, FmMode mode, gint64 batch, const FmOptimizer *optimizer,

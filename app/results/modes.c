@@ -431,6 +431,7 @@ fm_mode_list_to_text (const FmModeList *list, guint width)
       g_string_append_c (out, '\n');
     }
   for (guint i = 0; i < list->notes->len; i++)
-    g_string_append_printf (out, "%s%s\n", i == 0 && rows->len > 0 ? "\n" : "", (char *) g_ptr_array_index (list->notes, i));
+    g_string_append_printf (out, "%s%s\n", i == 0 && rows->len > 0 ? "\n" : "",
+                            (char *) g_ptr_array_index (list->notes, i));
   return g_string_free (out, FALSE);
 }

@@ -620,7 +620,8 @@ mode_column (const FmModeList *modes, GPtrArray *names, guint column, const char
           {
             const FmModeResult *r = g_ptr_array_index (modes->modes, i);
 
-            any = g_str_equal (r->mode, g_ptr_array_index (names, m)) && isfinite (G_STRUCT_MEMBER (gdouble, r, f->offset));
+            any = g_str_equal (r->mode, g_ptr_array_index (names, m))
+                  && isfinite (G_STRUCT_MEMBER (gdouble, r, f->offset));
           }
         if (!any || column-- > 0)
           continue;

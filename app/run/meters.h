@@ -38,9 +38,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FmMeters, fm_meters_free)
  * Samples every mode once, the machine being ours, and builds it for that when this is its first turn: look at the memory
  * of the process before. Adds latency samples of kind "decode:1024", ..., and metrics with that as tag (split and target
  * empty): "rows" and "tokens" of a call, "planned_peak_bytes", "cache_bytes", and where the machine tells
- * "energy_joules" a row, "device_us" a call and "device_heap_bytes". The forward pass of a batch gives the last three without a
- * tag, that of one example "device_us" under "batch1". What cannot be measured stands in the job's provenance: "energy", "device_heap", and "unmeasured", an object
- * with the reason by mode.
+ * "energy_joules" a row, "device_us" a call and "device_heap_bytes". The forward pass of a batch gives the last three
+ * without a tag, that of one example "device_us" under "batch1". What cannot be measured stands in the job's provenance:
+ * "energy", "device_heap", and "unmeasured", an object with the reason by mode.
  */
 gboolean  fm_meters_take_turn (FmMeters *meters, FmEvaluator *single, const FmBatch *one, FmEvaluator *forward,
                                const FmBatch *batch, FmStageResult *result, GError **error) G_GNUC_WARN_UNUSED_RESULT;

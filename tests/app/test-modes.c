@@ -1,4 +1,4 @@
-/* test-modes.c: measure= of a batch from its file to the table, JSON and CSV: a training step, a prompt, one more token. */
+/* test-modes.c: measure= of a batch from its file to table, JSON and CSV: a training step, a prompt, one more token. */
 #include "program.h"
 
 #include <glib/gstdio.h>
