@@ -127,7 +127,8 @@ gboolean fm_batch_fail  (FmBatchFile *file, const FmBatchEntry *entry, GError **
   G_GNUC_PRINTF (4, 5);
 
 /** fm_batch_parse_role: (transfer full): NAME, or NAME,NAME,... a layer each. */
-char **fm_batch_parse_role (FmBatchFile *file, const FmBatchEntry *entry, FmRole role, const char *text, GError **error);
+char **fm_batch_parse_role (FmBatchFile *file, const FmBatchEntry *entry, FmRole role, const char *text,
+                            GError **error);
 
 /** fm_batch_split: (transfer full) (element-type char *): `a;b;` as two items; nothing empty, nothing twice. */
 GPtrArray *fm_batch_split (FmBatchFile *file, const FmBatchEntry *entry, GError **error);
@@ -273,8 +274,8 @@ gboolean fm_batch_check_stages     (FmBatchFile *file, GError **error);
 typedef struct
 {
   FmTask         *(*make_task)         (gpointer data, const char *id, GError **error);
-  FmArchitecture *(*make_architecture) (gpointer data, const FmBatchSettings *settings, const FmBatchPair *pair, FmTask *task,
-                                        GError **error);
+  FmArchitecture *(*make_architecture) (gpointer data, const FmBatchSettings *settings, const FmBatchPair *pair,
+                                        FmTask *task, GError **error);
   gpointer        data;
 } FmBatchMaker;
 

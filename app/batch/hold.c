@@ -366,8 +366,8 @@ fm_batch_choose (FmBatchFile *file, const FmBatchChoice *baseline, const FmBatch
 }
 
 gboolean
-fm_batch_budget_steps (const FmBatchCandidate *candidate, FmArchitecture *architecture, FmBatchLength unit, gdouble budget,
-                       gint64 *steps, GError **error)
+fm_batch_budget_steps (const FmBatchCandidate *candidate, FmArchitecture *architecture, FmBatchLength unit,
+                       gdouble budget, gint64 *steps, GError **error)
 {
   FmPlan plan;
   FmCost cost = { 0, 0 };

@@ -326,7 +326,8 @@ make_stage_task (gpointer data, const char *id, GError **error)
 }
 
 static FmArchitecture *
-make_stage_architecture (gpointer data, const FmBatchSettings *settings, const FmBatchPair *pair, FmTask *task, GError **error)
+make_stage_architecture (gpointer data, const FmBatchSettings *settings, const FmBatchPair *pair, FmTask *task,
+                         GError **error)
 {
   Expansion stage = *(Expansion *) data;
   FmBatchPair own = { pair->mixers ? pair->mixers : stage.pair->mixers,
@@ -347,8 +348,8 @@ prepare_stages (Expansion *x, const FmBatchChoice *choice, FmTask *task, const F
 
   g_clear_pointer (&x->prepared, g_ptr_array_unref);
   if (x->file->stages->len > 0)
-    x->prepared = fm_batch_stages_prepare (x->file, &maker, base, x->file->hold.parameters ? choice->hidden : base->hidden, &last,
-                                           error);
+    x->prepared = fm_batch_stages_prepare (x->file, &maker, base,
+                                           x->file->hold.parameters ? choice->hidden : base->hidden, &last, error);
   return x->file->stages->len == 0 || x->prepared != NULL;
 }
 

@@ -1,5 +1,6 @@
-/* stage-sections.c: [stage NAME]: the trainings that a run goes through before the one it is scored on. The last section is
- * that one, so what its model is and what it is scored on stand in [batch]; sections before it say where they differ. */
+/* stage-sections.c: [stage NAME]: the trainings that a run goes through before the one it is scored on. The last
+ * section is that one, so what its model is and what it is scored on stand in [batch]; sections before it say where
+ * they differ. */
 #include "config.h"
 
 #include "app/architecture/paths.h"
@@ -30,8 +31,9 @@ struct _FmBatchSection
 static const FmBatchKey stage_keys[] = {
   { "from", "Stages before it whose models it starts from, or none; the one before when left out" },
   { "trains", "Parameters that are trained, the rest is frozen: head;layers.1.mixer;**.bias; all when left out" },
-  { "init", "What parameters start from: mean (of several models), TARGET=SOURCE, with slice or repeat where shapes differ, or "
-            "TARGET=new: layers.*=layers.{2*};head=new" },
+  { "init",
+    "What parameters start from: mean (of several models), TARGET=SOURCE, with slice or repeat where shapes differ, or "
+    "TARGET=new: layers.*=layers.{2*};head=new" },
   { "each", "Repeats the stage: each=task in listops;mqar" },
   { "task", "What it learns, where it is not the run's task" },
   { "budget", "Its own; otherwise that of [batch]" },
@@ -42,8 +44,8 @@ static const FmBatchKey stage_keys[] = {
 };
 
 /* What a later stage may have of its own, but not the last one: the run's model, its seed and what it is scored on. */
-static const char * const of_the_run[] = { "task", "mixer", "feedforward", "layers", "width", "hidden", "causal", "seed", "each",
-                                           NULL };
+static const char * const of_the_run[] = { "task",   "mixer",  "feedforward", "layers", "width",
+                                          "hidden", "causal", "seed",        "each",   NULL };
 
 const FmBatchKey *
 fm_batch_stage_keys (void)
@@ -128,13 +130,14 @@ check_value (FmBatchFile *file, const FmBatchEntry *entry, const char *key, cons
     }
   if (g_str_equal (key, "mixer") || g_str_equal (key, "feedforward"))
     {
-      g_auto (GStrv) ids = fm_batch_parse_role (file, entry, *key == 'm' ? FM_ROLE_MIXER : FM_ROLE_FEEDFORWARD, value, error);
+      g_auto (GStrv) ids =
+          fm_batch_parse_role (file, entry, *key == 'm' ? FM_ROLE_MIXER : FM_ROLE_FEEDFORWARD, value, error);
 
       return ids != NULL;
     }
   if (g_str_equal (key, "seed"))
-    return parse_seed (value, &seed)
-           || fm_batch_fail (file, entry, error, "%s=%s: must be a whole number from 0 to 2^53", entry->key, entry->value);
+    return parse_seed (value, &seed) ||
+           fm_batch_fail (file, entry, error, "%s=%s: must be a whole number from 0 to 2^53", entry->key, entry->value);
   if (fm_params_find (fm_batch_setting_params, key) == NULL)
     return unknown_key (file, entry, key, error);
   fm_params_set_defaults (fm_batch_setting_params, &scratch);
@@ -152,15 +155,16 @@ parse_each (FmBatchFile *file, FmBatchSection *section, const FmBatchEntry *entr
   first = g_ptr_array_index (list, 0);
   in = strstr (first, " in ");
   if (in == NULL)
-    return fm_batch_fail (file, entry, error, "each=%s: must be KEY in A;B;C, as in each=task in listops;mqar", entry->value);
+    return fm_batch_fail (file, entry, error, "each=%s: must be KEY in A;B;C, as in each=task in listops;mqar",
+                          entry->value);
   section->each = g_strstrip (g_strndup (first, (gsize) (in - first)));
   section->values = g_ptr_array_new_with_free_func (g_free);
   g_ptr_array_add (section->values, g_strstrip (g_strdup (in + strlen (" in "))));
   for (guint i = 1; i < list->len; i++)
     g_ptr_array_add (section->values, g_strdup (g_ptr_array_index (list, i)));
   if (find (section, section->each))
-    return fm_batch_fail (file, entry, error, "each=%s: %s stands in the section already; keep one of the two", entry->value,
-                          section->each);
+    return fm_batch_fail (file, entry, error, "each=%s: %s stands in the section already; keep one of the two",
+                          entry->value, section->each);
   for (guint i = 0; i < section->values->len; i++)
     for (guint k = 0; k < i; k++)
       if (g_str_equal (g_ptr_array_index (section->values, i), g_ptr_array_index (section->values, k)))
@@ -198,8 +202,10 @@ parse_from (FmBatchFile *file, FmBatchSection *section, const FmBatchEntry *entr
         return fm_batch_fail (file, entry, error, "from=%s: no stage before this one is called %s; did you mean “%s”?",
                               entry->value, name, near);
       if (earlier == NULL)
-        return fm_batch_fail (file, entry, error, "from=%s: no stage before this one is called %s; name one that stands above, "
-                              "or none", entry->value, name);
+        return fm_batch_fail (file, entry, error,
+                              "from=%s: no stage before this one is called %s; name one that stands above, "
+                              "or none",
+                              entry->value, name);
       g_ptr_array_add (section->from, earlier);
     }
   return TRUE;
@@ -272,9 +278,10 @@ parse_keys (FmBatchFile *file, FmBatchSection *section, GError **error)
     }
   if (from == NULL && n > 0)
     g_ptr_array_add (section->from, g_ptr_array_index (file->stages, n - 1));
-  if ((from && !parse_from (file, section, from, error)) || (trains && !parse_trains (file, section, trains, error))
-      || !parse_init (file, section, find (section, "init"), error) || (each && !parse_each (file, section, each, error))
-      || !parse_budget (file, section, find (section, "budget"), error))
+  if ((from && !parse_from (file, section, from, error)) || (trains && !parse_trains (file, section, trains, error)) ||
+      !parse_init (file, section, find (section, "init"), error) ||
+      (each && !parse_each (file, section, each, error)) ||
+      !parse_budget (file, section, find (section, "budget"), error))
     return FALSE;
   for (guint i = 0; i < section->from->len; i++)
     {
@@ -284,11 +291,14 @@ parse_keys (FmBatchFile *file, FmBatchSection *section, GError **error)
       models += earlier->values ? earlier->values->len : 1;
     }
   if (models == 0 && section->init->len > 0)
-    return fm_batch_fail (file, find (section, "init"), error, "init: the stage starts from nothing, so there is nothing to "
+    return fm_batch_fail (file, find (section, "init"), error,
+                          "init: the stage starts from nothing, so there is nothing to "
                           "map; remove the line, or name a stage with from=");
   if (models > 1 && !section->rules->mean)
-    return fm_batch_fail (file, from ? from : section->entry, error, "starts from %u models; write init=mean to start from the "
-                          "mean of their weights, or from= with one of them", models);
+    return fm_batch_fail (file, from ? from : section->entry, error,
+                          "starts from %u models; write init=mean to start from the "
+                          "mean of their weights, or from= with one of them",
+                          models);
   return TRUE;
 }
 
@@ -333,14 +343,17 @@ check_last (FmBatchFile *file, GError **error)
       const FmBatchEntry *entry = g_ptr_array_index (last->entries, i);
 
       if (g_strv_contains (of_the_run, entry->key))
-        return fm_batch_fail (file, entry, error, "%s: the last stage is what the run is scored on, so its %s stands in [batch]; "
-                              "stages before it may differ", entry->key, g_str_equal (entry->key, "each") ? "variants" : entry->key);
+        return fm_batch_fail (file, entry, error,
+                              "%s: the last stage is what the run is scored on, so its %s stands in [batch]; "
+                              "stages before it may differ",
+                              entry->key, g_str_equal (entry->key, "each") ? "variants" : entry->key);
       for (guint k = 0; k < file->axes->len; k++)
         {
           const FmBatchAxis *axis = g_ptr_array_index (file->axes, k);
 
           if (*axis->owner == '\0' && g_str_equal (axis->name, entry->key) && axis->values->len > 1)
-            return fm_batch_fail (file, entry, error, "%s=%s: [batch] lists %s=%s, which this would make one; keep one of the two",
+            return fm_batch_fail (file, entry, error,
+                                  "%s=%s: [batch] lists %s=%s, which this would make one; keep one of the two",
                                   entry->key, entry->value, axis->name, axis->entry->value);
         }
     }
@@ -365,7 +378,8 @@ fm_batch_parse_stages (FmBatchFile *file, GError **error)
       if (!good_name (section->name) || !parse_keys (file, section, error))
         {
           if (error == NULL || *error == NULL)
-            fm_batch_fail (file, entry, error, "must be [stage NAME], with a name of letters, digits, - and _ that is not none");
+            fm_batch_fail (file, entry, error,
+                           "must be [stage NAME], with a name of letters, digits, - and _ that is not none");
           fm_batch_section_free (section);
           return FALSE;
         }
@@ -378,20 +392,24 @@ fm_batch_parse_stages (FmBatchFile *file, GError **error)
       const FmBatchTuning *tuning = g_ptr_array_index (file->tunings, i);
 
       if (tuning->tuned->len > 0)
-        return fm_batch_fail (file, tuning->entry, error, "tune=%s: trials of a chain of stages are not known; remove tune=, or "
-                              "the [stage NAME] sections", tuning->entry->value);
+        return fm_batch_fail (file, tuning->entry, error,
+                              "tune=%s: trials of a chain of stages are not known; remove tune=, or "
+                              "the [stage NAME] sections",
+                              tuning->entry->value);
     }
   for (guint i = 0; i < file->stages->len; i++)
     {
       const FmBatchSection *section = g_ptr_array_index (file->stages, i);
 
       if (!section->used)
-        return fm_batch_fail (file, section->entry, error, "no later stage starts from it; name it in a from=, or remove it");
+        return fm_batch_fail (file, section->entry, error,
+                              "no later stage starts from it; name it in a from=, or remove it");
     }
   return TRUE;
 }
 
-/* (transfer none) (nullable): what @key is in repetition @k of @section; NULL: as in [batch]. @entry (out): its line. */
+/* (transfer none) (nullable): what @key is in repetition @k of @section; NULL: as in [batch]. @entry (out): its line.
+ */
 static const char *
 value_of (const FmBatchSection *section, guint k, const char *key, const FmBatchEntry **entry)
 {
@@ -419,7 +437,8 @@ names (const char *value, gboolean task, const char *owner)
   g_auto (GStrv) layers = g_strsplit (value, ",", -1);
 
   if (task)
-    return fm_batch_parse_mixture (value, ids, weights) && g_ptr_array_find_with_equal_func (ids, owner, g_str_equal, NULL);
+    return fm_batch_parse_mixture (value, ids, weights) &&
+           g_ptr_array_find_with_equal_func (ids, owner, g_str_equal, NULL);
   for (guint i = 0; layers[i]; i++)
     if (g_str_equal (g_strstrip (layers[i]), owner))
       return TRUE;
@@ -499,7 +518,8 @@ prepared_free (gpointer data)
 }
 
 static char **
-role_of (FmBatchFile *file, const FmBatchSection *section, guint k, const char *key, FmRole role, const FmBatchEntry **entry)
+role_of (FmBatchFile *file, const FmBatchSection *section, guint k, const char *key, FmRole role,
+         const FmBatchEntry **entry)
 {
   const FmBatchEntry *line;
   const char *value = value_of (section, k, key, &line);
@@ -511,8 +531,8 @@ role_of (FmBatchFile *file, const FmBatchSection *section, guint k, const char *
 
 /* The stage's own model and data, where it has them. */
 static gboolean
-make_parts (FmBatchFile *file, const FmBatchMaker *maker, Prepared *p, guint k, const FmBatchSettings *base, gint64 hidden,
-            const FmRecipeParts *last, GError **error)
+make_parts (FmBatchFile *file, const FmBatchMaker *maker, Prepared *p, guint k, const FmBatchSettings *base,
+            gint64 hidden, const FmRecipeParts *last, GError **error)
 {
   const FmBatchEntry *entry, *model = NULL;
   const char *task = value_of (p->section, k, "task", &entry), *seed = value_of (p->section, k, "seed", &entry);
@@ -560,7 +580,8 @@ check_model (FmBatchFile *file, GPtrArray *list, Prepared *p, GError **error)
       for (guint k = 0; k < paths->len && !any; k++)
         any = fm_path_match (p->section->trains[i], g_ptr_array_index (paths, k), NULL, NULL);
       if (!any)
-        return fm_batch_fail (file, trains, error, "trains=%s: no parameter of the model lies at %s; there are %s to %s, for two",
+        return fm_batch_fail (file, trains, error,
+                              "trains=%s: no parameter of the model lies at %s; there are %s to %s, for two",
                               trains->value, p->section->trains[i], (char *) g_ptr_array_index (paths, 0),
                               (char *) g_ptr_array_index (paths, paths->len - 1));
     }
@@ -629,7 +650,8 @@ fm_batch_stages_prepare (FmBatchFile *file, const FmBatchMaker *maker, const FmB
 }
 
 FmBatchStage *
-fm_batch_stages_add (GPtrArray *prepared, const FmRecipeParts *last, GPtrArray *earlier, FmBatchKeepFunc keep, gpointer data)
+fm_batch_stages_add (GPtrArray *prepared, const FmRecipeParts *last, GPtrArray *earlier, FmBatchKeepFunc keep,
+                     gpointer data)
 {
   g_autoptr (GPtrArray) stages = g_ptr_array_new (); /* FmBatchStage, by place */
 
@@ -671,9 +693,11 @@ fm_batch_check_stages (FmBatchFile *file, GError **error)
           const FmStartRule *rule = g_ptr_array_index (section->rules->rules, k);
 
           if (rule->matched == 0)
-            return fm_batch_fail (file, find (section, "init"), error,
-                                  "init: “%s” means no parameter of any variant, or later rules mean all of them; correct or "
-                                  "remove it", rule->text);
+            return fm_batch_fail (
+                file, find (section, "init"), error,
+                "init: “%s” means no parameter of any variant, or later rules mean all of them; correct or "
+                "remove it",
+                rule->text);
         }
     }
   return TRUE;

@@ -30,7 +30,8 @@ add_time (JsonObject *object, const char *name, gint64 time_us)
     json_object_set_string_member (object, name, text);
 }
 
-/* Curves of the whole model, each a list of [step, value]; those of a layer or an expert are in the store and the report. */
+/* Curves of the whole model, each a list of [step, value]; those of a layer or an expert are in the store and the
+ * report. */
 static gboolean
 add_curves (JsonObject *object, FmStore *store, const FmStageRecord *stage, GError **error)
 {
@@ -89,7 +90,8 @@ add_results (JsonObject *object, FmStore *store, const FmStageRecord *stage, GEr
       const FmMetricRow *row = g_ptr_array_index (metrics, i);
       g_autofree char *name = g_strdup_printf ("%s_accuracy", row->split);
 
-      if (g_str_equal (row->name, "accuracy") && *row->split && *row->tag == '\0' && !json_object_has_member (results, name))
+      if (g_str_equal (row->name, "accuracy") && *row->split && *row->tag == '\0' &&
+          !json_object_has_member (results, name))
         json_object_set_double_member (results, name, row->value);
     }
   if (json_object_get_size (results) > 0)
@@ -164,7 +166,8 @@ text_of (JsonObject *object, const char *name)
 static char *
 joined (JsonObject *object, const char *name, const char *separator)
 {
-  JsonArray *array = object && json_object_has_member (object, name) ? json_object_get_array_member (object, name) : NULL;
+  JsonArray *array =
+      object && json_object_has_member (object, name) ? json_object_get_array_member (object, name) : NULL;
   GString *text = g_string_new (NULL);
 
   for (guint i = 0; array && i < json_array_get_length (array); i++)
@@ -179,15 +182,19 @@ print_chain (JsonArray *rows)
   for (guint i = 0; i < json_array_get_length (rows); i++)
     {
       JsonObject *row = json_array_get_object_element (rows, i);
-      JsonObject *recipe = json_object_get_null_member (row, "recipe") ? NULL : json_object_get_object_member (row, "recipe");
-      JsonObject *results = json_object_has_member (row, "results") ? json_object_get_object_member (row, "results") : NULL;
-      JsonObject *task = recipe && json_object_has_member (recipe, "task") ? json_object_get_object_member (recipe, "task") : NULL;
+      JsonObject *recipe =
+          json_object_get_null_member (row, "recipe") ? NULL : json_object_get_object_member (row, "recipe");
+      JsonObject *results =
+          json_object_has_member (row, "results") ? json_object_get_object_member (row, "results") : NULL;
+      JsonObject *task =
+          recipe && json_object_has_member (recipe, "task") ? json_object_get_object_member (recipe, "task") : NULL;
       g_autofree char *inputs = joined (recipe, "inputs", " and "), *trains = joined (recipe, "trains", ";");
       g_autofree char *init = joined (recipe, "init", ";");
 
       g_print ("  %u. %s %s: ", i + 1, text_of (row, "kind"), text_of (row, "stage"));
       if (recipe && json_object_has_member (recipe, "steps"))
-        g_print ("%" G_GINT64_FORMAT " steps on %s, ", json_object_get_int_member (recipe, "steps"), text_of (task, "id"));
+        g_print ("%" G_GINT64_FORMAT " steps on %s, ", json_object_get_int_member (recipe, "steps"),
+                 text_of (task, "id"));
       g_print ("from %s", *inputs ? inputs : "nothing");
       if (*init)
         g_print (", init=%s", init);
@@ -220,8 +227,8 @@ fm_inspect_run (const FmArgs *args, gint64 id)
       if (stage == NULL)
         return fm_command_error (g_steal_pointer (&error));
       json_array_add_object_element (rows, stage_to_json (run, stage));
-      if (!add_results (json_array_get_object_element (rows, i), store, stage, &error)
-          || (fm_args_has (args, "--json") && !add_curves (json_array_get_object_element (rows, i), store, stage, &error)))
+      if (!add_results (json_array_get_object_element (rows, i), store, stage, &error) ||
+          (fm_args_has (args, "--json") && !add_curves (json_array_get_object_element (rows, i), store, stage, &error)))
         return fm_command_error (g_steal_pointer (&error));
     }
   if (fm_args_has (args, "--json"))

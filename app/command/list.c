@@ -91,7 +91,8 @@ add_keys (JsonArray *rows)
     }
   for (const char *const *key = fm_batch_judging_keys (); *key; key++)
     add_row (rows, *key, "key", fm_batch_judging_help (*key));
-  add_row (rows, "[stage NAME]", "section", "A training of the chain that every run goes through; the last one is scored. May set rate, "
+  add_row (rows, "[stage NAME]", "section",
+           "A training of the chain that every run goes through; the last one is scored. May set rate, "
            "batch and all else above that has a default (layers, width and causal not in the last one), and these:");
   for (const FmBatchKey *key = fm_batch_stage_keys (); key->name; key++)
     add_row (rows, key->name, "stage key", key->help);

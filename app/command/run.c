@@ -128,9 +128,10 @@ print_stage (const FmStageEstimate *e)
   if (e->chain)
     g_print ("  %s%s", e->chain, strchr (e->chain, ':') ? "; " : ": ");
   if (g_str_equal (e->stage->kind, FM_STAGE_KIND_TRAIN))
-    g_print ("%s%" G_GINT64_FORMAT " steps of %" G_GINT64_FORMAT " on %s, %s; hidden=%" G_GINT64_FORMAT ", %" G_GINT64_FORMAT
-             " parameters and %" G_GINT64_FORMAT " by length", e->chain ? "" : "  ", e->steps, e->batch, e->task,
-             run->device, run->hidden, e->parameters, MAX (e->parameters_by_n, 0));
+    g_print ("%s%" G_GINT64_FORMAT " steps of %" G_GINT64_FORMAT " on %s, %s; hidden=%" G_GINT64_FORMAT
+             ", %" G_GINT64_FORMAT " parameters and %" G_GINT64_FORMAT " by length",
+             e->chain ? "" : "  ", e->steps, e->batch, e->task, run->device, run->hidden, e->parameters,
+             MAX (e->parameters_by_n, 0));
   g_print ("\n");
   if (run->unmet && g_str_equal (e->stage->kind, FM_STAGE_KIND_TRAIN))
     g_print ("    not run, not ranked: %s\n", run->unmet);
@@ -389,8 +390,9 @@ const FmCommand fm_command_resume = {
   .summary = "Finish what is left of a batch",
   .example = "formarium resume\nformarium resume first.batch",
   .usage = "[BATCH]",
-  .help = "BATCH is a number, a name, a title or a file name; without it the newest batch is meant. What failed keeps its "
-          "reason and its log, and runs again only with --retry-failed.",
+  .help =
+      "BATCH is a number, a name, a title or a file name; without it the newest batch is meant. What failed keeps its "
+      "reason and its log, and runs again only with --retry-failed.",
   .flags = resume_flags,
   .max_words = 1,
   .run = resume,

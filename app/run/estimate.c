@@ -7,9 +7,10 @@
 
 #include <string.h>
 
-/* The time of a node is what the roof allows, divided by the share of the roof that its family of ops reaches, and what one
- * more kernel costs. Shares are numbers without a unit, so they travel between machines better than speeds do; where the
- * store has profiles of this hardware, its own shares replace them op by op. The defaults are what `formarium bench step
+/* The time of a node is what the roof allows, divided by the share of the roof that its family of ops reaches, and what
+ * one more kernel costs. Shares are numbers without a unit, so they travel between machines better than speeds do;
+ * where the store has profiles of this hardware, its own shares replace them op by op. The defaults are what `formarium
+ * bench step
  * --profile --threads 1` prints at T1. */
 #define SHARE_OF_PRODUCT   0.75 /* of what a large product reaches; 0.68 to 0.81 of the peak */
 #define SHARE_OF_ATTENTION 0.38 /* exponentials between two products: 0.34 to 0.40, forward and backward */
@@ -73,9 +74,9 @@ speed_free (Speed *speed)
   g_free (speed);
 }
 
-/* Sums of the profiles that measuring stages on this hardware left. They ran on more threads than a training worker has;
- * small models gain little from them, so the seconds are taken for one worker's, and no share goes beyond what it can
- * be (node_seconds). */
+/* Sums of the profiles that measuring stages on this hardware left. They ran on more threads than a training worker
+ * has; small models gain little from them, so the seconds are taken for one worker's, and no share goes beyond what it
+ * can be (node_seconds). */
 static void
 read_shares (FmStore *store, const char *hardware, Speed *speed)
 {
@@ -169,8 +170,8 @@ node_seconds (const Speed *speed, const FmNodeProfile *node)
   return fm_roof_share (&speed->roof, &node->cost, 1.0) / share + speed->roof.dispatch_s;
 }
 
-/* Seconds of a run of @graph, node by node. The nodes are those of the processor's program, whatever device is meant: its
- * variables are never filled and nothing runs. */
+/* Seconds of a run of @graph, node by node. The nodes are those of the processor's program, whatever device is meant:
+ * its variables are never filled and nothing runs. */
 static gboolean
 graph_seconds (const Speed *speed, FmGraph *graph, gdouble *seconds, GError **error)
 {
@@ -266,7 +267,8 @@ describe (const FmBatchPlan *plan, const FmBatchStage *stage, const FmRecipe *re
 }
 
 static gboolean
-cost_of (const FmBatchPlan *plan, const FmBatchRun *run, const FmBatchStage *stage, const Speed *speed, Cost *c, GError **error)
+cost_of (const FmBatchPlan *plan, const FmBatchRun *run, const FmBatchStage *stage, const Speed *speed, Cost *c,
+         GError **error)
 {
   g_autoptr (JsonObject) object = fm_json_parse (stage->recipe, -1, error);
   g_autoptr (FmRecipe) recipe = object ? fm_recipe_parse (object, error) : NULL;
@@ -381,12 +383,12 @@ stages_of (const FmBatchRun *run)
 
 /* What a stage of @run costs; each once however many seeds there are. */
 static Cost *
-find_cost (GHashTable *costs, const FmBatchPlan *plan, const FmBatchRun *run, const FmBatchStage *stage, const Speed *speed,
-           GError **error)
+find_cost (GHashTable *costs, const FmBatchPlan *plan, const FmBatchRun *run, const FmBatchStage *stage,
+           const Speed *speed, GError **error)
 {
   gboolean last = stage == run->measure || run->earlier == NULL || !g_ptr_array_find (run->earlier, stage, NULL);
-  g_autofree char *same = g_strdup_printf ("%s %s %s %s %s", run->variant, run->architecture_id, run->task_id, run->device,
-                                           last ? "" : stage->name);
+  g_autofree char *same = g_strdup_printf ("%s %s %s %s %s", run->variant, run->architecture_id, run->task_id,
+                                           run->device, last ? "" : stage->name);
   Cost *cost = g_hash_table_lookup (costs, same);
 
   if (cost)

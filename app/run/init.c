@@ -102,8 +102,11 @@ check_rule (const FmStartRule *rule, GError **error)
   for (guint i = 0; source[i] && rule->source; i++)
     {
       if (*source[i] == '\0' || (strpbrk (source[i], "* ") && *source[i] != '{' && !g_str_equal (source[i], "*")))
-        return fail (error, "“%s”: “%s” must be a path such as layers.*.mixer or layers.{2*}.mixer, then slice or repeat where "
-                     "shapes differ", rule->text, rule->source);
+        return fail (
+            error,
+            "“%s”: “%s” must be a path such as layers.*.mixer or layers.{2*}.mixer, then slice or repeat where "
+            "shapes differ",
+            rule->text, rule->source);
       if (*source[i] == '{' && !reckon (source[i], 1 << 20, &value))
         return fail (error, "“%s”: %s must look like {2*}, {2*+1}, {*-1}, {*/2} or {*%%2}", rule->text, source[i]);
     }
@@ -299,14 +302,17 @@ resolve (const FmStartRules *rules, const char *target, const FmShape *shape, co
       g_autofree char *want = shape_text (shape), *has = NULL;
 
       if (!sources->func (sources->data, i, *path, &have))
-        return fail (error, "%s would start from %s, which %s does not have; say what it starts from, or %s=new", target,
-                     *path, sources->names[i], target);
+        return fail (error, "%s would start from %s, which %s does not have; say what it starts from, or %s=new",
+                     target, *path, sources->names[i], target);
       has = shape_text (&have);
       if (!fits (*how, shape, &have))
-        return fail (error, "%s has shape %s and cannot start from %s%s of shape %s in %s; say slice or repeat where that is "
-                     "meant, or %s=new", target, want, word_of (*how), *path, has, sources->names[i], target);
+        return fail (error,
+                     "%s has shape %s and cannot start from %s%s of shape %s in %s; say slice or repeat where that is "
+                     "meant, or %s=new",
+                     target, want, word_of (*how), *path, has, sources->names[i], target);
       if (i > 0 && (have.rank != first.rank || memcmp (have.dims, first.dims, first.rank * sizeof (gint64)) != 0))
-        return fail (error, "%s has another shape in %s than in %s, so they have no mean; say what %s starts from, or %s=new",
+        return fail (error,
+                     "%s has another shape in %s than in %s, so they have no mean; say what %s starts from, or %s=new",
                      *path, sources->names[i], sources->names[0], target, target);
       first = have;
     }
@@ -327,7 +333,7 @@ shape_in_graph (gpointer data, guint source, const char *path, FmShape *shape)
 }
 
 gboolean
-fm_start_check (const FmStartRules *rules, FmGraph *target, FmGraph * const *sources, const char * const *names, guint n,
+fm_start_check (const FmStartRules *rules, FmGraph *target, FmGraph *const *sources, const char *const *names, guint n,
                 GError **error)
 {
   g_autoptr (GPtrArray) paths = fm_graph_param_paths (target);
@@ -357,7 +363,8 @@ shape_in_checkpoint (gpointer data, guint source, const char *path, FmShape *sha
   return fm_variables_get_shape (g_ptr_array_index (checkpoints, source), path, &type, shape) && type == FM_F32;
 }
 
-/* Adds @x of shape @from to @sums of shape @to: element i of an axis takes element i of the source, modulo its length. */
+/* Adds @x of shape @from to @sums of shape @to: element i of an axis takes element i of the source, modulo its length.
+ */
 static void
 add_onto (gdouble *sums, const FmShape *to, const gfloat *x, const FmShape *from)
 {
@@ -455,13 +462,15 @@ fm_start_apply (const FmStartRules *rules, FmGraph *target, const char * const *
       g_ptr_array_add (loaded, v);
       if (!fm_variables_load (v, checkpoints[i], error))
         {
-          g_prefix_error (error, "The model that this stage starts from cannot be read; `formarium store prune` may have "
+          g_prefix_error (error,
+                          "The model that this stage starts from cannot be read; `formarium store prune` may have "
                           "taken it, and the stage that left it would have to run again: ");
           return FALSE;
         }
     }
   if (loaded->len == 0 || (loaded->len > 1 && !rules->mean))
-    return fail (error, "A stage that starts from %u models needs %s", loaded->len, loaded->len ? "init=mean" : "one at least");
+    return fail (error, "A stage that starts from %u models needs %s", loaded->len,
+                 loaded->len ? "init=mean" : "one at least");
   from.n = loaded->len;
   for (guint i = 0; i < paths->len; i++)
     {

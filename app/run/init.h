@@ -7,10 +7,11 @@
  *   TARGET=new             drawn from the seed
  *   mean                   of all the models that the stage starts from, number by number
  *
- * TARGET is a pattern (paths.h), and SOURCE a path in which the first `*` is what the first `*` of TARGET stood for, and so
- * on; what lies below is taken along. In braces a layer's number is reckoned with: `{2*}`, `{2*+1}`, `{*-1}`, `{*%2}`, and a
- * slash behind the star divides and rounds down. Of rules that mean the same parameter the last one holds; one that no rule means starts from the
- * parameter of its own name. What is then not there, or does not fit, is an error and not drawn in silence.
+ * TARGET is a pattern (paths.h), and SOURCE a path in which the first `*` is what the first `*` of TARGET stood for,
+ * and so on; what lies below is taken along. In braces a layer's number is reckoned with: `{2*}`, `{2*+1}`, `{*-1}`,
+ * `{*%2}`, and a slash behind the star divides and rounds down. Of rules that mean the same parameter the last one
+ * holds; one that no rule means starts from the parameter of its own name. What is then not there, or does not fit, is
+ * an error and not drawn in silence.
  *
  * mean: Wortsman et al., "Model soups", 2022, arXiv:2203.05482, section 2 (uniform soup). Every second layer: as
  * DistilBERT begins (Sanh et al. 2019, arXiv:1910.01108, section 3). MLP into experts: Komatsuzaki et al., "Sparse

@@ -349,8 +349,8 @@ build (Training *t, GError **error)
   if (t->graph == NULL)
     return FALSE;
   t->variables = fm_variables_new (t->job->device, recipe->seed);
-  if (recipe->start
-      && !fm_start_apply (recipe->start, t->graph->graph, (const char * const *) t->job->checkpoints, t->variables, error))
+  if (recipe->start &&
+      !fm_start_apply (recipe->start, t->graph->graph, (const char *const *)t->job->checkpoints, t->variables, error))
     return FALSE;
   t->program = fm_program_new (t->graph->graph, t->job->device, t->variables, error);
   if (t->program == NULL)

@@ -1,5 +1,5 @@
-/* test-stages.c: chains of trainings: what a parameter starts from, which plans share a stage, and real chains from end to
- * end through the built program. */
+/* test-stages.c: chains of trainings: what a parameter starts from, which plans share a stage, and real chains from end
+ * to end through the built program. */
 #include "app/architecture/paths.h"
 #include "app/batch/plan.h"
 #include "app/run/init.h"
@@ -143,18 +143,21 @@ static void
 test_numbers (void)
 {
   static const Row half[] = { { "layers.0.w", { 2, { 2, 2 } } }, { "layers.1.w", { 2, { 2, 2 } } },
-                              { "position", { 2, { 2, 1 } } }, { "in.bias", { 3, { 2, 1, 3 } } }, { "head", { 1, { 1 } } },
-                              { NULL } };
+                              { "position", { 2, { 2, 1 } } },   { "in.bias", { 3, { 2, 1, 3 } } },
+                              { "head", { 1, { 1 } } },          { NULL } };
   g_autoptr (Place) place = place_new ();
   g_autoptr (FmVariables) v
       = apply (place, half, two_layers, 1, "layers.*=layers.{2*};position=position slice;in=in repeat;head=new");
   g_autoptr (FmVariables) odd
       = apply (place, half, two_layers, 1, "layers.*=layers.{2*+1};position=in.bias;position=new;in=new;head=new");
-  g_autoptr (FmVariables) last = apply (place, half, two_layers, 1, "head=new;in=new;position=position slice;layers.*=layers.3");
+  g_autoptr (FmVariables) last =
+      apply (place, half, two_layers, 1, "head=new;in=new;position=position slice;layers.*=layers.3");
   g_autoptr (FmVariables) mean = apply (place, two_layers, two_layers, 3, "mean;layers.0=new");
-  g_autoptr (FmVariables) first = apply (place, (Row[]){ { "in.bias", { 1, { 3 } } }, { NULL } }, half, 1, "in=in slice");
+  g_autoptr (FmVariables) first =
+      apply (place, (Row[]){ { "in.bias", { 1, { 3 } } }, { NULL } }, half, 1, "in=in slice");
 
-  /* Every second layer; the first places; one bias for each of two experts, whose axis and whose axis of one are new. */
+  /* Every second layer; the first places; one bias for each of two experts, whose axis and whose axis of one are new.
+   */
   ASSERT_NUMBERS (v, "layers.0.w", 0, 1, 2, 3);
   ASSERT_NUMBERS (v, "layers.1.w", 200, 201, 202, 203);
   ASSERT_NUMBERS (v, "position", 400, 401);
@@ -178,7 +181,8 @@ test_axes (void)
   static const Row source[] = { { "w", { 2, { 2, 3 } } }, { NULL } };
   static const Row tall[] = { { "w", { 2, { 4, 3 } } }, { NULL } }, corner[] = { { "w", { 2, { 2, 2 } } }, { NULL } };
   g_autoptr (Place) place = place_new ();
-  g_autoptr (FmVariables) a = apply (place, tall, source, 1, "w=w repeat"), b = apply (place, corner, source, 1, "w=w slice");
+  g_autoptr (FmVariables) a = apply (place, tall, source, 1, "w=w repeat"),
+                          b = apply (place, corner, source, 1, "w=w slice");
 
   ASSERT_NUMBERS (a, "w", 0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5);
   ASSERT_NUMBERS (b, "w", 0, 1, 3, 4);
@@ -189,8 +193,9 @@ static void
 test_bad_rules (void)
 {
   static const Row target[] = { { "layers.0.w", { 2, { 3, 2 } } }, { "head.w", { 1, { 2 } } }, { NULL } };
-  static const Row source[] = { { "layers.0.w", { 2, { 2, 2 } } }, { "layers.q.w", { 2, { 3, 2 } } }, { "head.w", { 1, { 2 } } },
-                                { NULL } };
+  static const Row source[] = {
+    { "layers.0.w", { 2, { 2, 2 } } }, { "layers.q.w", { 2, { 3, 2 } } }, { "head.w", { 1, { 2 } } }, { NULL }
+  };
   static const struct { const char *rules, *says[3]; } cases[] = {
     { "", { "layers.0.w has shape [3,2] and cannot start from layers.0.w of shape [2,2] in base", "layers.0.w=new" } },
     { "layers=layers slice", { "[3,2] and cannot start from the first part of layers.0.w of shape [2,2]" } },
@@ -294,11 +299,11 @@ test_chain_plan (void)
   g_assert_cmpstr (last_steps, ==, "5");
   g_assert_cmpint (run->steps, ==, 5);
   g_assert_cmpstr (g_ptr_array_index (run->measure->inputs, 0), ==, run->train->id);
-  g_assert_cmpstr (base->id, !=, ((FmBatchStage *) g_ptr_array_index (run_at (plan, 1)->earlier, 0))->id); /* its seed */
+  g_assert_cmpstr (base->id, !=, ((FmBatchStage *)g_ptr_array_index (run_at (plan, 1)->earlier, 0))->id); /* its seed */
 }
 
-/* Content makes the id: a base is one stage for all that start from it, in a batch and over batches; what differs in a base
- * makes everything behind it another. */
+/* Content makes the id: a base is one stage for all that start from it, in a batch and over batches; what differs in a
+ * base makes everything behind it another. */
 static void
 test_sharing (void)
 {
@@ -328,8 +333,9 @@ static void
 test_each (void)
 {
   g_autoptr (FmBatchPlan) plan = good (
-    HEAD "[stage base]\nseed=5\n[stage parts]\neach=rate in 0.001;0.01;0.1\nseed=6\n[stage soup]\nfrom=parts\ninit=mean\n"
-    "budget=steps:0\n" SMALL);
+      HEAD
+      "[stage base]\nseed=5\n[stage parts]\neach=rate in 0.001;0.01;0.1\nseed=6\n[stage soup]\nfrom=parts\ninit=mean\n"
+      "budget=steps:0\n" SMALL);
   const FmBatchRun *run = run_at (plan, 0);
   const FmBatchStage *part = g_ptr_array_index (run->earlier, 2);
   g_autofree char *rate = member (part, "rate"), *init = member (run->train, "init");
@@ -345,12 +351,13 @@ test_each (void)
       const FmBatchStage *each = g_ptr_array_index (run->earlier, i + 1);
 
       g_assert_cmpstr (g_ptr_array_index (run->train->inputs, i), ==, each->id);
-      g_assert_cmpstr (g_ptr_array_index (each->inputs, 0), ==, ((FmBatchStage *) g_ptr_array_index (run->earlier, 0))->id);
+      g_assert_cmpstr (g_ptr_array_index (each->inputs, 0), ==,
+                       ((FmBatchStage *)g_ptr_array_index (run->earlier, 0))->id);
     }
 }
 
-/* The recipe of a batch without stages is the text it always was, but for what belongs to this build: the hashes of plugin
- * files. Its id follows from it. A change here makes every stored run strange to the program. */
+/* The recipe of a batch without stages is the text it always was, but for what belongs to this build: the hashes of
+ * plugin files. Its id follows from it. A change here makes every stored run strange to the program. */
 static void
 test_committed_id (void)
 {
@@ -402,9 +409,9 @@ test_each_task (void)
 static void
 test_hold (void)
 {
-  g_autoptr (FmBatchPlan) plan = good (
-    "[batch]\ntask=mqar\nmixer=softmax-attention\nfeedforward=mlp;switch\nlayers=1\nwidth=16\nseeds=1\nhold=parameters:2%\n"
-    "[stage base]\n[stage adapt]\n" SMALL);
+  g_autoptr (FmBatchPlan) plan = good ("[batch]\ntask=mqar\nmixer=softmax-attention\nfeedforward=mlp;switch\nlayers="
+                                       "1\nwidth=16\nseeds=1\nhold=parameters:2%\n"
+                                       "[stage base]\n[stage adapt]\n" SMALL);
   const FmBatchRun *run = run_at (plan, 1);
 
   g_assert_null (run->unmet);
@@ -441,7 +448,8 @@ test_any_bytes (void)
 static void
 test_bad_files (void)
 {
-  static const struct { const char *text, *says[3]; } cases[] = {
+  static const struct { const char *text, *says[3];
+  } cases[] = {
     { "[stage]\n", { "line 11", "[stage NAME]" } },
     { "[stage a b]\n", { "letters, digits" } },
     { "[stage a]\nfrm=none\n", { "frm: no such key of a stage", "did you mean “from”?" } },
@@ -452,8 +460,10 @@ test_bad_files (void)
     { "[stage a]\nfrom=a\n", { "no stage before this one is called a" } },
     { "[stage a]\n[stage b]\nfrom=none\n", { "line 11, [stage a] no later stage starts from it" } },
     { "[stage a]\ntask=mqr\n", { "line 12, [stage a] task=mqr: ", "mqar" } },
-    { "[stage a]\nmixer=softmax-attentio\n[stage b]\n", { "line 12, [stage a] mixer=softmax-attentio", "softmax-attention" } },
-    { "[stage a]\n[stage b]\ntask=listops\n", { "line 13, [stage b] task: the last stage is what the run is scored on" } },
+    { "[stage a]\nmixer=softmax-attentio\n[stage b]\n",
+      { "line 12, [stage a] mixer=softmax-attentio", "softmax-attention" } },
+    { "[stage a]\n[stage b]\ntask=listops\n",
+      { "line 13, [stage b] task: the last stage is what the run is scored on" } },
     { "[stage a]\n[stage b]\neach=rate in 0.1;0.2\n", { "each: the last stage" } },
     { "[stage a]\neach=rate 0.1\n[stage b]\n", { "each=rate 0.1: must be KEY in A;B;C" } },
     { "[stage a]\neach=rat in 0.1\n[stage b]\n", { "rat: no such key", "rate" } },
@@ -463,12 +473,13 @@ test_bad_files (void)
     { "[stage a]\ninit=head=new\n", { "init: the stage starts from nothing" } },
     { "[stage a]\n[stage b]\ninit=head\n", { "line 13, [stage b] init: “head” must be TARGET=SOURCE" } },
     { "[stage a]\n[stage b]\ninit=hat=new\n", { "line 13, [stage b] init: “hat=new” means no parameter" } },
-    { "[stage a]\ntrains=hed\n", { "line 12, [stage a] trains=hed: no parameter of the model lies at hed", "embed.token" } },
-    { "[stage a]\nwidth=32\n[stage b]\n", { "line 13, [stage b] the model does not follow from the one before", "[16,16]",
-                                            "[16,32] in a" } },
+    { "[stage a]\ntrains=hed\n",
+      { "line 12, [stage a] trains=hed: no parameter of the model lies at hed", "embed.token" } },
+    { "[stage a]\nwidth=32\n[stage b]\n",
+      { "line 13, [stage b] the model does not follow from the one before", "[16,16]", "[16,32] in a" } },
     { "[stage a]\nlayers=1\n[stage b]\n", { "layers.1.", "which a does not have" } },
-    { "[stage a]\nlayers=1\n[stage b]\ninit=layers.*=layers.{2*}\n", { "line 14, [stage b] init: layers.1.",
-                                                                      "would start from layers.2." } },
+    { "[stage a]\nlayers=1\n[stage b]\ninit=layers.*=layers.{2*}\n",
+      { "line 14, [stage b] init: layers.1.", "would start from layers.2." } },
     { "[stage a]\naccumulate=3\n[stage b]\n", { "accumulate=3: must divide batch=8" } },
     { "[stage a]\nmixer=local-attention\nseed=-1\n[stage b]\n", { "seed=-1: must be a whole number from 0" } },
   };
@@ -601,17 +612,20 @@ assert_inspected (void)
   g_assert_cmpint (text->status, ==, 0);
   g_assert_nonnull (strstr (text->out, "1. train "));
   g_assert_nonnull (strstr (text->out, ": 9 steps on mqar, from nothing; done, loss "));
-  g_assert_nonnull (strstr (text->out, ", init=layers.*=layers.{2*};embed=new;head=new, trains head;embed;layers.1.mixer; done"));
+  g_assert_nonnull (
+      strstr (text->out, ", init=layers.*=layers.{2*};embed=new;head=new, trains head;embed;layers.1.mixer; done"));
   g_assert_cmpuint (json_array_get_length (rows), ==, 3);
   for (guint i = 0; i < 2; i++)
     {
-      JsonObject *row = json_array_get_object_element (rows, i), *results = json_object_get_object_member (row, "results");
+      JsonObject *row = json_array_get_object_element (rows, i),
+                 *results = json_object_get_object_member (row, "results");
       JsonArray *loss = json_object_get_array_member (json_object_get_object_member (row, "curves"), "loss");
       JsonArray *last = json_array_get_array_element (loss, json_array_get_length (loss) - 1);
 
       g_assert_cmpuint (json_array_get_length (loss), ==, points[i]);
       g_assert_cmpint (json_array_get_int_element (last, 0), ==, points[i]);
-      g_assert_cmpfloat (json_array_get_double_element (last, 1), ==, json_object_get_double_member (results, "last_loss"));
+      g_assert_cmpfloat (json_array_get_double_element (last, 1), ==,
+                         json_object_get_double_member (results, "last_loss"));
       g_assert_true (json_object_has_member (results, "test_accuracy"));
     }
 }
@@ -621,19 +635,21 @@ static void
 test_adapt (void)
 {
   g_autoptr (Place) place = place_new ();
-  g_autofree char *path = write_batch (place, "adapt",
-    "[batch]\ntask=listops\nmixer=softmax-attention\nlayers=2\n" TINY "budget=steps:6\n"
-    "[stage base]\ntask=mqar\nlayers=4\nbudget=steps:9\n"
-    "[stage adapt]\ninit=layers.*=layers.{2*};embed=new;head=new\ntrains=head;embed;layers.1.mixer\naverage=0.9\naccumulate=2\n"
-    "recompute=1\n" SMALL
-    "[listops]\nmin_length=4\nmax_length=16\n");
+  g_autofree char *path =
+      write_batch (place, "adapt",
+                   "[batch]\ntask=listops\nmixer=softmax-attention\nlayers=2\n" TINY "budget=steps:6\n"
+                   "[stage base]\ntask=mqar\nlayers=4\nbudget=steps:9\n"
+                   "[stage "
+                   "adapt]\ninit=layers.*=layers.{2*};embed=new;head=new\ntrains=head;embed;layers.1.mixer\naverage=0."
+                   "9\naccumulate=2\n"
+                   "recompute=1\n" SMALL "[listops]\nmin_length=4\nmax_length=16\n");
   g_autoptr (Run) dry = program ("run", path, "--dry-run", "--json", NULL);
   g_autoptr (JsonArray) rows = run_rows (dry);
   JsonArray *stages = json_object_get_array_member (json_array_get_object_element (rows, 0), "stages");
-  static const char * const frozen[] = { "layers.0.mixer.q.weight", "layers.0.feedforward.in.weight", "layers.1.norm-mixer.gain",
-                                         "layers.1.feedforward.out.bias", "norm.gain" };
-  static const char * const from[] = { "layers.0.mixer.q.weight", "layers.0.feedforward.in.weight", "layers.2.norm-mixer.gain",
-                                       "layers.2.feedforward.out.bias", "norm.gain" };
+  static const char *const frozen[] = { "layers.0.mixer.q.weight", "layers.0.feedforward.in.weight",
+                                        "layers.1.norm-mixer.gain", "layers.1.feedforward.out.bias", "norm.gain" };
+  static const char *const from[] = { "layers.0.mixer.q.weight", "layers.0.feedforward.in.weight",
+                                      "layers.2.norm-mixer.gain", "layers.2.feedforward.out.bias", "norm.gain" };
 
   g_assert_cmpint (dry->status, ==, 0);
   g_assert_cmpuint (json_array_get_length (stages), ==, 3);
@@ -645,7 +661,8 @@ test_adapt (void)
   {
     g_auto (Done) done = done_of (place, 1);
     g_autoptr (FmVariables) base = weights (&done, 0), adapted = weights (&done, 1);
-    g_autoptr (GPtrArray) curve = fm_store_load_curve (done.store, ((FmStageRecord *) done.stages->pdata[0])->id, "loss", -1, NULL);
+    g_autoptr (GPtrArray) curve =
+        fm_store_load_curve (done.store, ((FmStageRecord *)done.stages->pdata[0])->id, "loss", -1, NULL);
     g_autoptr (GPtrArray) results = fm_store_load_results (done.store, 1, NULL);
     const FmResultRow *row = g_ptr_array_index (results, 0);
 
@@ -669,11 +686,13 @@ test_upcycle (void)
 {
   static const char * const parts[] = { "in.weight", "in.bias", "out.weight", "out.bias" };
   g_autoptr (Place) place = place_new ();
-  g_autofree char *path = write_batch (place, "experts",
-    "[batch]\ntask=mqar\nmixer=softmax-attention\nlayers=1\nfeedforward=switch\nwidth=16\nhidden=32\nbatch=8\nevaluate=32\n"
-    "seeds=1\nbudget=steps:0\n[stage dense]\nfeedforward=mlp\nbudget=steps:5\n"
-    "[stage experts]\ninit=layers.*.feedforward=layers.*.feedforward repeat;layers.*.feedforward.router=new\n" SMALL
-    "[switch]\nexperts=3\n");
+  g_autofree char *path = write_batch (
+      place, "experts",
+      "[batch]\ntask=mqar\nmixer=softmax-attention\nlayers=1\nfeedforward=switch\nwidth=16\nhidden=32\nbatch="
+      "8\nevaluate=32\n"
+      "seeds=1\nbudget=steps:0\n[stage dense]\nfeedforward=mlp\nbudget=steps:5\n"
+      "[stage experts]\ninit=layers.*.feedforward=layers.*.feedforward repeat;layers.*.feedforward.router=new\n" SMALL
+      "[switch]\nexperts=3\n");
 
   run_well (path);
   {
@@ -712,7 +731,8 @@ test_soup (void)
   run_well (path);
   {
     g_auto (Done) done = done_of (place, 1);
-    g_autoptr (FmVariables) a = weights (&done, 1), b = weights (&done, 2), c = weights (&done, 3), soup = weights (&done, 4);
+    g_autoptr (FmVariables) a = weights (&done, 1), b = weights (&done, 2), c = weights (&done, 3),
+                            soup = weights (&done, 4);
     gsize n;
     g_autofree gfloat *x = numbers (a, name, &n), *y = numbers (b, name, &n), *z = numbers (c, name, &n),
                       *mean = numbers (soup, name, &n);
@@ -741,16 +761,18 @@ count_kind (const Done *done, const char *kind, gint64 *attempts)
   return n;
 }
 
-#define SHARED(budget) "[batch]\ntask=mqar\nmixer=softmax-attention;linear-attention\nlayers=1\n" TINY "budget=steps:6\n" \
-                       "[stage base]\nmixer=softmax-attention\n[stage adapt]\nbudget=steps:" budget "\n" SMALL
+#define SHARED(budget)                                                                                                 \
+  "[batch]\ntask=mqar\nmixer=softmax-attention;linear-attention\nlayers=1\n" TINY "budget=steps:6\n"                   \
+  "[stage base]\nmixer=softmax-attention\n[stage adapt]\nbudget=steps:" budget "\n" SMALL
 
-/* Two variants and then another budget: the base was trained once, at the first time; and once more for its weights alone
- * when they had been thrown away. */
+/* Two variants and then another budget: the base was trained once, at the first time; and once more for its weights
+ * alone when they had been thrown away. */
 static void
 test_shared_base (void)
 {
   g_autoptr (Place) place = place_new ();
-  g_autofree char *first = write_batch (place, "first", SHARED ("5")), *second = write_batch (place, "second", SHARED ("7"));
+  g_autofree char *first = write_batch (place, "first", SHARED ("5")),
+                  *second = write_batch (place, "second", SHARED ("7"));
   g_autofree char *third = write_batch (place, "third", SHARED ("8"));
   g_autoptr (Run) pruned = NULL;
   gint64 ended, attempts = 0;
