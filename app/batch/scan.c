@@ -58,6 +58,13 @@ check_text (const char *text, gsize length, const char *name, GError **error)
   return FALSE;
 }
 
+/* (transfer full): enough of a line to know it by; cut between characters, not within one. */
+static char *
+head_of (const char *line)
+{
+  return g_utf8_substring (line, 0, MIN (g_utf8_strlen (line, -1), 60));
+}
+
 static gboolean
 add_entry (GPtrArray *entries, GKeyFile *keys, const char *group, const char *line, guint number, const char *name,
            GError **error)
@@ -67,7 +74,11 @@ add_entry (GPtrArray *entries, GKeyFile *keys, const char *group, const char *li
   FmBatchEntry *entry;
 
   if (key == NULL || *key == '\0')
-    return fail (error, name, number, "“%.60s” is no section, no KEY=VALUE and no comment (#)", line);
+    {
+      g_autofree char *head = head_of (line);
+
+      return fail (error, name, number, "“%s” is no section, no KEY=VALUE and no comment (#)", head);
+    }
   if (group == NULL)
     return fail (error, name, number, "%s stands before the first section; begin with [batch]", key);
   for (guint i = 0; i < entries->len; i++)
@@ -121,7 +132,9 @@ fm_batch_scan (const char *text, gsize length, const char *name, GError **error)
 
           if (line[n - 1] != ']' || n < 3 || strpbrk (line + 1, "[") || strchr (line, ']') != line + n - 1)
             {
-              fail (error, name, i + 1, "“%.60s” is no section; write [NAME]", line);
+              g_autofree char *head = head_of (line);
+
+              fail (error, name, i + 1, "“%s” is no section; write [NAME]", head);
               return NULL;
             }
           line[n - 1] = '\0';

@@ -97,7 +97,10 @@ fm_json_parse (const char *text, gssize length, GError **error)
   root = json_parser_get_root (parser);
   if (root == NULL || !JSON_NODE_HOLDS_OBJECT (root))
     {
-      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_RUN, "not a JSON object: %.80s", text);
+      /* What stands there may be of any length, and no text at all. */
+      g_autofree char *head = g_utf8_make_valid (text, MIN (length < 0 ? (gssize) strlen (text) : length, 80));
+
+      g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_RUN, "not a JSON object: %s", head);
       return NULL;
     }
   return json_object_ref (json_node_get_object (root));
@@ -346,6 +349,8 @@ fm_stage_result_from_json (JsonObject *object, FmStageState state)
       r = row_at (rows, i);
       data = g_base64_decode (text_at (r, 2), &size);
       triples = g_bytes_new_take (data, size);
+      if (size % (3 * sizeof (gfloat)) != 0) /* no worker of ours */
+        continue;
       fm_stage_result_add_outcomes (result, text_at (r, 0), text_at (r, 1), triples);
     }
   rows = fm_json_array (object, "latency");

@@ -589,6 +589,9 @@ static const Bad bad[] = {
   { "task=listops\n", { "line 1", "task stands before the first section" } },
   { "[batch\ntask=listops\n", { "line 1", "[NAME]" } },
   { "[batch]\nhello\n", { "line 2", "hello", "KEY=VALUE" } },
+  /* Cut after so many characters, not bytes: found by the fuzzer of claims. */
+  { "[batch]\n.””””””””””””””””””””””””””””””””\n", { "line 2", "KEY=VALUE" } },
+  { "[batch”””””””””””””””””””””””””””””””\n", { "line 1", "[NAME]" } },
   { "[batch]\n=3\n", { "line 2", "KEY=VALUE" } },
   { HEAD "\n[batch]\nseeds=1\n", { "line 6", "[batch]", "line 1" } },
   { HEAD "seeds=1\nseeds=2\n", { "line 6", "seeds", "line 5" } },
@@ -728,6 +731,7 @@ test_bad (gconstpointer data)
   g_assert_true (g_str_has_prefix (error->message, "/x/y.batch"));
   g_assert_true (g_str_has_suffix (error->message, ".") || g_str_has_suffix (error->message, "?"));
   g_assert_null (strchr (error->message, '\n'));
+  g_assert_true (g_utf8_validate (error->message, -1, NULL));
   for (guint i = 0; i < G_N_ELEMENTS (b->says) && b->says[i]; i++)
     if (strstr (error->message, b->says[i]) == NULL)
       g_error ("“%s” does not say “%s”", error->message, b->says[i]);
