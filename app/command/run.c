@@ -130,7 +130,7 @@ print_stage (const FmStageEstimate *e)
   if (g_str_equal (e->stage->kind, FM_STAGE_KIND_TRAIN))
     g_print ("%s%" G_GINT64_FORMAT " steps of %" G_GINT64_FORMAT " on %s, %s; hidden=%" G_GINT64_FORMAT
              ", %" G_GINT64_FORMAT " parameters and %" G_GINT64_FORMAT " by length",
-             e->chain ? "" : "  ", e->steps, e->batch, e->task, run->device, run->hidden, e->parameters,
+             e->chain ? "" : "  ", e->steps, e->batch, e->task, run->device, e->hidden, e->parameters,
              MAX (e->parameters_by_n, 0));
   g_print ("\n");
   if (run->unmet && g_str_equal (e->stage->kind, FM_STAGE_KIND_TRAIN))

@@ -225,7 +225,7 @@ find_device (const char *id, FmDeviceInfo *found, GError **error)
 /* What seeds of a variant share: of a training and, of its last one, of measuring. */
 typedef struct
 {
-  gint64  steps, batch;
+  gint64  steps, batch, hidden;
   char   *task, *chain;
   gdouble train_s, train_flops, measure_flops;
   gdouble trial_s, trial_flops; /* the same without a score on test */
@@ -284,6 +284,7 @@ cost_of (const FmBatchPlan *plan, const FmBatchRun *run, const FmBatchStage *sta
     return FALSE;
   c->steps = recipe->steps;
   c->batch = recipe->batch;
+  c->hidden = fm_architecture_get_hidden (recipe->architecture);
   c->task = g_strdup (fm_task_get_class (recipe->task)->id);
   c->chain = stage->name ? describe (plan, stage, recipe) : NULL;
   c->available_bytes = device.software || g_str_equal (run->device, "cpu")
@@ -361,6 +362,7 @@ stage_estimate (const FmBatchStage *stage, const FmBatchRun *run, GHashTable *le
   e->parameters_by_n = cost->parameters_by_n;
   e->steps = cost->steps;
   e->batch = cost->batch;
+  e->hidden = cost->hidden;
   e->task = g_strdup (cost->task);
   e->chain = train ? g_strdup (cost->chain) : NULL;
   return e;

@@ -19,7 +19,7 @@ typedef struct
   gdouble             flops;
   guint64             peak_bytes;
   gint64              parameters, parameters_by_n; /* see fm_architecture_count() */
-  gint64              steps, batch; /* of a training */
+  gint64              steps, batch, hidden; /* of a training */
   char               *task;
   char               *chain; /* (nullable): of a [stage NAME]: "adapt: from base, trains head" */
 } FmStageEstimate;
