@@ -97,6 +97,18 @@ stage_to_json (const FmReplayStage *stage, GPtrArray *changes)
   return object;
 }
 
+/* A line a clause where something parts: they are many where much differs. */
+static void
+print_verdict (const FmReplayStage *s)
+{
+  g_auto (GStrv) clauses = g_strsplit (s->text, "; ", -1);
+
+  g_print ("  %-8s %s: ", s->kind, fm_replay_verdict_word (s->verdict, s->kind));
+  for (guint i = 0; clauses[i]; i++)
+    g_print ("%s%s", i == 0 ? "" : s->verdict == FM_REPLAY_SAME ? ", " : "\n             ", clauses[i]);
+  g_print ("\n");
+}
+
 static int
 print_stages (GPtrArray *stages, GPtrArray *changes, gboolean json)
 {
@@ -116,7 +128,7 @@ print_stages (GPtrArray *stages, GPtrArray *changes, gboolean json)
         g_print ("%srun %" G_GINT64_FORMAT ": %s, seed %" G_GINT64_FORMAT "\n", run ? "\n" : "", s->run, s->variant,
                  s->seed);
       run = s->run;
-      g_print ("  %-8s %s: %s\n", s->kind, fm_replay_verdict_word (s->verdict, s->kind), s->text);
+      print_verdict (s);
     }
   if (json)
     {
