@@ -2,15 +2,19 @@
 #include "config.h"
 
 #include "app/run/estimate.h"
+#include "app/results/statistics.h"
+#include "app/run/measure-times.h"
 #include "app/run/roof.h"
 #include "app/run/run-private.h"
 
 #include <string.h>
 
-/* The time of a node is what the roof allows, divided by the share of the roof that its family of ops reaches, and what
- * one more kernel costs. Shares are numbers without a unit, so they travel between machines better than speeds do;
- * where the store has profiles of this hardware, its own shares replace them op by op. The defaults are what `formarium
- * bench step
+/* What a stage takes beside its steps is measured while the estimate is made, since it depends on the machine and on what
+ * else it does: a worker is started and sent away again, the data is read, graphs are built and planned.
+ *
+ * The time of a node is what the roof allows, divided by the share of the roof that its family of ops reaches, and what one
+ * more kernel costs. Shares are numbers without a unit, so they travel between machines better than speeds do; where the
+ * store has profiles of this hardware, its own shares replace them op by op. The defaults are what `formarium bench step
  * --profile --threads 1` prints at T1. */
 #define SHARE_OF_PRODUCT   0.75 /* of what a large product reaches; 0.68 to 0.81 of the peak */
 #define SHARE_OF_ATTENTION 0.38 /* exponentials between two products: 0.34 to 0.40, forward and backward */
@@ -19,9 +23,13 @@
 #define LEAST_SHARE      0.01 /* a share that an interrupted profile left */
 #define MOST_SHARE       2.0  /* above 1: bytes came from a cache */
 #define HOST_S           1e-4 /* of a step: its batch, its curves */
-#define START_S          1.0 /* of a worker: libraries, data, graph */
-#define MODE_S           0.7 /* of a mode that measure= names: five processes, a tenth of a second each, and warming up */
-#define MEASURE_S        2.0 /* of a measuring stage: its rounds, a look, the profile */
+#define SPAWN_S          0.1  /* of a worker's start, where none can be started here to see */
+#define DATA_S           0.3  /* of reading real data, at least: this process may have it already */
+#define BUILDS           1.0  /* graphs and plans of a training worker, in those that the estimate builds */
+#define MEASURE_BUILDS   0.5  /* of a measuring one */
+#define SETTLING_CALLS   30   /* until a process has warmed up; between FM_MEASURE_WARM_UPS and three times as many */
+#define FINISH_S         0.3  /* of a measuring stage: a look, files */
+#define BLOCKS           9.0  /* between FM_BLOCKS_LEAST and FM_BLOCKS_MOST, as far from one as from the other */
 #define EVALUATION_BATCH 64
 #define LOOKS            10 /* at validation while training: see train.c */
 #define LOOK_EXAMPLES    512
@@ -64,6 +72,7 @@ fm_recipe_cost (FmRecipe *recipe, FmPlan *train_plan, gdouble *train_flops, gdou
 typedef struct
 {
   FmRoof      roof;
+  gdouble     spawn_s; /* of a worker */
   GHashTable *shares; /* op -> gdouble: share of the roof, from profiles in the store */
 } Speed;
 
@@ -126,6 +135,22 @@ read_shares (FmStore *store, const char *hardware, Speed *speed)
     }
 }
 
+/* A worker's way from its start to its first line, and back: it ends with its standard input. */
+static gdouble
+spawn_seconds (void)
+{
+  g_autofree char *program = fm_program_path ();
+  g_autoptr (GSubprocess) process = NULL;
+  gint64 start = g_get_monotonic_time ();
+
+  process = g_subprocess_new (G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE
+                              | G_SUBPROCESS_FLAGS_STDERR_SILENCE, NULL, program, "worker", NULL);
+  if (process == NULL || !g_output_stream_close (g_subprocess_get_stdin_pipe (process), NULL, NULL)
+      || !g_subprocess_wait (process, NULL, NULL) || g_subprocess_get_if_signaled (process))
+    return SPAWN_S;
+  return (gdouble) (g_get_monotonic_time () - start) / 1e6;
+}
+
 /* (transfer full): what training workers on @device reach; its roof is measured where the store does not know it. */
 static Speed *
 speed_new (FmStore *store, const char *id, GError **error)
@@ -147,6 +172,7 @@ speed_new (FmStore *store, const char *id, GError **error)
       speed_free (speed);
       return NULL;
     }
+  speed->spawn_s = spawn_seconds ();
   hardware = g_strdup_printf ("%s, %s", info->title, info->driver);
   if (store)
     read_shares (store, hardware, speed);
@@ -227,6 +253,7 @@ typedef struct
 {
   gint64  steps, batch, hidden;
   char   *task, *chain;
+  gdouble start_s, turn_s, finish_s; /* of a measuring process: until it is loaded, its turn; of the stage behind them */
   gdouble train_s, train_flops, measure_flops;
   gdouble trial_s, trial_flops; /* the same without a score on test */
   guint64 peak_bytes, available_bytes;
@@ -266,17 +293,59 @@ describe (const FmBatchPlan *plan, const FmBatchStage *stage, const FmRecipe *re
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
+/* Reading the data of @task, as every worker does; absent data costs nothing, since its runs are skipped. */
+static gdouble
+load_seconds (FmTask *task)
+{
+  gint64 start = g_get_monotonic_time ();
+  gboolean real = fm_task_get_class (task)->verify != NULL;
+  gdouble seconds;
+
+  for (guint i = 0; i < fm_task_get_n_parts (task); i++)
+    real |= fm_task_get_class (fm_task_get_part (task, i, NULL))->verify != NULL;
+  if (!fm_task_load (task, NULL, NULL))
+    return 0;
+  seconds = (gdouble) (g_get_monotonic_time () - start) / 1e6;
+  return real ? MAX (seconds, DATA_S) : seconds;
+}
+
+/* What measure.c does for one kind of samples, when a call takes @call_s. */
+static gdouble
+sampling_seconds (gdouble call_s, gdouble budget_us)
+{
+  gdouble budget_s = budget_us / 1e6;
+
+  return MIN (MAX (budget_s, FM_MEASURE_LEAST_WARM_UPS * call_s), SETTLING_CALLS * call_s)
+         + MIN (MAX (budget_s, FM_MEASURE_LEAST_SAMPLES * call_s), FM_MEASURE_MOST_SAMPLES * call_s);
+}
+
 static gboolean
-cost_of (const FmBatchPlan *plan, const FmBatchRun *run, const FmBatchStage *stage, const Speed *speed, Cost *c,
-         GError **error)
+is_routed (FmArchitecture *a)
+{
+  for (FmRole role = FM_ROLE_MIXER; role <= FM_ROLE_FEEDFORWARD; role++)
+    for (gint64 layer = 0; layer < fm_architecture_get_layers (a); layer++)
+      {
+        const FmPlugin *plugin = fm_architecture_get_plugin (a, role, (gint) layer);
+
+        for (const FmProbe *probe = plugin ? plugin->descriptor->probes : NULL; probe && probe->name; probe++)
+          if (g_str_equal (probe->name, "routing"))
+            return TRUE;
+      }
+  return FALSE;
+}
+
+static gboolean
+cost_of (const FmBatchPlan *plan, const FmBatchRun *run, const FmBatchStage *stage, const Speed *speed, gdouble load_s,
+         Cost *c, GError **error)
 {
   g_autoptr (JsonObject) object = fm_json_parse (stage->recipe, -1, error);
   g_autoptr (FmRecipe) recipe = object ? fm_recipe_parse (object, error) : NULL;
   g_autoptr (FmModel) model = NULL;
-  g_autoptr (FmModelGraph) train = NULL, many = NULL;
+  g_autoptr (FmModelGraph) train = NULL, many = NULL, one = NULL;
   FmDeviceInfo device = { 0 };
   FmPlan bytes;
-  gdouble example_flops, step_s, evaluation_s, looked, scored, trial_scored;
+  gdouble example_flops, step_s, evaluation_s, one_s, looked, scored, trial_scored, build_s;
+  gint64 start = g_get_monotonic_time ();
 
   if (recipe == NULL || !find_device (run->device, &device, error)
       || !fm_recipe_cost (recipe, &bytes, &c->train_flops, &example_flops, error)
@@ -301,18 +370,26 @@ cost_of (const FmBatchPlan *plan, const FmBatchRun *run, const FmBatchStage *sta
   model = fm_recipe_model (recipe);
   train = fm_model_graph_new (model, FM_MODE_TRAIN, recipe->batch, &recipe->optimizer, FALSE, error);
   many = train ? fm_model_graph_new (model, FM_MODE_EVALUATE, EVALUATION_BATCH, NULL, FALSE, error) : NULL;
-  if (many == NULL || !graph_seconds (speed, train->graph, &step_s, error)
-      || !graph_seconds (speed, many->graph, &evaluation_s, error))
+  one = many ? fm_model_graph_new (model, FM_MODE_EVALUATE, 1, NULL, FALSE, error) : NULL;
+  if (one == NULL || !graph_seconds (speed, train->graph, &step_s, error)
+      || !graph_seconds (speed, many->graph, &evaluation_s, error) || !graph_seconds (speed, one->graph, &one_s, error))
     return FALSE;
+  build_s = (gdouble) (g_get_monotonic_time () - start) / 1e6;
   scored = count_scored (recipe, FALSE);
   trial_scored = count_scored (recipe, TRUE);
   looked = MIN (LOOKS, (gdouble) recipe->steps) * LOOK_EXAMPLES;
   c->trial_flops = c->train_flops + trial_scored * example_flops;
   c->train_flops += scored * example_flops;
-  c->train_s = START_S + (gdouble) recipe->steps * (step_s + HOST_S)
+  c->train_s = speed->spawn_s + load_s + BUILDS * build_s + (gdouble) recipe->steps * (step_s + HOST_S)
                + (scored + looked) / EVALUATION_BATCH * (evaluation_s + HOST_S);
   c->trial_s = c->train_s - (scored - trial_scored) / EVALUATION_BATCH * (evaluation_s + HOST_S);
   c->measure_flops = example_flops;
+  evaluation_s *= (gdouble) recipe->batch / EVALUATION_BATCH;
+  c->start_s = speed->spawn_s + load_s + MEASURE_BUILDS * build_s;
+  c->turn_s = sampling_seconds (one_s, FM_MEASURE_LATENCY_US) + sampling_seconds (evaluation_s, FM_MEASURE_THROUGHPUT_US);
+  c->finish_s = FINISH_S + FM_MEASURE_PROFILED_RUNS * evaluation_s;
+  if (is_routed (recipe->architecture)) /* where the examples of test go */
+    c->finish_s += (scored - trial_scored) / (gdouble) recipe->batch * evaluation_s;
   return TRUE;
 }
 
@@ -337,25 +414,54 @@ trial_settings (const FmBatchRun *run, guint k)
   return tune && k < json_array_get_length (tune) ? fm_tuning_to_string (json_array_get_object_element (tune, k)) : NULL;
 }
 
+/* Runs of each variant: "VARIANT TASK DEVICE" -> how many. */
+static char *
+variant_key (const FmBatchRun *run)
+{
+  return g_strjoin ("\n", run->variant, run->task_id, run->device, NULL);
+}
+
+static GHashTable *
+count_seeds (const FmBatchPlan *plan)
+{
+  GHashTable *seeds = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (guint i = 0; i < plan->runs->len; i++)
+    {
+      char *key = variant_key (g_ptr_array_index (plan->runs, i));
+      guint n = GPOINTER_TO_UINT (g_hash_table_lookup (seeds, key));
+
+      g_hash_table_insert (seeds, key, GUINT_TO_POINTER (n + 1));
+    }
+  return seeds;
+}
+
+/* Of one stage of a variant whose @seeds take turns over the blocks, while @rows variants are loaded side by side. */
 static gdouble
-measure_seconds (const FmBatchStage *stage)
+measure_seconds (const FmBatchStage *stage, const Cost *cost, guint seeds, guint rows)
 {
   g_autoptr (JsonObject) recipe = fm_json_parse (stage->recipe, -1, NULL);
   JsonArray *modes = recipe ? fm_json_array (recipe, "measure") : NULL;
+  gdouble modes_s = 2.0 * FM_MEASURE_MODE_US / 1e6 * (modes ? json_array_get_length (modes) : 0);
+  gdouble blocks = MAX (rows > 1 ? BLOCKS : FM_BLOCKS_LEAST, seeds); /* nothing to compare: the fewest */
 
-  return MEASURE_S + MODE_S * (modes ? json_array_get_length (modes) : 0);
+  return blocks / MAX (seeds, 1) * (cost->start_s / CLAMP (rows, 1, g_get_num_processors ()) + cost->turn_s + modes_s)
+         + cost->finish_s;
 }
 
 static FmStageEstimate *
-stage_estimate (const FmBatchStage *stage, const FmBatchRun *run, GHashTable *left, const Cost *cost)
+stage_estimate (const FmBatchPlan *plan, const FmBatchStage *stage, const FmBatchRun *run, GHashTable *left,
+                GHashTable *seeds, const Cost *cost)
 {
+  g_autofree char *key = variant_key (run);
   FmStageEstimate *e = g_new0 (FmStageEstimate, 1);
   gboolean train = stage != run->measure, trial = g_str_equal (stage->kind, FM_STAGE_KIND_TRIAL);
 
   e->stage = stage;
   e->run = run;
   e->left = run->unmet == NULL && g_hash_table_contains (left, stage);
-  e->seconds = trial ? cost->trial_s : train ? cost->train_s : measure_seconds (stage);
+  e->seconds = trial ? cost->trial_s : train ? cost->train_s : measure_seconds (
+    stage, cost, GPOINTER_TO_UINT (g_hash_table_lookup (seeds, key)), (guint) plan->n_variants);
   e->flops = trial ? cost->trial_flops : train ? cost->train_flops : cost->measure_flops;
   e->peak_bytes = train ? cost->peak_bytes : 0;
   e->parameters = cost->parameters;
@@ -385,8 +491,8 @@ stages_of (const FmBatchRun *run)
 
 /* What a stage of @run costs; each once however many seeds there are. */
 static Cost *
-find_cost (GHashTable *costs, const FmBatchPlan *plan, const FmBatchRun *run, const FmBatchStage *stage,
-           const Speed *speed, GError **error)
+find_cost (GHashTable *costs, const FmBatchPlan *plan, const FmBatchRun *run, const FmBatchStage *stage, const Speed *speed,
+           gdouble load_s, GError **error)
 {
   gboolean last = stage == run->measure || run->earlier == NULL || !g_ptr_array_find (run->earlier, stage, NULL);
   g_autofree char *same = g_strdup_printf ("%s %s %s %s %s", run->variant, run->architecture_id, run->task_id,
@@ -397,7 +503,7 @@ find_cost (GHashTable *costs, const FmBatchPlan *plan, const FmBatchRun *run, co
     return cost;
   cost = g_new0 (Cost, 1);
   g_hash_table_insert (costs, g_steal_pointer (&same), cost);
-  if (cost_of (plan, run, last ? run->train : stage, speed, cost, error))
+  if (cost_of (plan, run, last ? run->train : stage, speed, load_s, cost, error))
     return cost;
   g_prefix_error (error, "%s: ", run->variant);
   return NULL;
@@ -436,6 +542,8 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
   g_autoptr (GHashTable) speeds = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) speed_free);
   g_autoptr (GHashTable) costs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, cost_free);
   g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL); /* FmBatchStage -> FmStageEstimate */
+  g_autoptr (GHashTable) loads = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_free); /* task -> seconds */
+  g_autoptr (GHashTable) seeds = count_seeds (plan);
   g_autoptr (GHashTable) left = NULL;
   gdouble train_s = 0, measure_s = 0;
   gint64 train_left = 0;
@@ -452,6 +560,7 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
       FmBatchRun *run = g_ptr_array_index (plan->runs, i);
       g_autoptr (GPtrArray) stages = stages_of (run);
       Speed *speed = g_hash_table_lookup (speeds, run->device);
+      gdouble *load_s;
 
       if (speed == NULL)
         {
@@ -460,12 +569,19 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
             return NULL;
           g_hash_table_insert (speeds, run->device, speed);
         }
+      load_s = g_hash_table_lookup (loads, run->task_id);
+      if (load_s == NULL)
+        {
+          load_s = g_new (gdouble, 1);
+          *load_s = load_seconds (run->task);
+          g_hash_table_insert (loads, run->task_id, load_s);
+        }
       for (guint k = 0; k < stages->len; k++)
         {
           FmBatchStage *stage = g_ptr_array_index (stages, k);
           gboolean measures = stage == run->measure, tries = g_str_equal (stage->kind, FM_STAGE_KIND_TRIAL);
           FmStageEstimate *row = g_hash_table_lookup (seen, stage);
-          Cost *cost = find_cost (costs, plan, run, stage, speed, error);
+          Cost *cost = find_cost (costs, plan, run, stage, speed, *load_s, error);
 
           if (cost == NULL)
             return NULL;
@@ -478,7 +594,7 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
             }
           if (row == NULL)
             {
-              row = stage_estimate (stage, run, left, cost);
+              row = stage_estimate (plan, stage, run, left, seeds, cost);
               if (tries)
                 row->settings = trial_settings (run, k - (run->earlier ? run->earlier->len : 0));
               e->n_trials += tries;
@@ -489,7 +605,7 @@ fm_plan_estimate_new (FmBatchPlan *plan, FmStore *store, GError **error)
             continue;
           else if (row->run->unmet) /* shared with a run that does meet what is held */
             {
-              FmStageEstimate *again = stage_estimate (stage, run, left, cost);
+              FmStageEstimate *again = stage_estimate (plan, stage, run, left, seeds, cost);
 
               FmStageEstimate before = *row;
 

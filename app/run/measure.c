@@ -6,18 +6,11 @@
 #include "config.h"
 
 #include "app/results/artifacts.h"
+#include "app/run/measure-times.h"
 #include "app/run/meters.h"
 
 #include <time.h>
 
-#define WARM_UPS        10      /* at least, in the time below */
-#define LEAST_WARM_UPS  2
-#define MOST_WARM_UPS   1000
-#define MOST_SAMPLES    200     /* of a kind */
-#define LEAST_SAMPLES   3
-#define LATENCY_US      40000   /* for the samples of a kind; at most as long for its warm-up */
-#define THROUGHPUT_US   100000
-#define PROFILED_RUNS   5
 #define LOOK_EXAMPLE    11      /* of the test split: the one whose attention is kept */
 
 typedef struct
@@ -65,17 +58,17 @@ call (FmEvaluator *evaluator, const FmBatch *batch, gdouble *us, GError **error)
 static gboolean
 warm_up (Measuring *m, FmEvaluator *evaluator, const FmBatch *batch, gint64 budget_us, GError **error)
 {
-  g_autofree gdouble *calls_us = g_new (gdouble, MOST_WARM_UPS);
+  g_autofree gdouble *calls_us = g_new (gdouble, FM_MEASURE_MOST_WARM_UPS);
   gdouble spent_us = 0;
   gboolean settled = FALSE;
   guint n = 0;
 
-  while (n < LEAST_WARM_UPS || (!settled && n < MOST_WARM_UPS && spent_us < budget_us))
+  while (n < FM_MEASURE_LEAST_WARM_UPS || (!settled && n < FM_MEASURE_MOST_WARM_UPS && spent_us < budget_us))
     {
       if (!call (evaluator, batch, &calls_us[n], error))
         return FALSE;
       spent_us += calls_us[n++];
-      settled = (n >= WARM_UPS || spent_us >= budget_us) && fm_has_settled (calls_us, n);
+      settled = (n >= FM_MEASURE_WARM_UPS || spent_us >= budget_us) && fm_has_settled (calls_us, n);
     }
   m->process->warm_ups = MAX (m->process->warm_ups, 0) + n;
   m->process->settled = m->process->settled != 0 && settled;
@@ -89,7 +82,7 @@ sample (Measuring *m, FmEvaluator *evaluator, const FmBatch *batch, const char *
 
   if (!warm_up (m, evaluator, batch, budget_us, error))
     return FALSE;
-  for (guint i = 0; i < MOST_SAMPLES && (i < LEAST_SAMPLES || spent_us < budget_us); i++)
+  for (guint i = 0; i < FM_MEASURE_MOST_SAMPLES && (i < FM_MEASURE_LEAST_SAMPLES || spent_us < budget_us); i++)
     {
       if (!call (evaluator, batch, &us, error))
         return FALSE;
@@ -107,8 +100,8 @@ take_turn (Measuring *m, GError **error)
 
   fm_quiet_begin_measurement (m->job->quiet);
   m->process->started_us = g_get_real_time ();
-  ok = sample (m, m->single, &m->single_batch, "batch1", LATENCY_US, error)
-       && sample (m, m->many, &m->many_batch, "throughput", THROUGHPUT_US, error);
+  ok = sample (m, m->single, &m->single_batch, "batch1", FM_MEASURE_LATENCY_US, error)
+       && sample (m, m->many, &m->many_batch, "throughput", FM_MEASURE_THROUGHPUT_US, error);
   if (m->peak < 0)
     m->peak = fm_memory_peak ();
   ok = ok
@@ -158,7 +151,7 @@ profile (Measuring *m, GError **error)
   fm_quiet_begin_measurement (m->job->quiet);
   fm_program_set_profiling (program, TRUE);
   begun = g_get_monotonic_time ();
-  for (guint i = 0; i < PROFILED_RUNS && ok && (i == 0 || g_get_monotonic_time () - begun < THROUGHPUT_US); i++)
+  for (guint i = 0; i < FM_MEASURE_PROFILED_RUNS && ok && (i == 0 || g_get_monotonic_time () - begun < FM_MEASURE_THROUGHPUT_US); i++)
     ok = fm_evaluator_run (m->many, &m->many_batch, NULL, &local);
   fm_program_set_profiling (program, FALSE);
   if (ok && m->job->want_roof && fm_device_measure_roof (m->job->device, &roof, &local))

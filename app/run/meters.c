@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "app/batch/measure-axes.h"
+#include "app/run/measure-times.h"
 #include "app/run/meters.h"
 #include "compute/meters.h"
 
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define MODE_US       100000 /* for the samples of a mode; as long at most for its warm-up */
 #define WARM_UPS      8
 #define MOST_SAMPLES  200
 #define LEAST_SAMPLES 3
@@ -492,14 +492,14 @@ measure (FmMeters *meters, Mode *mode, FmStageResult *result, GError **error)
 
   if (mode->forward && *mode->name) /* one example: energy and memory are those of a batch */
     return clock_device (mode, result, error);
-  for (guint i = 0; i < WARM_UPS && (i < 2 || end - begun < MODE_US); i++)
+  for (guint i = 0; i < WARM_UPS && (i < 2 || end - begun < FM_MEASURE_MODE_US); i++)
     {
       if (!call (mode, NULL, error))
         return FALSE;
       end = now_us ();
     }
   fm_energy_begin (meters->energy);
-  for (begun = end = now_us (); n < MOST_SAMPLES && (n < LEAST_SAMPLES || end - begun < MODE_US); n++)
+  for (begun = end = now_us (); n < MOST_SAMPLES && (n < LEAST_SAMPLES || end - begun < FM_MEASURE_MODE_US); n++)
     {
       start = now_us ();
       if (!call (mode, NULL, error))

@@ -196,7 +196,15 @@ copy_stage (FmReplay *replay, const FmStageRecord *stage, gint64 run, GError **e
   text = fm_json_line (recipe);
   copy = fm_stage_record_new (stage->id, stage->kind, g_strchomp (text));
   for (guint i = 0; i < stage->inputs->len; i++)
-    g_ptr_array_add (copy->inputs, g_strdup (g_ptr_array_index (stage->inputs, i)));
+    {
+      const char *id = g_ptr_array_index (stage->inputs, i);
+      g_autoptr (FmStageRecord) input = fm_store_load_stage (replay->then, id, error);
+
+      /* What it starts from comes first, wherever the run's chain has it: trials stand behind the training they are for. */
+      if (input == NULL || !copy_stage (replay, input, run, error))
+        return FALSE;
+      g_ptr_array_add (copy->inputs, g_strdup (id));
+    }
   return fm_store_add_stage (replay->now, copy, error);
 }
 

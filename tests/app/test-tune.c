@@ -70,7 +70,7 @@ test_chosen (void)
 {
   g_autoptr (Place) place = place_new ();
   g_autofree char *path = place_batch (place, "tuned", "softmax-attention x mlp; pooling x mlp", 2, 60, TUNED);
-  g_autoptr (Run) dry = program ("run", path, "--dry-run", NULL), run = NULL, text = NULL, json = NULL;
+  g_autoptr (Run) dry = program ("run", path, "--dry-run", NULL), run = NULL, text = NULL, json = NULL, replayed = NULL;
   g_autoptr (GSubprocess) killed = NULL;
   g_autoptr (JsonArray) rows = NULL, planned = NULL;
   g_autoptr (FmStore) store = NULL;
@@ -111,6 +111,9 @@ test_chosen (void)
       g_assert_cmpfloat (json_object_get_double_member (row, "validation_accuracy"), ==,
                          metric (metrics, "validation", "value", "", "accuracy"));
     }
+  /* A replay tries the trials again, chooses the same and trains to the same bits. */
+  replayed = program ("reproduce", "1", NULL);
+  g_assert_cmpint (replayed->status, ==, 0);
   text = program ("results", "tuned", NULL);
   g_assert_nonnull (strstr (text->out, "6 tuning trials each"));
   g_assert_nonnull (strstr (text->out, "best of 6 trials on validation"));
