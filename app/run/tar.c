@@ -282,9 +282,9 @@ get_sums (Reader *r, GError **error)
   if (!get (r, text, size, error) || !skip_padding (r, SUMS, size, error))
     return NULL;
   text[size] = '\0';
-  lines = g_strsplit (text, "\n", -1);
+  lines = g_strsplit (*text ? text : "empty", "\n", -1); /* of an empty text it makes no line, of another at least one */
   for (guint i = 0; lines[i]; i++)
-    if (lines[i + 1] == NULL ? *lines[i] != '\0' || strlen (text) != size
+    if (lines[i + 1] == NULL ? *lines[i] != '\0' || strlen (text) != size || !g_utf8_validate (text, -1, NULL)
                              : strlen (lines[i]) <= HASH + 2 || memcmp (lines[i] + HASH, "  ", 2) != 0)
       {
         fail (error, r->path, "its list " SUMS " is damaged");

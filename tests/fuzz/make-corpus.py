@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""make-corpus.py: writes the small binary and JSON seeds of corpus/safetensors and corpus/json."""
+"""make-corpus.py: writes the small binary and JSON seeds of corpus/safetensors, corpus/json and corpus/bundle."""
+import hashlib
+import io
 import json
 import os
 import struct
+import tarfile
 
 here = os.path.dirname(os.path.abspath(__file__))
 
@@ -39,3 +42,21 @@ status = {"batch": 1, "title": "x", "store": "/x", "command": "formarium run x",
 for letter, value in (("r", recipe), ("s", result), ("c", status), ("e", {"maps": [], "logits": [0.5]}),
                       ("o", {"name": "cpu", "driver": "x", "threads": 2, "peak_gflop_per_s": 100})):
     write("json", letter, letter.encode() + json.dumps(value).encode())
+
+# Bundles whose hashes are right, so that what stands behind the check is reached; the store is none.
+manifest = json.dumps({"format": "formarium-bundle", "version": 1, "program": "0.1.0", "batch": {"title": "x", "key": "k"},
+                       "rows": {"runs": 1}, "plugins": [], "data": [], "checkpoints": False}).encode()
+members = [("manifest.json", manifest), ("plan.batch", b"[batch]\ntask=mqar\n"), ("store.db", b"SQLite format 3\0" + bytes(84)),
+           ("store.artifacts/a/b", b"x")]
+sums = "".join("%s  %s\n" % (hashlib.sha256(data).hexdigest(), name) for name, data in members).encode()
+for name, parts in (("whole", [("SHA256SUMS", sums)] + members), ("sums", [("SHA256SUMS", sums)]),
+                    ("elsewhere", [("SHA256SUMS", sums), ("../x", b"x")] + members),
+                    ("no-sums", [("SHA256SUMS", b"")] + members),  # these two were found
+                    ("no-text", [("SHA256SUMS", sums.replace(b"manifest", b"\xcdmanifest"))] + members)):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for member, data in parts:
+            info = tarfile.TarInfo(member)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    write("bundle", name, out.getvalue())

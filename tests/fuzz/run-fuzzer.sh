@@ -20,7 +20,7 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:allocator_may_return_null=1}
 export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$here/../lsan.supp:print_suppressions=0}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
 echo "1..1"
-if "$program" $dictionary -max_total_time="$seconds" -timeout=30 -rss_limit_mb=3000 -max_len=8192 -print_final_stats=1 \
+if "$program" $dictionary -max_total_time="$seconds" -timeout=30 -rss_limit_mb=3000 -max_len=16384 -print_final_stats=1 \
      -artifact_prefix="$folder/found-$name-" "$corpus" > "$log" 2>&1; then
   echo "ok 1 /fuzz/$name"
   sed -n 's/^stat::number_of_executed_units: */# executed /p' "$log"
