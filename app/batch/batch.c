@@ -43,7 +43,8 @@ const FmParam fm_batch_setting_params[] = {
 /* Keys of [batch] that are no plain parameters. */
 static const FmBatchKey other_keys[] = {
   { "title", "Of the batch; the file's name when left out" },
-  { "task", "What is learned; `;` for one task after another, `+` for a mixture that one model learns, as in 2*mqar+listops" },
+  { "task", "What is learned; `;` for one task after another, `+` for a mixture that one model learns, as in "
+            "2*mqar+listops" },
   { "mixer", "Plugins that mix tokens; `;` for several variants, `,` for one a layer" },
   { "feedforward", "Plugins behind them; likewise" },
   { "variants", "Pairs MIXER x FEEDFORWARD in place of every combination" },
@@ -387,13 +388,14 @@ fm_batch_check_mixture (FmBatchFile *file, const FmBatchEntry *entry, const char
 
   if (!fm_batch_parse_mixture (text, ids, weights))
     {
-      fm_batch_fail (file, entry, error, "task=%s: weights are whole numbers from 1 to 1000, as in 2*mqar+listops", entry->value);
+      fm_batch_fail (file, entry, error, "task=%s: weights are whole numbers from 1 to 1000, as in 2*mqar+listops",
+                     entry->value);
       return NULL;
     }
   if (ids->len == 1 && strchr (text, '*'))
     {
-      fm_batch_fail (file, entry, error, "task=%s: a weight says how much of a mixture a task is; write %s alone", entry->value,
-                     (char *) g_ptr_array_index (ids, 0));
+      fm_batch_fail (file, entry, error, "task=%s: a weight says how much of a mixture a task is; write %s alone",
+                     entry->value, (char *) g_ptr_array_index (ids, 0));
       return NULL;
     }
   for (guint i = 0; i < ids->len; i++)
@@ -403,7 +405,8 @@ fm_batch_check_mixture (FmBatchFile *file, const FmBatchEntry *entry, const char
 
       if (strchr (id, ',') || *id == '\0')
         {
-          fm_batch_fail (file, entry, error, "task=%s: write `;` for one task after another and `+` for a mixture", entry->value);
+          fm_batch_fail (file, entry, error, "task=%s: write `;` for one task after another and `+` for a mixture",
+                         entry->value);
           return NULL;
         }
       if (fm_task_class_find (id) == NULL)
@@ -417,8 +420,8 @@ fm_batch_check_mixture (FmBatchFile *file, const FmBatchEntry *entry, const char
       for (guint k = 0; k < i; k++)
         if (g_str_equal (g_ptr_array_index (ids, k), id))
           {
-            fm_batch_fail (file, entry, error, "task=%s: names %s twice in a mixture; give it a weight, as in 2*%s", entry->value,
-                           id, id);
+            fm_batch_fail (file, entry, error, "task=%s: names %s twice in a mixture; give it a weight, as in 2*%s",
+                           entry->value, id, id);
             return NULL;
           }
       g_string_append (out, i ? "+" : "");

@@ -15,7 +15,8 @@
  * names the pairs. `,` gives a mixer, a feed-forward or a plugin's parameter per layer. Sections named after a plugin or a
  * task set its parameters; task=2*a+b is a mixture that one model learns (data/mixture.c). [stage NAME] sections make a run
  * a chain of trainings (stage-sections.c). include= and exclude= pick parts of the matrix (select.c), budget= and hold= say
- * what is equal (hold.c), tune= what trials choose (tune.c); measure-axes.h says what measure= means, judging.h what margin=, compare= and looks= mean, expect.h what
+ * what is equal (hold.c), tune= what trials choose (tune.c); measure-axes.h says what measure= means, judging.h what
+ * margin=, compare= and looks= mean, expect.h what
  * [paper] and [expect] do, which make a batch a claim. Every error is one sentence with file, line, section and key,
  * FM_APP_ERROR_INPUT. */
 #pragma once

@@ -405,7 +405,8 @@ count_batch (FmEvaluator *evaluator, FmRouting *routing, const FmBatch *batch, G
       N = probe->shape.dims[1];
       E = probe->shape.dims[2];
       for (gint64 b = 0; b < batch->valid; b++)
-        for (gint64 t = 0, class = routing->n_classes > 1 ? class_of (batch, b) : 0; t < (batch->lengths ? MIN (N, batch->lengths[b]) : N); t++)
+        for (gint64 t = 0, class = routing->n_classes > 1 ? class_of (batch, b) : 0;
+             t < (batch->lengths ? MIN (N, batch->lengths[b]) : N); t++)
           {
             const gfloat *row = values + (b * N + t) * E;
             gint64 expert = -1;

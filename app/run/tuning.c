@@ -62,7 +62,8 @@ fm_tuning_choose (JsonArray *trials)
     {
       JsonNode *node = json_array_get_element (trials, i);
       JsonObject *found = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
-      gdouble a = found ? fm_json_double (found, "accuracy", NAN) : NAN, l = found ? fm_json_double (found, "loss", NAN) : NAN;
+      gdouble a = found ? fm_json_double (found, "accuracy", NAN) : NAN;
+      gdouble l = found ? fm_json_double (found, "loss", NAN) : NAN;
 
       if (!isfinite (a) || !isfinite (l) || a < accuracy || (a == accuracy && l >= loss))
         continue;
