@@ -13,6 +13,7 @@ static void
 shard_free (FmShard *shard)
 {
   g_ptr_array_unref (shard->stages);
+  g_hash_table_unref (shard->needs);
   g_free (shard);
 }
 
@@ -58,6 +59,19 @@ bare_id (const char *kind, const char *id, const char *recipe)
   return short_hash (text);
 }
 
+/* Adds what the stages in @ids start from, however far back. */
+static void
+add_inputs (const FmBatchPlan *plan, GHashTable *ids)
+{
+  for (guint i = plan->stages->len; i-- > 0;) /* inputs stand first */
+    {
+      const FmBatchStage *stage = g_ptr_array_index (plan->stages, i);
+
+      for (guint k = 0; k < stage->inputs->len && g_hash_table_contains (ids, stage->id); k++)
+        g_hash_table_add (ids, g_strdup (g_ptr_array_index (stage->inputs, k)));
+    }
+}
+
 /* (transfer full): ids of the stages that a run which meets what is held wants, and of all they start from. */
 static GHashTable *
 wanted_stages (const FmBatchPlan *plan)
@@ -73,13 +87,7 @@ wanted_stages (const FmBatchPlan *plan)
       g_hash_table_add (wanted, g_strdup (run->train->id));
       g_hash_table_add (wanted, g_strdup (run->measure->id));
     }
-  for (guint i = plan->stages->len; i-- > 0;) /* inputs stand first */
-    {
-      const FmBatchStage *stage = g_ptr_array_index (plan->stages, i);
-
-      for (guint k = 0; k < stage->inputs->len && g_hash_table_contains (wanted, stage->id); k++)
-        g_hash_table_add (wanted, g_strdup (g_ptr_array_index (stage->inputs, k)));
-    }
+  add_inputs (plan, wanted);
   return wanted;
 }
 
@@ -242,6 +250,7 @@ add_shard (FmShards *shards, gboolean measures)
 
   shard->measures = measures;
   shard->stages = g_ptr_array_new ();
+  shard->needs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   shard->number = 1 + (measures ? shards->n_measuring++ : shards->n_training++);
   g_ptr_array_add (shards->shards, shard);
   return shard;
@@ -312,6 +321,9 @@ fm_shards_new (FmBatchPlan *plan, const FmPlanEstimate *estimate, guint n_traini
       FmShard *shard = g_ptr_array_index (shards->shards, i);
 
       shard->n = shard->measures ? shards->n_measuring : shards->n_training;
+      for (guint k = 0; k < shard->stages->len; k++)
+        g_hash_table_add (shard->needs, g_strdup (((FmBatchStage *) g_ptr_array_index (shard->stages, k))->id));
+      add_inputs (plan, shard->needs);
     }
   return shards;
 }
@@ -471,28 +483,9 @@ fm_shard_count_left (const FmShard *shard, FmStore *here, FmStore *own, gboolean
 
 /* --- What comes from other stores ---------------------------------------------------------------------------------*/
 
-/* (transfer full): ids of the shard's stages and of what they start from. */
-static GHashTable *
-ids_of (const FmShard *shard)
-{
-  GHashTable *ids = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-
-  for (guint i = 0; i < shard->stages->len; i++)
-    {
-      const FmBatchStage *stage = g_ptr_array_index (shard->stages, i);
-
-      g_hash_table_add (ids, g_strdup (stage->id));
-      for (guint k = 0; k < stage->inputs->len; k++)
-        g_hash_table_add (ids, g_strdup (g_ptr_array_index (stage->inputs, k)));
-    }
-  return ids;
-}
-
 gboolean
 fm_shard_take (const FmShard *shard, FmStore *own, GPtrArray *from, GPtrArray *conflicts, GError **error)
 {
-  g_autoptr (GHashTable) ids = ids_of (shard);
-
   for (guint i = 0; i < from->len; i++)
     {
       const char *path = g_ptr_array_index (from, i);
@@ -500,7 +493,7 @@ fm_shard_take (const FmShard *shard, FmStore *own, GPtrArray *from, GPtrArray *c
 
       if (!g_file_test (path, G_FILE_TEST_EXISTS))
         continue;
-      report = fm_store_merge_stages (own, path, ids, error);
+      report = fm_store_merge_stages (own, path, shard->needs, error);
       if (report == NULL)
         {
           g_prefix_error (error, "%s: ", path);

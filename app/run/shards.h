@@ -16,6 +16,7 @@ typedef struct
   gboolean   measures;
   guint      number, n; /* the second of four; of those that measure, or of those that train */
   GPtrArray *stages;    /* FmBatchStage, no ref: the plan's, in its order */
+  GHashTable *needs;    /* char *: ids of these and of all they start from, however far back */
   gdouble    flops, seconds; /* estimated, alone on the machine */
 } FmShard;
 

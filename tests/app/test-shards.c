@@ -132,9 +132,10 @@ test_prefixes (void)
 {
   g_autoptr (FmBatchPlan) plan = plan_of (TEXT, 1);
   g_autoptr (FmShards) shards = NULL;
-  const FmBatchRun *first = g_ptr_array_index (plan->runs, 0);
+  FmBatchRun *first = g_ptr_array_index (plan->runs, 0);
   guint at = 0;
 
+  first->unmet = g_strdup ("wanted by the others alone");
   for (guint i = 1; i < 4; i++) /* three that start from the first */
     g_ptr_array_add (((const FmBatchRun *) g_ptr_array_index (plan->runs, i))->train->inputs, g_strdup (first->train->id));
   g_assert_cmpuint (fm_shards_count_parts (plan), ==, 9);
@@ -146,6 +147,10 @@ test_prefixes (void)
     g_assert_true (g_ptr_array_find (shard_at (shards, at)->stages,
                                      ((const FmBatchRun *) g_ptr_array_index (plan->runs, i))->train, NULL));
   g_assert_true (stage_at (shard_at (shards, at), 0) == first->train); /* inputs first */
+  for (guint i = 0; i < plan->runs->len; i++) /* measuring needs what its training started from */
+    g_assert_true (g_hash_table_contains (shard_at (shards, 5)->needs,
+                                          ((const FmBatchRun *) g_ptr_array_index (plan->runs, i))->train->id));
+  g_assert_cmpuint (g_hash_table_size (shard_at (shards, 5)->needs), ==, 23);
 }
 
 /* Another hardware in the recipes of measuring, as another machine plans them. */
