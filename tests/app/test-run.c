@@ -329,6 +329,7 @@ test_mixture (void)
   g_autoptr (GPtrArray) metrics = NULL, outcomes = NULL;
   g_autoptr (GError) error = NULL;
   gdouble own[2] = { -1, -1 }, mean = -1;
+  guint scored = 0;
 
   g_assert_true (g_file_set_contents (path, "[batch]\ntitle=mixed\ntask=2*mqar + listops\nvariants=softmax-attention x mlp\n"
                                             "layers=1\nwidth=32\nbudget=steps:400\nbatch=16\nseeds=1\nrate=0.01\nevaluate=256\n\n"
@@ -364,9 +365,16 @@ test_mixture (void)
   g_assert_cmpfloat (own[1], >, 1.5 / 10);
   /* 256 examples of each, not of the first alone. */
   outcomes = fm_store_load_outcomes (store, json_object_get_string_member (row_at (rows, 0), "train_stage"), &error);
-  g_assert_cmpuint (outcomes->len, ==, 4);
-  for (guint i = 0; i < 4; i++)
-    g_assert_cmpuint (g_bytes_get_size (((FmOutcomeRow *) g_ptr_array_index (outcomes, i))->triples), ==, 256 * 12);
+  for (guint i = 0; i < outcomes->len; i++)
+    {
+      const FmOutcomeRow *row = g_ptr_array_index (outcomes, i);
+
+      if (!g_str_equal (row->target, "mqar") && !g_str_equal (row->target, "listops"))
+        continue; /* the answers themselves stand beside */
+      g_assert_cmpuint (g_bytes_get_size (row->triples), ==, 256 * 12);
+      scored++;
+    }
+  g_assert_cmpuint (scored, ==, 4); /* two tasks, validation and test */
   text = program ("results", "mixed", NULL);
   g_assert_nonnull (strstr (text->out, "softmax-attention: listops "));
 }
