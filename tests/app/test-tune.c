@@ -112,7 +112,7 @@ test_chosen (void)
                          metric (metrics, "validation", "value", "", "accuracy"));
     }
   /* A replay tries the trials again, chooses the same and trains to the same bits. */
-  replayed = program ("reproduce", "1", NULL);
+  replayed = program ("reproduce", "1", "--train", NULL);
   g_assert_cmpint (replayed->status, ==, 0);
   text = program ("results", "tuned", NULL);
   g_assert_nonnull (strstr (text->out, "6 tuning trials each"));
