@@ -106,14 +106,23 @@ run (FmProgram *p)
 
 /* --- Touched bytes --------------------------------------------------------------------------------------------------*/
 
+#define MOST_RUNS 50
+
 static void
 assert_touched (const char *name, FmProgram *p)
 {
   guint64 planned = fm_program_get_plan (p)->arena_bytes, touched = 0;
-  g_autoptr (GError) error = NULL;
 
-  fm_program_measure_arena (p, &touched, &error);
-  g_assert_no_error (error);
+  /* Tasks go to whichever thread is free: on a busy machine one may take all, and the other's workspace stays untouched. */
+  for (guint i = 0; i < MOST_RUNS && touched + planned / 50 + 64 < planned; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      guint64 once = 0;
+
+      fm_program_measure_arena (p, &once, &error);
+      g_assert_no_error (error);
+      touched = MAX (touched, once);
+    }
   if (touched > planned || touched + planned / 50 + 64 < planned)
     g_error ("%s: planned %" G_GUINT64_FORMAT " bytes, touched up to %" G_GUINT64_FORMAT, name, planned, touched);
 }
