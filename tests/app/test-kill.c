@@ -45,6 +45,15 @@ assert_same (JsonArray *a, JsonArray *b)
     }
 }
 
+/* Has @pid a stage? The worker that an estimate starts to see how long that takes is asked for nothing and says nothing. */
+static gboolean
+is_listened_to (const char *pid)
+{
+  g_autofree char *file = g_strdup_printf ("/proc/%s/fd/1", pid), *out = g_file_read_link (file, NULL);
+
+  return out != NULL && !g_str_equal (out, "/dev/null");
+}
+
 /* A child of @parent that is a worker (it also has short-lived ones that try plugin files), 0 for none. */
 static GPid
 find_worker (const char *parent)
@@ -66,7 +75,7 @@ find_worker (const char *parent)
 
       /* Words of a command line are separated by zero bytes: the second one is the subcommand. */
       if (g_file_get_contents (file, &line, &length, NULL) && length > strlen (line) + 1
-          && g_str_equal (line + strlen (line) + 1, "worker"))
+          && g_str_equal (line + strlen (line) + 1, "worker") && is_listened_to (word))
         return atoi (word);
     }
   return 0;
