@@ -15,22 +15,6 @@
 #define ROWS      "store.db"
 #define FILES     "store.artifacts" /* as the store itself names the folder beside ROWS */
 
-static gboolean
-fail (GError **error, const char *path, const char *format, ...) G_GNUC_PRINTF (3, 4);
-
-static gboolean
-fail (GError **error, const char *path, const char *format, ...)
-{
-  g_autofree char *text = NULL;
-  va_list args;
-
-  va_start (args, format);
-  text = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error (error, FM_APP_ERROR, FM_APP_ERROR_INPUT, "%s: %s", path, text);
-  return FALSE;
-}
-
 /* --- Counting rows -------------------------------------------------------------------------------------------------
  * A row that was taken out and a hash that was made anew do not fit together any more. */
 
@@ -180,8 +164,8 @@ add_files (GPtrArray *members, FmStore *store, FmStore *rows, gint64 batch, gint
           g_autofree char *name = g_build_filename (FILES, id, base, NULL);
 
           if (!fm_file_has_hash (file, row->sha256))
-            return fail (error, file, "is missing or not the file that was stored, so it cannot be packed; "
-                                      "`formarium store check` lists all such files");
+            return fm_tar_fail (error, file, "is missing or not the file that was stored, so it cannot be packed; "
+                                "`formarium store check` lists all such files");
           g_ptr_array_add (members, fm_tar_member_new (name, file, NULL));
           *bytes += row->bytes;
         }
@@ -308,13 +292,13 @@ read_manifest (FmBundle *bundle, const char *path, GError **error)
       || (object = fm_json_parse (text, (gssize) length, NULL)) == NULL
       || !g_str_equal (fm_json_text (object, "format", ""), "formarium-bundle"))
     {
-      fail (error, path, "is a tar file, but no bundle: it has no " MANIFEST " of one");
+      fm_tar_fail (error, path, "is a tar file, but no bundle: it has no " MANIFEST " of one");
       return NULL;
     }
   version = fm_json_int (object, "version", 0);
   if (version != 1)
     {
-      fail (error, path, "is a bundle of version %" G_GINT64_FORMAT "; this program reads version 1", version);
+      fm_tar_fail (error, path, "is a bundle of version %" G_GINT64_FORMAT "; this program reads version 1", version);
       return NULL;
     }
   return g_steal_pointer (&object);
@@ -339,7 +323,7 @@ check_paths (FmBundle *bundle, const char *path, GError **error)
           g_autofree char *base = g_path_get_basename (at), *plain = g_strdup_printf ("%s/%s", id, base);
 
           if (!g_str_equal (at, plain) || *id == '.' || *base == '.' || strchr (id, '/'))
-            return fail (error, path, "a row names the file %s, which is not in the folder of its stage", at);
+            return fm_tar_fail (error, path, "a row names the file %s, which is not in the folder of its stage", at);
         }
     }
   return stages != NULL;
@@ -358,17 +342,18 @@ check_rows (FmBundle *bundle, JsonObject *manifest, const char *path, GError **e
   bundle->key = g_strdup (about ? fm_json_text (about, "key", "") : "");
   bundle->title = g_strdup (about ? fm_json_text (about, "title", "") : "");
   if (batches->len != 1 || !g_str_equal (((FmBatchRecord *) g_ptr_array_index (batches, 0))->key, bundle->key))
-    return fail (error, path, ROWS " does not hold the batch that " MANIFEST " names, and it alone");
+    return fm_tar_fail (error, path, ROWS " does not hold the batch that " MANIFEST " names, and it alone");
   bundle->batch = ((FmBatchRecord *) g_ptr_array_index (batches, 0))->id;
   if (!count_rows (bundle->store, bundle->batch, counts, error))
     return FALSE;
   for (guint i = 0; i < N_COUNTS; i++)
     if (counts[i] != (numbers ? fm_json_int (numbers, count_names[i], -1) : -1))
-      return fail (error, path, ROWS " has %" G_GINT64_FORMAT " rows of %s where " MANIFEST " counts %" G_GINT64_FORMAT,
-                   counts[i], count_names[i], numbers ? fm_json_int (numbers, count_names[i], -1) : -1);
+      return fm_tar_fail (error, path,
+                          ROWS " has %" G_GINT64_FORMAT " rows of %s where " MANIFEST " counts %" G_GINT64_FORMAT, counts[i],
+                          count_names[i], numbers ? fm_json_int (numbers, count_names[i], -1) : -1);
   if (!check_paths (bundle, path, error) || (faults = fm_store_check_artifacts (bundle->store, error)) == NULL)
     return FALSE;
-  return faults->len == 0 || fail (error, path, "%s", (char *) g_ptr_array_index (faults, 0));
+  return faults->len == 0 || fm_tar_fail (error, path, "%s", (char *) g_ptr_array_index (faults, 0));
 }
 
 static void
@@ -412,7 +397,7 @@ fm_bundle_open (const char *path, GError **error)
   file = g_build_filename (bundle->folder, ROWS, NULL);
   if (!g_file_test (file, G_FILE_TEST_IS_REGULAR))
     {
-      fail (error, path, "misses its member " ROWS);
+      fm_tar_fail (error, path, "misses its member " ROWS);
       return NULL;
     }
   /* For writing, since rows of an older program are brought to this version in the scratch folder. */

@@ -4,6 +4,7 @@
 #include "app/architecture/paths.h"
 #include "app/architecture/plugins.h"
 #include "app/run/init.h"
+#include "app/run/profile.h"
 
 #include <string.h>
 
@@ -229,16 +230,6 @@ fits (FmStartHow how, const FmShape *target, const FmShape *source)
   return TRUE;
 }
 
-static char *
-shape_text (const FmShape *shape)
-{
-  GString *text = g_string_new ("[");
-
-  for (guint i = 0; i < shape->rank; i++)
-    g_string_append_printf (text, "%s%" G_GINT64_FORMAT, i ? "," : "", shape->dims[i]);
-  return g_string_free (g_string_append_c (text, ']'), FALSE);
-}
-
 /* Of a tensor that is in memory already, so it cannot overflow. */
 static gint64
 count_of (const FmShape *shape)
@@ -299,12 +290,12 @@ resolve (const FmStartRules *rules, const char *target, const FmShape *shape, co
   for (guint i = 0; i < sources->n; i++)
     {
       FmShape have;
-      g_autofree char *want = shape_text (shape), *has = NULL;
+      g_autofree char *want = fm_shape_text (shape), *has = NULL;
 
       if (!sources->func (sources->data, i, *path, &have))
         return fail (error, "%s would start from %s, which %s does not have; say what it starts from, or %s=new",
                      target, *path, sources->names[i], target);
-      has = shape_text (&have);
+      has = fm_shape_text (&have);
       if (!fits (*how, shape, &have))
         return fail (error,
                      "%s has shape %s and cannot start from %s%s of shape %s in %s; say slice or repeat where that is "

@@ -10,8 +10,8 @@
 
 static const char * const phases[] = { "forward", "backward", "optimizer" };
 
-static char *
-shape_text (const FmShape *shape)
+char *
+fm_shape_text (const FmShape *shape)
 {
   GString *text = g_string_new ("[");
 
@@ -122,7 +122,7 @@ fm_profile_tree (const GArray *nodes, const FmRoof *roof)
     {
       const FmNodeProfile *node = &g_array_index (nodes, FmNodeProfile, i);
       g_autoptr (GPtrArray) names = folders (node->scope ? node->scope : "");
-      g_autofree char *shape = shape_text (&node->shape);
+      g_autofree char *shape = fm_shape_text (&node->shape);
       g_autofree char *op = g_strconcat (node->op, node->inside ? " (" : "", node->inside ? node->inside : "",
                                          node->inside ? ") " : " ", shape, NULL);
       gdouble seconds = node->calls ? node->seconds / (gdouble) node->calls : 0;
@@ -251,7 +251,7 @@ fm_trace_add_run (FmTrace *trace, gint64 start_us, const GArray *nodes, const Fm
     {
       const FmNodeProfile *node = &g_array_index (nodes, FmNodeProfile, i);
       JsonObject *event = json_object_new (), *args = json_object_new ();
-      g_autofree char *shape = shape_text (&node->shape);
+      g_autofree char *shape = fm_shape_text (&node->shape);
 
       json_object_set_string_member (args, "scope", node->scope ? node->scope : "");
       json_object_set_string_member (args, "shape", shape);

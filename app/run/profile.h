@@ -19,6 +19,9 @@ typedef struct
   GPtrArray *children; /* FmProfileTree, dearest first; phases and layers in their own order; NULL for an op */
 } FmProfileTree;
 
+/** fm_shape_text: (transfer full): "[64,49,64]" */
+char *fm_shape_text (const FmShape *shape);
+
 /**
  * fm_profile_tree:
  * @nodes: (element-type FmNodeProfile): of fm_program_get_nodes()

@@ -79,11 +79,8 @@ make_header (guint8 *block, const char *name, guint64 size, guint64 time_s)
 
 /* --- Writing -------------------------------------------------------------------------------------------------------*/
 
-static gboolean
-fail (GError **error, const char *path, const char *format, ...) G_GNUC_PRINTF (3, 4);
-
-static gboolean
-fail (GError **error, const char *path, const char *format, ...)
+gboolean
+fm_tar_fail (GError **error, const char *path, const char *format, ...)
 {
   g_autofree char *text = NULL;
   va_list args;
@@ -141,12 +138,13 @@ write_all (FILE *out, const char *path, GPtrArray *members, gint64 time_s, GErro
       if (hash == NULL)
         return FALSE;
       if (!is_plain_name (member->name) || size >= G_GUINT64_CONSTANT (1) << 33)
-        return fail (error, path, "%s cannot be a member: its name is odd or it has 8 GiB or more", member->name);
+        return fm_tar_fail (error, path, "%s cannot be a member: its name is odd or it has 8 GiB or more",
+                            member->name);
       g_string_append_printf (sums, "%s  %s\n", hash, member->name);
       g_array_append_val (sizes, size);
     }
   if (!put_member (out, SUMS, sums->str, sums->len, time_s))
-    return fail (error, path, "cannot be written (%s)", g_strerror (errno));
+    return fm_tar_fail (error, path, "cannot be written (%s)", g_strerror (errno));
   for (guint i = 0; i < members->len; i++)
     {
       const FmTarMember *member = g_ptr_array_index (members, i);
@@ -157,13 +155,13 @@ write_all (FILE *out, const char *path, GPtrArray *members, gint64 time_s, GErro
       if (member->file && mapped == NULL)
         return FALSE;
       if (size != g_array_index (sizes, guint64, i))
-        return fail (error, path, "%s changed while it was packed", member->name);
+        return fm_tar_fail (error, path, "%s changed while it was packed", member->name);
       data = mapped ? g_mapped_file_get_contents (mapped) : g_bytes_get_data (member->bytes, NULL);
       if (!put_member (out, member->name, data, size, time_s))
-        return fail (error, path, "cannot be written (%s)", g_strerror (errno));
+        return fm_tar_fail (error, path, "cannot be written (%s)", g_strerror (errno));
     }
   if (!put (out, zeros, sizeof zeros) || fflush (out) != 0 || g_fsync (fileno (out)) != 0)
-    return fail (error, path, "cannot be written (%s)", g_strerror (errno));
+    return fm_tar_fail (error, path, "cannot be written (%s)", g_strerror (errno));
   return TRUE;
 }
 
@@ -175,12 +173,12 @@ fm_tar_write (const char *path, GPtrArray *members, gint64 time_s, GError **erro
   gboolean ok;
 
   if (out == NULL)
-    return fail (error, path, "cannot be written (%s)", g_strerror (errno));
+    return fm_tar_fail (error, path, "cannot be written (%s)", g_strerror (errno));
   ok = write_all (out, path, members, MAX (time_s, 0), error);
   if (fclose (out) != 0 && ok)
-    ok = fail (error, path, "cannot be written (%s)", g_strerror (errno));
+    ok = fm_tar_fail (error, path, "cannot be written (%s)", g_strerror (errno));
   if (ok && g_rename (draft, path) != 0)
-    ok = fail (error, path, "cannot be written (%s)", g_strerror (errno));
+    ok = fm_tar_fail (error, path, "cannot be written (%s)", g_strerror (errno));
   if (!ok)
     g_unlink (draft);
   return ok;
@@ -199,7 +197,7 @@ static gboolean
 get (Reader *r, void *data, gsize size, GError **error)
 {
   if (size > r->left || fread (data, 1, size, r->in) != size)
-    return fail (error, r->path, "is cut short");
+    return fm_tar_fail (error, r->path, "is cut short");
   r->left -= size;
   return TRUE;
 }
@@ -234,17 +232,17 @@ get_header (Reader *r, char *name, guint64 *size, gboolean *end, GError **error)
       if (!get (r, block, BLOCK, error))
         return FALSE;
       if (memcmp (block, wanted, BLOCK) != 0 || r->left != 0)
-        return fail (error, r->path, "has something behind its end");
+        return fm_tar_fail (error, r->path, "has something behind its end");
       return TRUE;
     }
   memcpy (name, block, 100);
   if (memchr (name, 0, 100) == NULL || !is_plain_name (name) || !read_octal (block + 124, size)
       || !read_octal (block + 136, &time_s))
-    return fail (error, r->path, "has a member whose name or size cannot be one of a bundle");
+    return fm_tar_fail (error, r->path, "has a member whose name or size cannot be one of a bundle");
   make_header (wanted, name, *size, time_s);
   if (memcmp (block, wanted, BLOCK) != 0)
-    return fail (error, r->path, "the header of %s is damaged", name);
-  return *size <= r->left || fail (error, r->path, "is cut short: %s", name);
+    return fm_tar_fail (error, r->path, "the header of %s is damaged", name);
+  return *size <= r->left || fm_tar_fail (error, r->path, "is cut short: %s", name);
 }
 
 static gboolean
@@ -257,7 +255,7 @@ skip_padding (Reader *r, const char *name, guint64 size, GError **error)
     return FALSE;
   for (gsize i = 0; i < n; i++)
     if (block[i] != 0)
-      return fail (error, r->path, "the bytes behind %s are damaged", name);
+      return fm_tar_fail (error, r->path, "the bytes behind %s are damaged", name);
   return TRUE;
 }
 
@@ -275,7 +273,7 @@ get_sums (Reader *r, GError **error)
     return NULL;
   if (end || !g_str_equal (name, SUMS) || size > MOST_SUMS)
     {
-      fail (error, r->path, "does not begin with a list " SUMS);
+      fm_tar_fail (error, r->path, "does not begin with a list " SUMS);
       return NULL;
     }
   text = g_malloc (size + 1);
@@ -287,7 +285,7 @@ get_sums (Reader *r, GError **error)
     if (lines[i + 1] == NULL ? *lines[i] != '\0' || strlen (text) != size || !g_utf8_validate (text, -1, NULL)
                              : strlen (lines[i]) <= HASH + 2 || memcmp (lines[i] + HASH, "  ", 2) != 0)
       {
-        fail (error, r->path, "its list " SUMS " is damaged");
+        fm_tar_fail (error, r->path, "its list " SUMS " is damaged");
         g_strfreev (lines);
         return NULL;
       }
@@ -303,7 +301,7 @@ get_content (Reader *r, const char *file, guint64 size, char **hash, GError **er
   g_autoptr (FILE) out = NULL;
 
   if (g_mkdir_with_parents (folder, 0700) != 0 || (out = g_fopen (file, "wbxe")) == NULL)
-    return fail (error, file, "cannot be written (%s)", g_strerror (errno));
+    return fm_tar_fail (error, file, "cannot be written (%s)", g_strerror (errno));
   while (size > 0)
     {
       gsize n = MIN (size, CHUNK);
@@ -312,11 +310,11 @@ get_content (Reader *r, const char *file, guint64 size, char **hash, GError **er
         return FALSE;
       g_checksum_update (sum, chunk, (gssize) n);
       if (!put (out, chunk, n))
-        return fail (error, file, "cannot be written (%s)", g_strerror (errno));
+        return fm_tar_fail (error, file, "cannot be written (%s)", g_strerror (errno));
       size -= n;
     }
   if (fflush (out) != 0)
-    return fail (error, file, "cannot be written (%s)", g_strerror (errno));
+    return fm_tar_fail (error, file, "cannot be written (%s)", g_strerror (errno));
   *hash = g_strdup (g_checksum_get_string (sum));
   return TRUE;
 }
@@ -340,14 +338,14 @@ unpack (Reader *r, const char *folder, GError **error)
       if (!get_header (r, name, &size, &end, error))
         return FALSE;
       if (end)
-        return listed == NULL || fail (error, r->path, "misses its member %s", listed);
+        return listed == NULL || fm_tar_fail (error, r->path, "misses its member %s", listed);
       if (listed == NULL || !g_str_equal (listed, name))
-        return fail (error, r->path, "holds %s where its list names %s", name, listed ? listed : "nothing more");
+        return fm_tar_fail (error, r->path, "holds %s where its list names %s", name, listed ? listed : "nothing more");
       file = g_build_filename (folder, name, NULL);
       if (!get_content (r, file, size, &hash, error) || !skip_padding (r, name, size, error))
         return FALSE;
       if (strncmp (hash, lines[next], HASH) != 0)
-        return fail (error, r->path, "%s is not what was packed: its SHA-256 is another", name);
+        return fm_tar_fail (error, r->path, "%s is not what was packed: its SHA-256 is another", name);
       next++;
     }
 }
@@ -360,9 +358,9 @@ fm_tar_unpack (const char *path, const char *folder, GError **error)
   GStatBuf info;
 
   if (in == NULL || g_stat (path, &info) != 0)
-    return fail (error, path, "cannot be read (%s)", g_strerror (errno));
+    return fm_tar_fail (error, path, "cannot be read (%s)", g_strerror (errno));
   if (!S_ISREG (info.st_mode))
-    return fail (error, path, "is no file");
+    return fm_tar_fail (error, path, "is no file");
   reader.left = (guint64) info.st_size;
   return unpack (&reader, folder, error);
 }

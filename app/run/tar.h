@@ -41,5 +41,7 @@ FM_API gboolean fm_tar_write  (const char *path, GPtrArray *members, gint64 time
 FM_API gboolean fm_tar_unpack (const char *path, const char *folder, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** fm_tar_is_one: does @path begin as fm_tar_write() begins a file? Says nothing of the rest. */
 FM_API gboolean fm_tar_is_one (const char *path);
+/** fm_tar_fail: "PATH: what is wrong", FM_APP_ERROR_INPUT; returns FALSE. */
+gboolean fm_tar_fail (GError **error, const char *path, const char *format, ...) G_GNUC_PRINTF (3, 4);
 
 G_END_DECLS

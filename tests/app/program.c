@@ -2,6 +2,7 @@
 #include "program.h"
 
 #include <glib/gstdio.h>
+#include <sqlite3.h>
 #include <string.h>
 
 static const char *
@@ -154,4 +155,41 @@ run_rows (const Run *run)
     g_error ("no JSON: %s\n%s\n%s", error->message, run->out, run->err);
   g_assert_true (JSON_NODE_HOLDS_ARRAY (node));
   return json_array_ref (json_node_get_array (node));
+}
+
+Run *
+expect (int status, Run *run)
+{
+  if (run->status != status)
+    g_error ("exit status %d instead of %d: %s%s", run->status, status, run->out, run->err);
+  return run;
+}
+
+void
+refused (Run *run, const char *says)
+{
+  g_autoptr (Run) r = expect (2, run);
+
+  g_test_message ("%s", r->err);
+  g_assert_cmpstr (r->out, ==, "");
+  g_assert_nonnull (strstr (r->err, says));
+  g_assert_true (strchr (r->err, '\n') == r->err + strlen (r->err) - 1);
+}
+
+gint64
+number (const char *path, const char *sql)
+{
+  sqlite3 *db = NULL;
+  sqlite3_stmt *stmt = NULL;
+  gint64 value = -1;
+
+  if (sqlite3_open_v2 (path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK)
+    {
+      sqlite3_busy_timeout (db, 5000);
+      if (sqlite3_prepare_v2 (db, sql, -1, &stmt, NULL) == SQLITE_OK && sqlite3_step (stmt) == SQLITE_ROW)
+        value = sqlite3_column_int64 (stmt, 0);
+    }
+  sqlite3_finalize (stmt);
+  sqlite3_close (db);
+  return value;
 }

@@ -34,3 +34,11 @@ GSubprocess *program_start (const char *first, ...) G_GNUC_NULL_TERMINATED;
 
 /* (transfer full): standard output as an array. */
 JsonArray *run_rows (const Run *run);
+
+/* expect: @run, which must have ended with @status. */
+Run *expect  (int status, Run *run);
+/* refused: takes @run: exit 2, one sentence with @says on standard error, nothing on standard output. */
+void refused (Run *run, const char *says);
+
+/* number: the first number that @sql finds in the database @path; -1 while there is none. */
+gint64 number (const char *path, const char *sql);

@@ -7,31 +7,11 @@
 
 #include <glib/gstdio.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define VARIANTS "softmax-attention x mlp; pooling x mlp; local-attention x mlp; linear-attention x mlp"
 #define N_VARIANTS 4
-
-/* One number; -1 while there is no store yet. */
-static gint64
-number (const char *path, const char *sql)
-{
-  sqlite3 *db = NULL;
-  sqlite3_stmt *stmt = NULL;
-  gint64 value = -1;
-
-  if (sqlite3_open_v2 (path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK)
-    {
-      sqlite3_busy_timeout (db, 5000);
-      if (sqlite3_prepare_v2 (db, sql, -1, &stmt, NULL) == SQLITE_OK && sqlite3_step (stmt) == SQLITE_ROW)
-        value = sqlite3_column_int64 (stmt, 0);
-    }
-  sqlite3_finalize (stmt);
-  sqlite3_close (db);
-  return value;
-}
 
 /* What must be true of every session that came to its end. */
 static void

@@ -11,26 +11,6 @@
 #include <sqlite3.h>
 #include <string.h>
 
-static Run *
-expect (int status, Run *run)
-{
-  if (run->status != status)
-    g_error ("exit status %d instead of %d: %s%s", run->status, status, run->out, run->err);
-  return run;
-}
-
-/* One sentence on standard error, nothing on standard output. */
-static void
-refused (Run *run, const char *says)
-{
-  g_autoptr (Run) r = expect (2, run);
-
-  g_test_message ("%s", r->err);
-  g_assert_cmpstr (r->out, ==, "");
-  g_assert_nonnull (strstr (r->err, says));
-  g_assert_true (strchr (r->err, '\n') == r->err + strlen (r->err) - 1);
-}
-
 static void
 sql_do (const char *path, const char *sql)
 {

@@ -6,14 +6,6 @@
 #include <sqlite3.h>
 #include <string.h>
 
-static Run *
-expect (int status, Run *run)
-{
-  if (run->status != status)
-    g_error ("exit status %d instead of %d: %s%s", run->status, status, run->out, run->err);
-  return run;
-}
-
 static void
 sql_do (const char *path, const char *sql)
 {
@@ -22,18 +14,6 @@ sql_do (const char *path, const char *sql)
   g_assert_cmpint (sqlite3_open (path, &db), ==, SQLITE_OK);
   g_assert_cmpint (sqlite3_exec (db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
   g_assert_cmpint (sqlite3_close (db), ==, SQLITE_OK);
-}
-
-/* One sentence on standard error, nothing on standard output. */
-static void
-refused (Run *run, const char *says)
-{
-  g_autoptr (Run) r = expect (2, run);
-
-  g_test_message ("%s", r->err);
-  g_assert_cmpstr (r->out, ==, "");
-  g_assert_nonnull (strstr (r->err, says));
-  g_assert_true (strchr (r->err, '\n') == r->err + strlen (r->err) - 1);
 }
 
 static void
